@@ -1,0 +1,239 @@
+"""The ideas every room shares: examples, selection problems, coresets, selectors, errors.
+
+Symbols (everywhere)   N = pool, m = validation (the target), n = budget.
+Conventions            arrays are validated once, here, and read-only from then on.
+Not here               artifacts (`goracs.store`), how a coreset is chosen (`goracs.selection`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IndexArray = npt.NDArray[np.int64]
+
+
+class GoracsError(Exception):
+    """A run that cannot go on for a reason its user can mend; the message says how."""
+
+
+class InvalidInput(GoracsError, ValueError):
+    """An argument or a configured value outside what its receiver accepts."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One prompt with its parts and where it comes from.
+
+    `history` are the item ids shown in the prompt, oldest first, `history_liked` whether the user liked
+    each. `label` is 1 (liked) or 0 for tasks with labels, None otherwise. `time` is in seconds.
+    """
+
+    user: str
+    item: str
+    time: int
+    label: int | None
+    history: tuple[str, ...]
+    history_liked: tuple[bool, ...]
+    instruction: str
+    input: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The units of the ground cost: `distance` = max d over pool x target, `gradient` = max g over the pool.
+
+    Both in the unit of what they measure, > 0: a maximum of 0 counts as 1, since its term is then 0.
+    """
+
+    distance: float
+    gradient: float
+
+
+@dataclass(frozen=True)
+class SelectionProblem:
+    """What any selector may see. Validated once, never mutated.
+
+    Args:
+        features: [N, d] float; pool embeddings. d may be 0 where a method looks at no features.
+        target_features: [m, d] float; validation embeddings, same space.
+        scores: name -> [N] or [N, k] float; per-row numbers of the pool (gradient_norm, loss, el2n, sketch).
+        target_scores: name -> [m] or [m, k] float, or None.
+        labels, target_labels: [N], [m] integers, or None; both or neither.
+        scale: units fixed from outside (the parts of a problem split by class share one), or None: measured
+            on this problem.
+
+    Raises:
+        InvalidInput: an empty side, widths or lengths that differ, a non-finite number (the rows are named),
+            labels on one side only.
+    """
+
+    features: FloatArray
+    target_features: FloatArray
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    target_scores: Mapping[str, FloatArray] | None = None
+    labels: IndexArray | None = None
+    target_labels: IndexArray | None = None
+    scale: Scale | None = None
+
+    def __post_init__(self) -> None:
+        pool = _checked_matrix("features", self.features)
+        target = _checked_matrix("target_features", self.target_features)
+        if pool.shape[1] != target.shape[1]:
+            raise InvalidInput(
+                f"features have {pool.shape[1]} columns, target_features {target.shape[1]}: "
+                "both must come from one encoder."
+            )
+        if (self.labels is None) != (self.target_labels is None):
+            raise InvalidInput("labels and target_labels go together: one of them is missing.")
+        _freeze(self, "features", pool)
+        _freeze(self, "target_features", target)
+        _freeze(self, "scores", _checked_scores("scores", self.scores, len(pool)))
+        if self.target_scores is not None:
+            _freeze(self, "target_scores", _checked_scores("target_scores", self.target_scores, len(target)))
+        if self.labels is not None and self.target_labels is not None:
+            _freeze(self, "labels", _checked_labels("labels", self.labels, len(pool)))
+            _freeze(self, "target_labels", _checked_labels("target_labels", self.target_labels, len(target)))
+
+    @property
+    def pool_size(self) -> int:
+        """N."""
+        return len(self.features)
+
+    @property
+    def target_size(self) -> int:
+        """m."""
+        return len(self.target_features)
+
+    def score(self, name: str, reader: str) -> FloatArray:
+        """The pool's score `name`, or InvalidInput saying that `reader` needs it."""
+        if name not in self.scores:
+            have = ", ".join(sorted(self.scores)) or "none"
+            raise InvalidInput(f"{reader} needs the score '{name}'; the problem has: {have}.")
+        return self.scores[name]
+
+
+@dataclass(frozen=True)
+class Coreset:
+    """Chosen pool rows with the method's own figures.
+
+    Args:
+        indices: [n] int64; distinct rows of the pool; kept sorted.
+        budget: n; exactly as many indices.
+        pool_size: N.
+        report: the method's figures, plain JSON values.
+        trace: the course of the search, oldest first, plain JSON values.
+
+    Raises:
+        InvalidInput: not exactly `budget` distinct rows within 0..N-1.
+    """
+
+    indices: IndexArray
+    budget: int
+    pool_size: int
+    report: Mapping[str, Any] = field(default_factory=dict)
+    trace: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        rows = np.sort(np.asarray(self.indices, dtype=np.int64))
+        if len(rows) != self.budget or len(np.unique(rows)) != len(rows):
+            raise InvalidInput(
+                f"a coreset of budget {self.budget} needs as many distinct rows, "
+                f"got {len(rows)} rows of which {len(np.unique(rows))} are distinct."
+            )
+        if len(rows) and (rows[0] < 0 or rows[-1] >= self.pool_size):
+            raise InvalidInput(f"rows must lie in 0..{self.pool_size - 1}, got {rows[0]}..{rows[-1]}.")
+        _freeze(self, "indices", _read_only(rows))
+        _freeze(self, "report", MappingProxyType(dict(self.report)))
+
+
+class Selector(Protocol):
+    """A selection method; its fields are its hashed parameters.
+
+    Laws: exactly `budget` distinct rows; the same result for the same problem, budget and generator state;
+    the problem is left as it was. `needs` names what it reads ("features" and score names), so that nothing
+    else is computed. `seeded` says whether it draws from `rng`; if not, a seed does not enter its key.
+    `by_class` asks the caller to split the problem by label first (`goracs.selection.by_class`).
+    """
+
+    @property
+    def by_class(self) -> bool: ...  # noqa: D102
+
+    @property
+    def needs(self) -> frozenset[str]: ...  # noqa: D102
+
+    @property
+    def seeded(self) -> bool: ...  # noqa: D102
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset: ...  # noqa: D102
+
+
+def resolve_budget(asked: float | str, pool_size: int) -> int:
+    """The number of rows that a budget means for a pool of N rows.
+
+    An integer >= 1 is itself; a share 0 < b < 1 is max(1, floor(b N + .5)); "all" is N.
+
+    Raises:
+        InvalidInput: anything else, or more than N.
+    """
+    if asked == "all":
+        return pool_size
+    if isinstance(asked, (str, bool)) or asked <= 0 or (asked >= 1 and asked != int(asked)):
+        raise InvalidInput(f"budget must be a whole number >= 1, a share in (0, 1), or all; got {asked!r}.")
+    budget = int(asked) if asked >= 1 else max(1, int(np.floor(asked * pool_size + 0.5)))
+    if budget > pool_size:
+        raise InvalidInput(f"budget {budget} is larger than the pool, which has {pool_size} rows.")
+    return budget
+
+
+def _checked_matrix(name: str, values: FloatArray) -> FloatArray:
+    matrix = np.asarray(values)
+    if matrix.ndim != 2 or len(matrix) == 0:
+        raise InvalidInput(f"{name} must be a matrix with at least one row, got shape {matrix.shape}.")
+    return _finite(name, matrix)
+
+
+def _checked_scores(name: str, scores: Mapping[str, FloatArray], length: int) -> Mapping[str, FloatArray]:
+    checked = {key: _checked_score(f"{name}['{key}']", scores[key], length) for key in sorted(scores)}
+    return MappingProxyType(checked)
+
+
+def _checked_score(name: str, values: FloatArray, length: int) -> FloatArray:
+    score = np.asarray(values)
+    if score.ndim not in (1, 2) or len(score) != length:
+        raise InvalidInput(f"{name} must have one entry for each of {length} rows, got shape {score.shape}.")
+    return _finite(name, score)
+
+
+def _checked_labels(name: str, values: IndexArray, length: int) -> IndexArray:
+    labels = np.asarray(values)
+    if labels.shape != (length,) or not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidInput(f"{name} must be {length} integers, got {labels.dtype} of shape {labels.shape}.")
+    return _read_only(labels.astype(np.int64))
+
+
+def _finite(name: str, values: FloatArray) -> FloatArray:
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+    if len(bad):
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        raise InvalidInput(f"{name} is not finite in {len(bad)} of {len(values)} rows: {shown}.")
+    return _read_only(values)
+
+
+def _read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+def _freeze(owner: object, name: str, value: object) -> None:
+    object.__setattr__(owner, name, value)
