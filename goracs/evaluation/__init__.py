@@ -1,0 +1,1 @@
+"""Metrics on arrays: click-through rate, ranking, grounding, and intervals by resampling users."""

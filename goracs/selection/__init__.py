@@ -1,0 +1,1 @@
+"""Which rows to fine-tune on: one file per method, and the parts that methods share."""

@@ -1,0 +1,102 @@
+"""The runs below some folders as a picture: `python -m experiments.plots FOLDER... --out FILE.png`.
+
+One line per selector, budget and whatever else differs: a bar at the mean over seeds with a point for each,
+or one run's point with its 95% interval over users. The references are vertical lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from goracs.results import TITLES, Cell, Table, aggregate, read_results
+from goracs.types import GoracsError
+
+METRICS = ("auc", "ndcg@10")
+LINE_STYLES = ("--", ":", "-.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes the picture of every result.json below the folders.
+
+    Args:
+        arguments: the folders, and `--out FILE`; the ending of the file is its format.
+
+    Returns:
+        The exit code: 0, or 1 after an error told on stderr.
+    """
+    parser = argparse.ArgumentParser(prog="python -m experiments.plots", description=__doc__)
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="searched for result.json at any depth")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the picture, such as a .png")
+    asked = parser.parse_args(arguments)
+    try:
+        draw(aggregate(read_results(asked.folders)), asked.out)
+    except GoracsError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def draw(table: Table, out: Path) -> None:
+    """Writes the tuned AUC (or NDCG@10) of each group, with the references, to `out`.
+
+    Raises:
+        GoracsError: no group has the metric, matplotlib is not installed, or `out` cannot be written.
+    """
+    metric = _metric(table)
+    figure_class = _figure_class()
+    rows = [row for row in table.groups if metric in row.cells]
+    figure = figure_class(
+        figsize=(8.0, 1.8 + 0.4 * len(rows) + 0.2 * len(table.references)), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    for height, row in enumerate(rows):
+        _draw_cell(axes, height, row.cells[metric])
+    shown = [row for row in table.references if metric in row.cells]
+    for number, row in enumerate(shown):
+        value = row.cells[metric].values[0]
+        style = LINE_STYLES[number % len(LINE_STYLES)]
+        label = f"{table.name(row)}: {value:.3f}"
+        axes.axvline(value, color=f"C{number + 1}", linestyle=style, label=label, zorder=0)
+    axes.set_yticks(range(len(rows)), [table.name(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f"{TITLES[metric]} on the test samples")
+    if shown:
+        figure.legend(loc="outside lower center", fontsize="small", frameon=False)
+    try:
+        figure.savefig(out, dpi=150)
+    except (OSError, ValueError) as error:
+        raise GoracsError(f"the picture cannot be written to {out} ({error}): give another --out.") from error
+
+
+def _metric(table: Table) -> str:
+    for metric in METRICS:
+        if any(metric in row.cells for row in table.groups):
+            return metric
+    raise GoracsError(f"no run has a tuned {' or '.join(TITLES[m] for m in METRICS)}: nothing to draw.")
+
+
+def _figure_class() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise GoracsError(
+            "plots need matplotlib: pip install 'goracs[plots]', or pip install matplotlib."
+        ) from error
+    return Figure
+
+
+def _draw_cell(axes: Any, height: int, cell: Cell) -> None:
+    if cell.low is not None and cell.high is not None:
+        axes.plot([cell.low, cell.high], [height, height], color="C0", linewidth=1.5)
+    if len(cell.values) > 1:
+        axes.plot([mean(cell.values)] * 2, [height - 0.25, height + 0.25], color="C0", linewidth=2)
+    axes.plot(cell.values, [height] * len(cell.values), "o", color="C0", markersize=5, alpha=0.8)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""How well Yes/No answers are predicted: AUC, AUC per user, log-loss.
+
+Symbols      t = samples, b = weightings.
+AUC          the chance that a Yes scores above a No, ties counting half. It looks at the order alone.
+Per user     the unweighted mean of the AUC within each user who has both classes: a model that only knows who
+             says Yes often has .5 here. Its interval resamples those users.
+Log-loss     -log P(answer), natural logarithm, mean over samples; P(Yes) = 1 / (1 + exp(-margin)), computed
+             from the margin, so that it is finite for every finite margin.
+Conventions  label 1 is Yes, 0 is No. What one class alone does not define is None, never a made-up .5.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from goracs.evaluation.bootstrap import Estimate, Users, checked_draws, estimate, mean_estimate, owners
+from goracs.types import FloatArray, IndexArray, InvalidInput
+
+
+def ctr_metrics(
+    scores: FloatArray,
+    labels: IndexArray,
+    users: Users,
+    *,
+    scores_are: Literal["logit_margin", "share"],
+    draws: int,
+    seed: int,
+) -> dict[str, dict[str, float | int | None]]:
+    """The metrics `auc`, `auc_per_user` and `log_loss`, each as {value, low, high, n}.
+
+    Args:
+        scores: [t] float; higher means rather Yes; finite.
+        labels: [t] int; 1 = Yes, 0 = No.
+        users: [t] the user of each sample.
+        scores_are: "logit_margin" (logit of Yes minus logit of No) or "share" (of likes, in [0, 1]: it orders
+            the samples but is no probability, so its log_loss is None).
+        draws: resamples of users, >= 1.
+        seed: of the resamples.
+
+    Returns:
+        n is the number of samples, for auc_per_user of users with both classes.
+
+    Raises:
+        InvalidInput: no samples, lengths that differ, scores that are not finite, shares outside [0, 1],
+            labels that are not 0 or 1.
+    """
+    checked_draws(users, draws)
+    scores = _checked_scores(np.asarray(scores, dtype=np.float64), len(users), scores_are)
+    labels = _checked_labels(np.asarray(labels), len(users))
+
+    def resampled_auc(weights: FloatArray) -> FloatArray:
+        return weighted_auc(scores, labels, weights)
+
+    auc = estimate(plain_auc(scores, labels), resampled_auc, users, n=len(users), draws=draws, seed=seed)
+    loss = Estimate(None, None, None, len(users))
+    if scores_are == "logit_margin":
+        loss = mean_estimate(log_losses(scores, labels), users, draws=draws, seed=seed)
+    per_user = _auc_per_user(scores, labels, users, draws, seed)
+    return {"auc": auc.to_dict(), "auc_per_user": per_user.to_dict(), "log_loss": loss.to_dict()}
+
+
+def plain_auc(scores: FloatArray, labels: IndexArray) -> float | None:
+    """The AUC by torchmetrics (float32 arithmetic), or None where a class is absent.
+
+    torchmetrics squashes scores outside [0, 1] by a sigmoid, which makes large margins equal; it is given the
+    scores' ranks, mapped into [0, 1), instead.
+
+    Args:
+        scores: [t] float64, finite.
+        labels: [t] of 0 and 1.
+    """
+    if labels.min() == labels.max():
+        return None
+    import torch
+    from torchmetrics.functional.classification import binary_auroc
+
+    order = np.unique(scores, return_inverse=True)[1] / len(scores)
+    return float(binary_auroc(torch.from_numpy(order), torch.from_numpy(labels)))
+
+
+def weighted_auc(scores: FloatArray, labels: IndexArray, weights: FloatArray) -> FloatArray:
+    """The AUC under many weightings of the samples at once.
+
+    Law: weights of 1 give the AUC; a weight k counts as k copies of the sample.
+
+    Args:
+        scores: [t] float64, finite.
+        labels: [t] of 0 and 1.
+        weights: [b, t] float64, >= 0; exact where they are whole numbers.
+
+    Returns:
+        [b] float64, NaN where a class has no weight.
+
+    Cost: O(t log t + b t) time, O(b t) memory.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    is_yes = labels[order] == 1
+    weights = weights[:, order]
+    yes = np.add.reduceat(np.where(is_yes, weights, 0.0), starts, axis=1)
+    no = np.add.reduceat(np.where(is_yes, 0.0, weights), starts, axis=1)
+    won = (yes * (np.cumsum(no, axis=1) - no / 2)).sum(axis=1)
+    pairs = yes.sum(axis=1) * no.sum(axis=1)
+    return np.asarray(np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
+
+
+def log_losses(margins: FloatArray, labels: IndexArray) -> FloatArray:
+    """[t] float64: -log P(answer) of each sample, in nats; finite for finite margins [t]."""
+    return np.asarray(np.logaddexp(0.0, np.where(labels == 1, -margins, margins)))
+
+
+def _auc_per_user(scores: FloatArray, labels: IndexArray, users: Users, draws: int, seed: int) -> Estimate:
+    names = np.asarray(users)
+    order = np.argsort(owners(users), kind="stable")
+    cuts = np.flatnonzero(np.diff(owners(users)[order])) + 1
+    parts = [rows for rows in np.split(order, cuts) if 0 < labels[rows].sum() < len(rows)]
+    if not parts:
+        return Estimate(None, None, None, 0)
+    values = [weighted_auc(scores[rows], labels[rows], np.ones((1, len(rows))))[0] for rows in parts]
+    owner = [str(names[rows[0]]) for rows in parts]
+    return mean_estimate(np.array(values), owner, draws=draws, seed=seed)
+
+
+def _checked_scores(scores: FloatArray, length: int, scores_are: str) -> FloatArray:
+    if scores_are not in ("logit_margin", "share"):
+        raise InvalidInput(f"scores_are must be logit_margin or share, got {scores_are!r}.")
+    if scores.shape != (length,):
+        raise InvalidInput(f"scores must be one per user entry ({length}), got shape {scores.shape}.")
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise InvalidInput(
+            f"scores must be finite, got {scores[bad[0]]} in {len(bad)} rows, first row {bad[0]}."
+        )
+    if scores_are == "share" and (scores.min() < 0 or scores.max() > 1):
+        raise InvalidInput(f"shares must lie in [0, 1], got {scores.min()}..{scores.max()}.")
+    return scores
+
+
+def _checked_labels(labels: IndexArray, length: int) -> IndexArray:
+    if labels.shape != (length,):
+        raise InvalidInput(f"labels must be one per user entry ({length}), got shape {labels.shape}.")
+    bad = np.flatnonzero(~np.isin(labels, (0, 1)))
+    if len(bad):
+        raise InvalidInput(f"labels must be 0 or 1, got {labels[bad[0]]} in row {bad[0]}.")
+    return labels.astype(np.int64)

@@ -1,0 +1,71 @@
+"""Loading a backbone, and converting one GGUF file to a transformers folder.
+
+A loaded backbone carries its public name, not the path it came from, so that an adapter trained on it names
+its base for other tools.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+
+from goracs.llm.settings import Backbone
+from goracs.types import InvalidInput
+
+transformers.utils.logging.disable_progress_bar()  # of loading and saving: the jobs have bars of their own
+DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
+
+
+def resolved_precision(precision: str) -> str:
+    """`auto` as this machine has it: bf16 where the accelerator or CPU computes it natively, else float32.
+
+    Raises:
+        InvalidInput: neither auto nor a known precision.
+    """
+    if precision == "auto":
+        return "bf16" if _has_native_bf16() else "float32"
+    if precision not in DTYPES:
+        raise InvalidInput(f"backbone.precision must be auto, bf16 or float32, got '{precision}'.")
+    return precision
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a transformers folder; a missing padding token is the end token (padding is masked)."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: Path, backbone: Backbone) -> PreTrainedModel:
+    """The frozen causal LM of a transformers folder, in the (resolved) precision of `backbone`."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[backbone.precision])
+    model.config._name_or_path = model.name_or_path = backbone.model
+    model.config.use_cache = False
+    return model.requires_grad_(False).eval()
+
+
+def convert_gguf(file: Path, folder: Path) -> None:
+    """De-quantise a GGUF file into a float32 safetensors folder with its tokenizer."""
+    gguf = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+    loaded = AutoModelForCausalLM.from_pretrained(
+        **gguf, quantization_config=GgufConfig(gguf_file=file.name, dequantize=True), dtype=torch.float32
+    )
+    if hasattr(loaded.config, "quantization_config"):
+        del loaded.config.quantization_config
+    # save_pretrained refuses a model loaded from GGUF, so its weights move into one of the same config
+    fresh = AutoModelForCausalLM.from_config(loaded.config)
+    fresh.load_state_dict(loaded.state_dict())
+    fresh.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**gguf).save_pretrained(folder)
+
+
+def _has_native_bf16() -> bool:
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

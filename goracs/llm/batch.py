@@ -1,0 +1,80 @@
+"""Token ids as padded tensors.
+
+Padding goes left unless asked otherwise, so that every answer position is the last column. Position ids
+count real tokens: a padded row is read exactly as it would be alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from goracs.types import IndexArray
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B padded rows of T tokens.
+
+    `rows` [B] are their places in the whole data, `ids`, `mask`, `positions` [B, T]; `last` [B] is the column
+    of each row's last real token; `answer` [B, T] marks the tokens of the answer; `labels` [B] are the
+    example's (1 = yes), -1 where there are none.
+    """
+
+    rows: Tensor
+    ids: Tensor
+    mask: Tensor
+    positions: Tensor
+    last: Tensor
+    answer: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Token ids of many examples: prompts, the answers that follow them (empty where they are not read)."""
+
+    prompts: Sequence[tuple[int, ...]]
+    answers: Sequence[tuple[int, ...]]
+    labels: Sequence[int]
+    pad_id: int
+    side: str = "left"
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def lengths(self) -> IndexArray:
+        """[count] tokens of prompt and answer."""
+        return np.array([len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)], np.int64)
+
+    def batch(self, rows: IndexArray) -> Batch:
+        """The given rows, padded to the longest of them."""
+        texts = [self.prompts[row] + self.answers[row] for row in rows]
+        width = max(map(len, texts))
+        ids = torch.full((len(texts), width), self.pad_id)
+        mask, answer = torch.zeros_like(ids), torch.zeros_like(ids)
+        for place, (row, text) in enumerate(zip(rows, texts, strict=True)):
+            start = width - len(text) if self.side == "left" else 0
+            ids[place, start : start + len(text)] = torch.tensor(text)
+            mask[place, start : start + len(text)] = 1
+            answer[place, start + len(self.prompts[row]) : start + len(text)] = 1
+        return Batch(
+            rows=torch.as_tensor(rows),
+            ids=ids,
+            mask=mask,
+            positions=(mask.cumsum(1) - 1).clamp(min=0),
+            last=(mask * torch.arange(width)).argmax(1),
+            answer=answer.bool(),
+            labels=torch.tensor([self.labels[row] for row in rows]),
+        )

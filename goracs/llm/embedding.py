@@ -1,0 +1,60 @@
+"""Sentence embeddings: the mean of the last hidden states over a text's real tokens, float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from transformers import AutoModel
+
+from goracs.data.tokens import batches
+from goracs.llm.backbone import load_tokenizer
+from goracs.llm.batch import Batch, Texts
+from goracs.llm.jobs import Batches, Job, RowWriter, predict
+from goracs.llm.settings import Encoder, Runtime
+
+
+class EmbeddingModule(pl.LightningModule):
+    """Predicts the mean-pooled embedding [B, d] of each text of a batch."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    @torch.no_grad()
+    def predict_step(self, batch: Batch, _place: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Embed one batch."""
+        hidden = self.model(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+        weight = batch.mask.unsqueeze(2).to(hidden.dtype)
+        return batch.rows, {"embedding": (hidden * weight).sum(1) / weight.sum(1)}
+
+
+def embed(
+    texts: Sequence[str], weights: Path, encoder: Encoder, runtime: Runtime, folder: Path, side: str
+) -> None:
+    """Write folder/<side>_embedding.npy, float32 [len(texts), d].
+
+    A text longer than the encoder's window is cut at its end, as sentence encoders do.
+
+    Raises:
+        GoracsError: an embedding is not finite; the rows are named.
+    """
+    tokenizer = load_tokenizer(weights)
+    model = AutoModel.from_pretrained(weights, dtype=torch.float32).requires_grad_(False).eval()
+    ids = tokenizer(list(texts), truncation=True, max_length=encoder.max_length).input_ids
+    read = Texts(
+        prompts=[tuple(row) for row in ids],
+        answers=[()] * len(ids),
+        labels=[-1] * len(ids),
+        pad_id=tokenizer.pad_token_id,
+        side="right",  # encoders with absolute positions count from the left
+    )
+    data = Batches(read, batches(read.lengths, encoder.batch_tokens))
+    writer = RowWriter(folder, side, {"embedding": (len(ids), model.config.hidden_size)})
+    job = Job(f"embed {side}", "float32", encoder.batch_tokens, runtime)
+    predict(EmbeddingModule(model), data, job, writer)
+    writer.close(f"{side} texts")

@@ -1,0 +1,65 @@
+"""Test examples through the LLM to predictions.parquet and metrics.json, for each task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from goracs.data.candidates import negatives
+from goracs.data.prepare import read_catalogue, read_examples, read_seen
+from goracs.evaluation.ctr import ctr_metrics
+from goracs.evaluation.grounding import nearest_distances
+from goracs.evaluation.ranking import ranking_metrics, ranks
+from goracs.llm.answers import answer
+from goracs.llm.losses import AnswerLoss
+from goracs.llm.ranking import represent, write_titles
+from goracs.llm.recommender import Recommender
+from goracs.llm.settings import Evaluate
+from goracs.types import Example, FloatArray
+
+
+def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
+    """Ask Yes or No for every test example."""
+    test = read_examples(prepared, settings.part)
+    assert isinstance(llm.loss, AnswerLoss)
+    margins = answer(model, llm.loss, llm.read(test), llm.job("evaluate"))
+    labels = np.array([example.label for example in test], dtype=np.int64)
+    users = [example.user for example in test]
+    metrics = ctr_metrics(
+        margins, labels, users, scores_are="logit_margin", draws=settings.draws, seed=settings.seed
+    )
+    _write(folder, test, {"label": labels, "margin": margins}, metrics)
+
+
+def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
+    """Have a title written for every test example and rank the target among sampled items by it."""
+    test, catalogue = read_examples(prepared, settings.part), read_catalogue(prepared)
+    users, targets = [example.user for example in test], [example.item for example in test]
+    drawn = negatives(
+        users, targets, read_seen(prepared), list(catalogue), settings.negatives, settings.seed
+    )
+    ranked = np.column_stack([np.array(targets), drawn])
+    written = write_titles(model, llm.tokenizer, llm.read(test), settings, llm.job("evaluate: write"))
+    items = sorted(set(ranked.ravel()))
+    titles = represent(model, llm.tokenizer, [catalogue[item] for item in items], llm.job("evaluate: titles"))
+    answers = represent(model, llm.tokenizer, [text.strip().strip('"') for text in written], llm.job("evaluate: answers"))
+    positions = ranks(_candidate_distances(answers, titles, ranked, items), np.zeros(len(test), dtype=np.int64))
+    metrics = ranking_metrics(positions, users, draws=settings.draws, seed=settings.seed)
+    _write(folder, test, {"written": written, "rank": positions}, metrics)
+
+
+def _candidate_distances(answers: FloatArray, titles: FloatArray, ranked: Any, items: list[str]) -> FloatArray:
+    """[t, 1 + negatives]: from each answer to its candidates, the target first."""
+    place = {item: column for column, item in enumerate(items)}
+    columns = np.vectorize(place.__getitem__)(ranked)
+    return np.take_along_axis(nearest_distances(answers, titles), columns, axis=1)
+
+
+def _write(folder: Path, test: list[Example], columns: dict[str, Any], metrics: dict[str, Any]) -> None:
+    users, items = [example.user for example in test], [example.item for example in test]
+    pl.DataFrame({"user": users, "item": items, **columns}).write_parquet(folder / "predictions.parquet")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False))

@@ -1,0 +1,204 @@
+"""LoRA fine-tuning: AdamW over a fixed schedule of batches.
+
+Order and dropout are functions of (seed, step) alone. One optimiser step takes the mean loss over
+`batch_size` examples, in passes of bounded size.
+After training, the saved adapter is loaded again and must answer as the trained model does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from goracs.data.tokens import batches
+from goracs.llm import adapter
+from goracs.llm.batch import Batch, Texts
+from goracs.llm.jobs import Job, make_trainer, train
+from goracs.llm.losses import Loss
+from goracs.llm.recommender import Recommender
+from goracs.llm.settings import Finetune, WarmupAdapter
+from goracs.types import Example, GoracsError, IndexArray, InvalidInput
+
+RELOAD_TOLERANCE = 1e-4  # the same weights by the same kernels: anything above rounding is a lost weight
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of each optimiser step, and the tokens read up to its end."""
+
+    steps: tuple[IndexArray, ...]
+    tokens: tuple[int, ...]
+
+
+def plan(lengths: IndexArray, settings: Finetune, seed: int) -> Plan:
+    """Which examples each step reads: the coreset, reshuffled each time round, cut into batches.
+
+    Laws: every step but the last of `epochs` has min(batch_size, n) examples; no example is read a second
+    time before all have been read once; `tokens` stops with the first step that reaches it.
+    """
+    size = min(settings.batch_size, len(lengths))
+    rng = np.random.default_rng([seed, 0])
+    stream: list[int] = []
+    steps: list[IndexArray] = []
+    tokens: list[int] = []
+    while not _spent(settings, len(lengths), steps, tokens):
+        while len(stream) < size:
+            stream.extend(rng.permutation(len(lengths)).tolist())
+        left = size if settings.epochs is None else settings.epochs * len(lengths) - sum(map(len, steps))
+        steps.append(np.array(stream[: min(size, left)], dtype=np.int64))
+        del stream[: len(steps[-1])]
+        tokens.append((tokens[-1] if tokens else 0) + int(sum(lengths[row] for row in steps[-1])))
+    return Plan(tuple(steps), tuple(tokens))
+
+
+def _spent(settings: Finetune, rows: int, steps: Sequence[IndexArray], tokens: Sequence[int]) -> bool:
+    if settings.epochs is not None:
+        return sum(map(len, steps)) >= settings.epochs * rows
+    if settings.steps is not None:
+        return len(steps) >= settings.steps
+    return bool(tokens) and tokens[-1] >= (settings.tokens or 0)
+
+
+@dataclass(frozen=True)
+class Steps(torch.utils.data.Dataset[list[Batch]]):
+    """For each optimiser step the padded batches that make it up, none above `batch_tokens`."""
+
+    texts: Texts
+    schedule: Plan
+    batch_tokens: int
+
+    def __len__(self) -> int:
+        return len(self.schedule.steps)
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        rows = self.schedule.steps[step]
+        return [self.texts.batch(rows[part]) for part in batches(self.texts.lengths[rows], self.batch_tokens)]
+
+
+class FinetuneModule(pl.LightningModule):
+    """Trains the LoRA weights of a peft model; `curve` keeps loss and learning rate of every step."""
+
+    def __init__(self, model: Any, loss: Loss, settings: Finetune, total_steps: int, seed: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.loss, self.settings, self.total_steps, self.seed = model, loss, settings, total_steps, seed
+        self.curve: list[dict[str, float]] = []
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up and linear decay."""
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=self.settings.lr, weight_decay=self.settings.weight_decay)
+        rise = max(1, round(self.settings.warmup_share * self.total_steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min((step + 1) / rise, (self.total_steps - step) / self.total_steps)
+        )
+        return [optimizer], [schedule]
+
+    def training_step(self, parts: list[Batch], step: int) -> None:
+        """One optimiser step over all its parts."""
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        optimizer.zero_grad()
+        examples = sum(len(part.rows) for part in parts)
+        with torch.random.fork_rng():
+            torch.manual_seed(int(np.random.default_rng([self.seed, 1, step]).integers(2**62)))
+            loss = sum(self._backward(part, examples) for part in parts)
+        self.clip_gradients(optimizer, self.settings.max_grad_norm, "norm")
+        self.curve.append({"step": step + 1, "loss": float(loss), "lr": optimizer.param_groups[0]["lr"]})
+        optimizer.step()
+        schedule.step()
+        self.log("loss", float(loss), prog_bar=True, batch_size=examples)
+
+    def _backward(self, part: Batch, examples: int) -> Tensor:
+        share = self.loss(self.model, part).losses.sum() / examples
+        self.manual_backward(share)
+        return share.detach()
+
+
+class Checkpoints(pl.Callback):
+    """Saves the adapter to folder/<step>/ after each of the given optimiser steps."""
+
+    def __init__(self, steps: Sequence[int], folder: Path) -> None:
+        self.steps, self.folder = set(steps), folder
+
+    def on_train_batch_end(self, _trainer: Any, module: Any, _outputs: Any, _batch: Any, step: int) -> None:
+        """Save if this step is one of them."""
+        if step + 1 in self.steps:
+            adapter.save(module.model, self.folder / str(step + 1))
+
+
+def finetune(
+    model: PeftModel,
+    loss: Loss,
+    texts: Texts,
+    settings: Finetune,
+    seed: int,
+    job: Job,
+    folder: Path,
+    checkpoints: int = 0,
+) -> None:
+    """Train an adapter; write folder/adapter, folder/curve.json and, evenly spaced, folder/checkpoints/<step>.
+
+    Raises:
+        GoracsError: training changed nothing or diverged, or the saved adapter does not answer as the trained
+            model does.
+    """
+    schedule = plan(texts.lengths, settings, seed)
+    total = len(schedule.steps)
+    module = FinetuneModule(model, loss, settings, total, seed)
+    before = adapter.weights(model)
+    saving = Checkpoints([round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints")
+    model.train()
+    trainer = make_trainer(job, [saving], max_steps=total)
+    train(module, Steps(texts, schedule, job.batch_tokens), trainer)
+    model.eval()
+    adapter.refuse_unchanged(before, adapter.weights(model))
+    adapter.save(model, folder / "adapter")
+    refuse_unfaithful(model, folder / "adapter", texts)
+    curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=True)]
+    (folder / "curve.json").write_text(json.dumps(curve, indent=0))
+
+
+def refuse_unfaithful(model: PeftModel, saved: Path, texts: Texts) -> None:
+    """Raise GoracsError unless the adapter in `saved` gives the trained model's logits on a few examples."""
+    batch = texts.batch(np.arange(min(4, len(texts)), dtype=np.int64)).to(model.device)
+    trained = _logits(model, batch)
+    model.load_adapter(str(saved), adapter_name="saved")
+    model.set_adapter("saved")
+    reloaded = _logits(model, batch)
+    model.set_adapter("default")
+    model.delete_adapter("saved")
+    if not torch.allclose(trained, reloaded, rtol=RELOAD_TOLERANCE, atol=RELOAD_TOLERANCE):
+        worst = float((trained - reloaded).abs().max())
+        raise GoracsError(f"The adapter saved in {saved} differs from the trained model by {worst:.2g} in its logits.")
+
+
+@torch.no_grad()
+def _logits(model: PeftModel, batch: Batch) -> Tensor:
+    read = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
+    return model(**read, logits_to_keep=1).logits.float()
+
+
+def warm_up(llm: Recommender, pool: Sequence[Example], settings: WarmupAdapter, folder: Path) -> None:
+    """Train a fresh LoRA on `rows` random pool examples; write the adapter to `folder`, checkpoints below it.
+
+    Raises:
+        InvalidInput: more rows asked for than the pool has.
+        GoracsError: as `finetune`.
+    """
+    if settings.rows > len(pool):
+        raise InvalidInput(f"adapter.rows={settings.rows} is more than the pool has: {len(pool)} examples.")
+    rows = np.random.default_rng([settings.seed, 2]).choice(len(pool), settings.rows, replace=False)
+    texts = llm.read([pool[row] for row in np.sort(rows)])
+    model = llm.fresh(settings.lora, settings.seed)
+    finetune(
+        model, llm.loss, texts, settings.training, settings.seed, llm.job("warm up"), folder, settings.checkpoints
+    )

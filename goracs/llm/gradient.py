@@ -1,0 +1,119 @@
+"""Per-example numbers from one pass of the LLM: gradient norm, loss, EL2N, and a sketch of the gradient.
+
+Gradient     of the example's loss with respect to one matrix, lora_B of the last layer's `layer` linear,
+             taken with dropout off:  G = sum_t dL/dy_t x_t'  for input x_t and output y_t of lora_B.
+Cost         everything below that matrix runs without a graph, so a pass costs little more than a forward.
+Law          the same numbers as one backward pass per example, for either padding side.
+Source       GORACS, section on gradient norms; departures: docs/method.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from goracs.data.tokens import batches
+from goracs.llm.batch import Batch, Texts
+from goracs.llm.jobs import Batches, Job, RowWriter, predict
+from goracs.llm.losses import Loss
+from goracs.llm.settings import Score
+from goracs.types import GoracsError
+
+
+@dataclass
+class Seen:
+    """What passed through lora_B in one forward: its input [B, T, r] and its output [B, T, out], a leaf."""
+
+    input: Tensor = field(default_factory=lambda: torch.empty(0))
+    output: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+class GradientModule(pl.LightningModule):
+    """Predicts gradient_norm, loss and el2n [B], and sketch [B, k] where a projection [k, out * r] is given."""
+
+    def __init__(self, model: Any, loss: Loss, matrix: torch.nn.Module, projection: Tensor | None) -> None:
+        super().__init__()
+        self.model, self.loss, self.matrix = model, loss, matrix
+        self.projection = projection
+
+    def predict_step(self, batch: Batch, _place: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Score one batch."""
+        with torch.enable_grad(), watched(self.matrix) as seen:
+            outcome = self.loss(self.model, batch)
+            (slope,) = torch.autograd.grad(outcome.losses.sum(), seen.output)
+        gradients = torch.einsum("bto,bti->boi", slope.float(), seen.input.float()).flatten(1)
+        values = {
+            "gradient_norm": gradients.norm(dim=1),
+            "loss": outcome.losses.detach(),
+            "el2n": outcome.el2n.detach(),
+        }
+        if self.projection is not None:
+            values["sketch"] = gradients @ self.projection.to(gradients).T
+        return batch.rows, values
+
+
+@contextmanager
+def watched(matrix: torch.nn.Module) -> Iterator[Seen]:
+    """Record what passes through a linear layer, and start the graph at its output."""
+    seen = Seen()
+
+    def record(_module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        seen.input, seen.output = inputs[0].detach(), output.detach().requires_grad_(True)
+        return seen.output
+
+    handle = matrix.register_forward_hook(record)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def last_lora_b(model: torch.nn.Module, layer: str) -> torch.nn.Linear:
+    """lora_B of the last linear called `layer`.
+
+    Raises:
+        GoracsError: the adapter has none there; the message names the linears it adapts.
+    """
+    adapted = {name: module for name, module in model.named_modules() if hasattr(module, "lora_B")}
+    found = [module for name, module in adapted.items() if name.rpartition(".")[2] == layer]
+    if not found:
+        have = ", ".join(sorted({name.rpartition(".")[2] for name in adapted})) or "none"
+        raise GoracsError(
+            f"Gradients are taken at the LoRA of '{layer}', which this adapter does not have; it adapts: {have}. "
+            f"Set score.layer to one of these, or add '{layer}' to adapter.lora.targets."
+        )
+    matrix: torch.nn.Linear = found[-1].lora_B["default"]
+    return matrix
+
+
+def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
+    """[rows, columns] float32 standard normal / sqrt(rows): it keeps squared norms on average."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, columns, generator=generator) / rows**0.5
+
+
+def score(
+    model: Any, loss: Loss, texts: Texts, settings: Score, sketched: bool, job: Job, folder: Path, side: str
+) -> None:
+    """Write folder/<side>_{gradient_norm,loss,el2n}.npy, float32 [count], and, if asked, _sketch.npy [count, k].
+
+    Raises:
+        GoracsError: a number is not finite; the rows are named.
+    """
+    matrix = last_lora_b(model, settings.layer)
+    projection = None
+    shapes: dict[str, tuple[int, ...]] = {name: (len(texts),) for name in ("gradient_norm", "loss", "el2n")}
+    if sketched:
+        projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
+        shapes["sketch"] = (len(texts), settings.sketch_dim)
+    writer = RowWriter(folder, side, shapes)
+    data = Batches(texts, batches(texts.lengths, job.batch_tokens))
+    predict(GradientModule(model, loss, matrix, projection), data, job, writer)
+    writer.close(f"{side} examples")

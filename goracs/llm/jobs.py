@@ -1,0 +1,167 @@
+"""What every LLM job needs around its module: the data in batches, a Trainer, a place for the answers.
+
+A job that predicts gives (rows, {name: values}) per batch; they land in arrays on disk at those rows, so
+that several devices may each do their share in any order.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BasePredictionWriter, TQDMProgressBar
+from torch.utils.data import DataLoader
+
+from goracs.llm.batch import Batch, Texts
+from goracs.llm.settings import Runtime
+from goracs.types import FloatArray, GoracsError, IndexArray
+
+QUIET_REFRESH = 20  # batches between two states of a bar that nobody watches
+TRAINER_PRECISION = {"bf16": "bf16-mixed", "float32": "32-true"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """How one job runs: its name on the bar, precision and bound on the padded tokens of a pass (both
+    resolved and hashed by the stage), and the machine's part.
+    """
+
+    name: str
+    precision: str
+    batch_tokens: int
+    runtime: Runtime
+
+
+@dataclass(frozen=True)
+class Batches(torch.utils.data.Dataset[Batch]):
+    """The padded batch of each group of rows, made when it is asked for."""
+
+    texts: Texts
+    groups: Sequence[IndexArray]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, place: int) -> Batch:
+        return self.texts.batch(self.groups[place])
+
+
+class RowWriter(BasePredictionWriter):
+    """Writes what a job predicts to float32 arrays folder/<side>_<name>.npy [count, ...], batch by batch."""
+
+    def __init__(self, folder: Path, side: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__(write_interval="batch")
+        self.arrays = {name: _created(folder / f"{side}_{name}.npy", shape) for name, shape in shapes.items()}
+
+    def write_on_batch_end(self, _trainer: Any, _module: Any, prediction: Any, *_: Any) -> None:
+        """Store the values of one batch at their rows."""
+        rows, values = prediction
+        for name, value in values.items():
+            self.arrays[name][rows.cpu().numpy()] = value.float().cpu().numpy()
+
+    def close(self, what: str) -> None:
+        """Flush the arrays; GoracsError naming the rows of `what` that are not finite."""
+        for name, array in self.arrays.items():
+            array.flush()
+            refuse_non_finite(array, f"The {name.replace('_', ' ')} of {what}")
+
+
+class NamedBar(TQDMProgressBar):
+    """A bar that says which job runs; outside a terminal it is drawn rarely, to keep logs short."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(refresh_rate=1 if sys.stderr.isatty() else QUIET_REFRESH)
+        self.job = job
+
+    def on_predict_batch_start(self, *args: Any, **kwargs: Any) -> None:
+        """Name a prediction."""
+        super().on_predict_batch_start(*args, **kwargs)
+        self.predict_progress_bar.set_description(self.job)
+
+    def on_train_epoch_start(self, *args: Any) -> None:
+        """Name a training."""
+        super().on_train_epoch_start(*args)
+        self.train_progress_bar.set_description(self.job)
+
+
+def predict(
+    module: pl.LightningModule, data: torch.utils.data.Dataset[Any], job: Job, writer: RowWriter | None = None
+) -> list[Any]:
+    """Run a prediction job; what its steps return, unless a `writer` takes it."""
+    trainer = make_trainer(job, [writer] if writer else [])
+    answers = trainer.predict(module, _loader(data), return_predictions=writer is None)
+    return answers or []
+
+
+def gathered(answers: Sequence[Any], name: str, count: int) -> FloatArray:
+    """[count, ...] float32; the value `name` of what the steps of a job returned, at their rows."""
+    rows = torch.cat([rows for rows, _ in answers]).cpu().numpy()
+    values = torch.cat([values[name] for _, values in answers]).float().cpu().numpy()
+    placed: FloatArray = np.full((count, *values.shape[1:]), np.nan, dtype=np.float32)
+    placed[rows] = values
+    return placed
+
+
+def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -> pl.Trainer:
+    """A quiet Trainer for one job: no logger, no checkpoints, no model summary, gradients allowed."""
+    _hush()
+    runtime = job.runtime
+    if runtime.threads is not None:
+        torch.set_num_threads(runtime.threads)
+    return pl.Trainer(
+        accelerator=runtime.accelerator,
+        devices=runtime.devices,
+        strategy=runtime.strategy,
+        precision=TRAINER_PRECISION[job.precision],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=runtime.progress,
+        callbacks=[*callbacks, NamedBar(job.name)] if runtime.progress else list(callbacks),
+        inference_mode=False,
+        max_steps=max_steps,
+        max_epochs=1,
+    )
+
+
+def train(module: pl.LightningModule, data: torch.utils.data.Dataset[Any], trainer: pl.Trainer) -> None:
+    """Fit a module on batches in the order they come."""
+    trainer.fit(module, _loader(data))
+
+
+def refuse_non_finite(values: FloatArray, what: str) -> None:
+    """Raise GoracsError naming the rows of a model's output that are not finite."""
+    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(bad):
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        raise GoracsError(
+            f"{what} is not finite for {len(bad)} of {len(values)} examples (rows {shown}). "
+            "Try backbone.precision=float32, or look at those examples."
+        )
+
+
+def _loader(data: torch.utils.data.Dataset[Any]) -> DataLoader[Any]:
+    return DataLoader(data, batch_size=None, shuffle=False)
+
+
+def _created(file: Path, shape: tuple[int, ...]) -> Any:
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    array[:] = np.nan  # a row that nobody writes is found by refuse_non_finite
+    return array
+
+
+def _hush() -> None:
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Couldn't infer the batch indices.*")
+    warnings.filterwarnings("ignore", message="predict returned None if it was on purpose.*")
+    warnings.filterwarnings("ignore", message=".*`isinstance.treespec, LeafSpec.` is deprecated.*")

@@ -1,0 +1,129 @@
+"""The loss of each task, one number per example: what is scored is what is trained.
+
+answer (CTR)      the prompt ends where the answer begins; cross-entropy over the logits of {No, Yes} there.
+text (SeqRec)     mean negative log-likelihood of every token of prompt and answer but the first.
+EL2N              norm of (softmax - one-hot): at the answer over {No, Yes}; mean over the answer's tokens.
+Source            GORACS, loss block of its gradient pass; EL2N: Paul et al. 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from goracs.data.prompts import prompt
+from goracs.data.tasks import Ctr, Task
+from goracs.data.tokens import answer_tokens, encode
+from goracs.llm.batch import IGNORED, Batch, Texts
+from goracs.types import Example
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Per example: `losses` [B] (nats), `el2n` [B], and for the answer loss `margins` [B] = logit yes - no."""
+
+    losses: Tensor
+    el2n: Tensor
+    margins: Tensor | None
+
+
+class Loss(Protocol):
+    """From a model and a batch to one loss per example; the losses of a batch do not touch each other."""
+
+    def __call__(self, model: Any, batch: Batch) -> Outcome: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class AnswerLoss:
+    """Cross-entropy over the two answers at the end of the prompt; their token ids are looked up, never written."""
+
+    no_id: int
+    yes_id: int
+
+    def __call__(self, model: Any, batch: Batch) -> Outcome:
+        """One forward pass that keeps only the last logits."""
+        pair = self.pair_logits(model, batch)
+        chance = pair.softmax(1)
+        wrong = chance - functional.one_hot(batch.labels, 2)
+        return Outcome(answer_losses(pair, batch.labels), wrong.norm(dim=1), pair[:, 1] - pair[:, 0])
+
+    def pair_logits(self, model: Any, batch: Batch) -> Tensor:
+        """[B, 2] float32; the logits of No and Yes after the last token of each prompt."""
+        width = batch.ids.shape[1]
+        keep = width - int(batch.last.min())
+        logits = model(
+            input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, logits_to_keep=keep
+        ).logits
+        at_answer = logits[torch.arange(len(batch.ids)), batch.last - (width - keep)]
+        return at_answer[:, [self.no_id, self.yes_id]].float()
+
+
+@dataclass(frozen=True)
+class TextLoss:
+    """Mean negative log-likelihood over prompt and answer."""
+
+    def __call__(self, model: Any, batch: Batch) -> Outcome:
+        """One forward pass with all logits."""
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions).logits
+        labels = next_tokens(batch)
+        el2n = answer_el2n(logits[:, :-1].float(), batch.ids[:, 1:], batch.answer[:, 1:])
+        return Outcome(text_losses(logits[:, :-1].float(), labels), el2n, None)
+
+
+def answer_losses(pair_logits: Tensor, labels: Tensor) -> Tensor:
+    """[B] cross-entropy in nats of [B, 2] logits (no, yes) against labels [B] (1 = yes)."""
+    return functional.cross_entropy(pair_logits, labels, reduction="none")
+
+
+def text_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """[B] mean cross-entropy in nats of logits [B, T, V] over the positions whose label [B, T] is not IGNORED."""
+    losses = functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+    return losses.sum(1) / (labels != IGNORED).sum(1)
+
+
+def next_tokens(batch: Batch) -> Tensor:
+    """[B, T-1] the token after each position; IGNORED where either of the two is padding.
+
+    So the first real token of a row is never predicted: not from nothing, nor from the padding before it.
+    """
+    real = (batch.mask[:, :-1] * batch.mask[:, 1:]).bool()
+    return batch.ids[:, 1:].masked_fill(~real, IGNORED)
+
+
+def answer_el2n(logits: Tensor, tokens: Tensor, answer: Tensor) -> Tensor:
+    """[B] mean over the answer's tokens of the norm of (softmax - one-hot).
+
+    ||p - e||^2 = sum p^2 - 2 p_token + 1, so no one-hot of the vocabulary is made.
+    """
+    chance = logits.detach().softmax(2)
+    of_token = chance.gather(2, tokens.unsqueeze(2)).squeeze(2)
+    norms = (chance.square().sum(2) - 2 * of_token + 1).clamp(min=0).sqrt()
+    return (norms * answer).sum(1) / answer.sum(1)
+
+
+def loss_of(task: Task, tokenizer: Any) -> Loss:
+    """The loss that a task is scored and trained by."""
+    if isinstance(task, Ctr):
+        return AnswerLoss(*answer_tokens(task.answer_no, task.answer_yes, tokenizer))
+    return TextLoss()
+
+
+def read(examples: Sequence[Example], task: Task, tokenizer: Any, max_length: int) -> Texts:
+    """Examples as the task's loss reads them: with their answers for the text loss, up to them for the answer loss.
+
+    Raises:
+        GoracsError: a prompt with its answer is longer than `max_length` tokens.
+    """
+    prompts = [prompt(example, task.template) for example in examples]
+    encoded = encode(prompts, [example.output for example in examples], tokenizer, max_length)
+    return Texts(
+        prompts=[text.prompt for text in encoded],
+        answers=[() if isinstance(task, Ctr) else text.answer for text in encoded],
+        labels=[-1 if example.label is None else example.label for example in examples],
+        pad_id=tokenizer.pad_token_id,
+    )

@@ -1,0 +1,155 @@
+"""What the configuration says about models and their jobs: plain values, no framework imported.
+
+Every field is hashed with the stage that uses it, except those of `Runtime`, which may change how fast a
+result comes, never what it is. Defaults live in conf/ alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from goracs.types import InvalidInput
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how the LLM stages run; never hashed.
+
+    `accelerator`, `devices`, `strategy` go to the Trainer; `progress` shows bars; `threads` bounds the CPU
+    threads of torch (None: its own choice).
+    """
+
+    accelerator: str
+    devices: int | str
+    strategy: str
+    progress: bool
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The LLM: `model` is a name or folder, `precision` auto | bf16 | float32, `max_length` in tokens.
+
+    `batch_tokens` bounds the padded tokens of one forward pass.
+    """
+
+    name: str
+    model: str
+    precision: str
+    max_length: int
+    batch_tokens: int
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The sentence encoder: mean-pooled last hidden states of `model`, float32."""
+
+    name: str
+    model: str
+    max_length: int
+    batch_tokens: int
+
+
+@dataclass(frozen=True)
+class Lora:
+    """LoRA as peft has it: rank `r`, scaling alpha / r, dropout on its input, the linear layers it adapts."""
+
+    r: int
+    alpha: int
+    dropout: float
+    targets: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(self.targets))
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """AdamW over a budget that is exactly one of epochs, steps, tokens.
+
+    `batch_size` examples make one optimiser step (all of a smaller coreset); the learning rate rises
+    linearly over the first `warmup_share` of the steps, then falls linearly to zero.
+    """
+
+    lr: float
+    epochs: int | None
+    steps: int | None
+    tokens: int | None
+    batch_size: int
+    warmup_share: float
+    weight_decay: float
+    max_grad_norm: float
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise InvalidInput(
+                "finetune needs exactly one of epochs, steps, tokens; got "
+                f"{' and '.join(given) or 'none'}. Set the others to null, as in finetune.epochs=null."
+            )
+        if getattr(self, given[0]) < 1 or self.batch_size < 1:
+            raise InvalidInput(f"finetune.{given[0]} and finetune.batch_size must be at least 1.")
+
+
+@dataclass(frozen=True)
+class InitAdapter:
+    """A fresh LoRA, drawn with `seed`: its B is 0, so it leaves the backbone's answers as they are."""
+
+    name: str
+    lora: Lora
+    seed: int
+
+
+@dataclass(frozen=True)
+class WarmupAdapter:
+    """A fresh LoRA trained a little on `rows` random pool examples, both drawn with `seed`."""
+
+    name: str
+    lora: Lora
+    seed: int
+    rows: int
+    checkpoints: int
+    training: Finetune
+
+
+@dataclass(frozen=True)
+class PathAdapter:
+    """A peft adapter in a folder, trained elsewhere for the same backbone."""
+
+    name: str
+    path: str
+
+
+AdapterSettings = InitAdapter | WarmupAdapter | PathAdapter
+
+
+@dataclass(frozen=True)
+class Score:
+    """The gradient is taken with respect to lora_B of the last layer's linear called `layer`.
+
+    Sketches are its seeded Gaussian projection to `sketch_dim` numbers.
+    """
+
+    layer: str
+    sketch_dim: int
+    sketch_seed: int
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How answers become figures.
+
+    `part` is whose examples are asked: test, or valid to choose settings by. `negatives` items beside the target are ranked (drawn with `seed`), the answer generated with `beams`
+    beams of at most `max_new_tokens` tokens; intervals come from `draws` bootstrap samples of users.
+    """
+
+    part: str
+    seed: int
+    negatives: int
+    beams: int
+    max_new_tokens: int
+    draws: int
+
+    def __post_init__(self) -> None:
+        if self.part not in ("test", "valid"):
+            raise InvalidInput(f"evaluate.part must be test or valid, got {self.part!r}.")

@@ -1,0 +1,278 @@
+"""The line: from a configuration to a job folder, one stage after the other.
+
+Nothing here computes: it describes the stages, lets the store bring them, and gathers what a run leaves.
+A job is finished when the store holds its `result`; the job folder is a copy of that.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from goracs import stages
+from goracs.data.tasks import Ctr
+from goracs.llm.settings import Backbone, InitAdapter
+from goracs.results import SCHEMA
+from goracs.selection.full import Full
+from goracs.stages import Source
+from goracs.store import MANIFEST, Stage, Store, installed_versions
+from goracs.types import InvalidInput, resolve_budget
+
+LINE = ("prepare", "embed", "adapter", "score", "select", "finetune", "evaluate")
+METRICS_OF = {"untuned": "evaluate_untuned", "start": "evaluate_start", "tuned": "evaluate", "rule": "rule"}
+log = logging.getLogger("goracs")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One configured run.
+
+    `made` holds the settings objects and scalars by their configured name, `config` as plain values all that
+    may change the result, `selector_name` the file chosen from conf/selector, `command` what a user would type for this job alone.
+    """
+
+    made: Mapping[str, Any]
+    config: Mapping[str, Any]
+    selector_name: str
+    command: str
+
+
+class Line:
+    """The stages of a job, described when they are first asked for; a model is located only if it is needed."""
+
+    def __init__(self, job: Job, store: Store) -> None:
+        self.job, self.store, self.made = job, store, job.made
+        self.task, self.runtime = self.made["task"], self.made["runtime"]
+
+    def upto(self, last: str) -> dict[str, Source]:
+        """The stages up to the one called `last`, in the order in which they run, without those nobody needs."""
+        wanted = LINE[: LINE.index(last) + 1]
+        used = set(self.seen) if "select" in wanted else {last}
+        line: dict[str, Source] = {"prepare": self.prepared}
+        if "embed" in used:
+            line["embed"] = self.embedded
+        if "finetune" in wanted or used & {"adapter", "score"}:
+            line["adapter"] = self.start
+        if "score" in used:
+            line["score"] = self.scored
+        if "select" in wanted:
+            line |= {"select": self.selected, **self.assessed}
+        if "finetune" in wanted:
+            line["finetune"] = self.tuned
+        return line | (self.evaluations if "evaluate" in wanted else {})
+
+    @cached_property
+    def prepared(self) -> Stage:
+        """Examples."""
+        return stages.prepare(self.made["dataset"], self.made["split"], self.task)
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """The backbone's settings with the precision as this machine has it."""
+        from goracs.llm.backbone import resolved_precision
+
+        asked: Backbone = self.made["backbone"]
+        return replace(asked, precision=resolved_precision(asked.precision))
+
+    @cached_property
+    def files(self) -> Source:
+        """The backbone's weights and tokenizer."""
+        return stages.weights(self.made["backbone"].model)
+
+    @cached_property
+    def embedded(self) -> Stage:
+        """Features from the sentence encoder."""
+        encoder = self.made["encoder"]
+        return stages.embed(self.prepared, stages.weights(encoder.model), encoder, self.task, self.runtime)
+
+    @cached_property
+    def start(self) -> Source:
+        """The initial adapter."""
+        settings = self.made["adapter"]
+        return stages.adapter(self.prepared, self.files, self.backbone, settings, self.task, self.runtime)
+
+    @cached_property
+    def scored(self) -> Stage:
+        """Numbers from one pass of the LLM."""
+        sketched = self.made["features"]["kind"] == "sketch"
+        return stages.score(
+            self.prepared, self.files, self.start, self.backbone, self.made["score"], sketched, self.task, self.runtime
+        )
+
+    @cached_property
+    def seen(self) -> dict[str, Stage]:
+        """What the selector reads, or what everything is judged by (`assess`), and nothing else."""
+        needs = self.made["selector"].needs
+        everything = self.made["assess"]
+        features = everything or "features" in needs
+        sketched = self.made["features"]["kind"] == "sketch"
+        seen = {"prepare": self.prepared}
+        if features and not sketched:
+            seen["embed"] = self.embedded
+        if everything or needs - {"features"} or (features and sketched):
+            seen["score"] = self.scored
+        return seen
+
+    @cached_property
+    def budget(self) -> int:
+        """Rows of the coreset; the pool's size is known once the data are prepared, so that is done at once."""
+        folder = self.store.get(self.prepared).path
+        pool = json.loads((folder / "statistics.json").read_text())["splits"]["train"]["samples"]
+        return resolve_budget("all" if isinstance(self.made["selector"], Full) else self.made["budget"], pool)
+
+    @cached_property
+    def selected(self) -> Stage:
+        """The coreset."""
+        features = self.made["features"]["kind"]
+        return stages.select(
+            self.seen, self.made["selector"], features, self.budget, self.made["seed"], self.runtime
+        )
+
+    @cached_property
+    def assessed(self) -> dict[str, Stage]:
+        """The figures of the coreset, where features and gradient norms are there anyway."""
+        features = self.made["features"]["kind"]
+        if "score" not in self.seen or (features == "embedding" and "embed" not in self.seen):
+            return {}
+        return {"assess": stages.assess(self.seen, self.selected, features, self.task.lam)}
+
+    @cached_property
+    def tuned(self) -> Stage:
+        """The adapter trained on the coreset."""
+        return stages.finetune(
+            self.prepared,
+            self.files,
+            self.start,
+            self.selected,
+            self.backbone,
+            self.made["finetune"],
+            self.made["seed"],
+            self.task,
+            self.runtime,
+        )
+
+    @cached_property
+    def evaluations(self) -> dict[str, Source]:
+        """The backbone untuned, with the initial adapter and tuned, and the rule of a task with labels."""
+        # a fresh LoRA has B = 0 and answers as the backbone does
+        start = None if isinstance(self.made["adapter"], InitAdapter) else self.start
+        asked = {"untuned": None, "start": start, "tuned": self.tuned}
+        settings = self.made["evaluate"]
+        line: dict[str, Source] = {
+            METRICS_OF[name]: stages.evaluate(
+                self.prepared, self.files, source, self.backbone, settings, self.task, self.runtime
+            )
+            for name, source in asked.items()
+        }
+        return line | ({"rule": stages.rule(self.prepared, settings)} if isinstance(self.task, Ctr) else {})
+
+
+def run(job: Job, store: Store, folder: Path) -> str:
+    """Bring the job's result and copy it to `folder`; "skipped" if it was there already, else "done".
+
+    Raises:
+        GoracsError: whatever a stage finds wrong; `folder` then holds nothing of it.
+    """
+    log.info("%s", job.made["dataset"].notice)
+    result = result_stage(job, store)
+    finished = store.has(result)
+    artifact = store.get(result)
+    shutil.copytree(artifact.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    _tell_of_this_run(folder / "result.json", job, finished, store)
+    return "skipped" if finished else "done"
+
+
+def result_stage(job: Job, store: Store) -> Stage:
+    """The last stage of every job: result.json, the coreset as prompts, the adapter."""
+    last = job.made["until"] or LINE[-1]
+    if last not in LINE:
+        raise InvalidInput(f"until must be one of {', '.join(LINE)}, or null for all; got {last!r}.")
+    line = Line(job, store)
+    inputs = line.upto(last)
+    digests = {name: source.key for name, source in inputs.items()}
+    if "finetune" in inputs:
+        digests["weights"] = line.files.key
+
+    def build(folder: Path, found: Mapping[str, Path]) -> None:
+        _write_result(job, line, digests, found, folder)
+
+    return Stage("result", SCHEMA, {"config": job.config}, inputs, build)
+
+
+def _write_result(
+    job: Job, line: Line, digests: Mapping[str, str], found: Mapping[str, Path], folder: Path
+) -> None:
+    metrics = {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()}
+    curve = _json(found.get("finetune"), "curve.json") or []
+    result = {
+        "schema": SCHEMA,
+        "config": job.config,
+        "command": job.command,
+        "seed": job.made["seed"],
+        "status": "done",
+        "versions": installed_versions(),
+        "digests": dict(digests),
+        "coreset": _coreset(job, line, found, folder) if "select" in found else None,
+        "metrics": metrics,
+        "steps": len(curve) if curve else None,
+        "tokens_trained": curve[-1]["tokens"] if curve else None,
+        "stages": {name: _cost(path) for name, path in found.items()},
+    }
+    if "finetune" in found:
+        shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
+        shutil.copy(found["finetune"] / "curve.json", folder)
+    (folder / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False))
+
+
+def _coreset(job: Job, line: Line, found: Mapping[str, Path], folder: Path) -> dict[str, Any]:
+    """Write the chosen rows and their prompts; what result.json says of them."""
+    import numpy as np
+
+    from goracs.data.prepare import read_examples
+
+    rows = np.load(found["select"] / "indices.npy").tolist()
+    pool = read_examples(found["prepare"], "train")
+    prompts = [{name: getattr(pool[row], name) for name in ("instruction", "input", "output")} for row in rows]
+    _dump(folder / "coreset.json", prompts)
+    columns = {"prompt": "instruction", "query": "input", "response": "output"}
+    _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})
+    _dump(folder / "indices.json", rows)
+    return {
+        "selector": job.selector_name,
+        "budget_asked": job.made["budget"],
+        "budget": line.budget,
+        "indices_file": "indices.json",
+        "report": _json(found["select"], "report.json"),
+        "assessment": _json(found.get("assess"), "assessment.json"),
+    }
+
+
+def _tell_of_this_run(file: Path, job: Job, finished: bool, store: Store) -> None:
+    """Note the command of this run, and which stages it found in the store."""
+    result = json.loads(file.read_text())
+    built = {artifact.key for artifact in store.used.values() if not artifact.cached}
+    for name, cost in result["stages"].items():
+        cost["cached"] = finished or result["digests"][name] not in built
+    result["command"] = job.command
+    _dump(file, result)
+
+
+def _cost(path: Path) -> dict[str, Any]:
+    manifest = _json(path, MANIFEST) or {}
+    return {"seconds": manifest.get("seconds"), "peak_mb": manifest.get("peak_mb"), "cached": True}
+
+
+def _json(folder: Path | None, name: str) -> Any:
+    if folder is None or not (folder / name).exists():
+        return None
+    return json.loads((folder / name).read_text())
+
+
+def _dump(file: Path, value: Any) -> None:
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False))

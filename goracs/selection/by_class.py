@@ -1,0 +1,230 @@
+"""The label-enhanced form of any selector: one problem for each class, then the union.
+
+Problem    split pool and validation set by label; the class budgets n_k follow the validation label rates
+           and add up to n; choose in each class by itself; join.
+Scale      one for all classes (max d over pool x validation, max g over the pool): lam keeps its meaning.
+Objective  sum_k (n_k / n) POO_k.
+Rules      largest remainder, ties to the smaller label; a class gets at most its pool rows, the rest goes to
+           the others; a class absent from validation gets 0.
+Source     GORACS (KDD 2025), Algorithm 2, for K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from goracs.ot import cost, exact
+from goracs.selection.report import gradient_norms, scale_warnings
+from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
+
+WEIGHTED = ("transport", "mean_gradient", "poo")  # figures of a part that add up with weights n_k / n
+SHARED = ("max_distance", "max_gradient", "lam")  # the same in every part
+COUNTED = ("exchanges", "solves")  # work done
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One selection to make.
+
+    Args:
+        label: its class; None for the whole problem.
+        rows: [N_k] int64; its rows in the whole pool, ascending.
+        problem: its pool and validation rows.
+        budget: n_k >= 1.
+        position: its place among the parts; together with the seed it fixes its generator.
+    """
+
+    label: int | None
+    rows: IndexArray
+    problem: SelectionProblem
+    budget: int
+    position: int
+
+
+def select(selector: Selector, problem: SelectionProblem, budget: int, seed: int) -> Coreset:
+    """A selector's coreset, by class where it asks for that.
+
+    Args:
+        selector: the method.
+        problem: pool and validation set.
+        budget: n, 1..N.
+        seed: >= 0; reaches only the generators of the parts.
+
+    Raises:
+        InvalidInput: as `parts`.
+    """
+    todo = parts(selector, problem, budget)
+    return join(problem, todo, [solve(selector, part, seed) for part in todo], budget)
+
+
+def parts(selector: Selector, problem: SelectionProblem, budget: int) -> list[Part]:
+    """The selections that make up a coreset: one for the whole problem, or one for each class that gets rows.
+
+    Raises:
+        InvalidInput: a `by_class` that is no bool, or without labels; classes of the validation set that hold
+            fewer than n pool rows.
+    """
+    asked: object = selector.by_class
+    if not isinstance(asked, bool):
+        raise InvalidInput(f"by_class must be true or false, got {asked!r}.")
+    if not asked:
+        return [Part(None, np.arange(problem.pool_size), problem, budget, 0)]
+    if problem.labels is None or problem.target_labels is None:
+        raise InvalidInput(
+            "by_class=true splits the problem by label, and this problem has no labels: give labels and "
+            "target_labels, or set by_class=false."
+        )
+    scale = _measured(problem) if "features" in selector.needs else problem.scale
+    budgets = class_budgets(_counts(problem.labels), _counts(problem.target_labels), budget)
+    given = [(label, n) for label, n in budgets.items() if n > 0]
+    return [_part(problem, label, n, position, scale) for position, (label, n) in enumerate(given)]
+
+
+def solve(selector: Selector, part: Part, seed: int) -> Coreset:
+    """The coreset of one part, in its own row numbers; a pure function of part and seed."""
+    return selector.select(part.problem, part.budget, np.random.default_rng([seed, part.position]))
+
+
+def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Coreset], budget: int) -> Coreset:
+    """The coreset that the coresets of the parts make up.
+
+    Args:
+        problem: the whole problem.
+        todo: its parts.
+        found: a coreset for each part, in the part's row numbers.
+        budget: n, the sum of the parts' budgets.
+
+    Returns:
+        Rows of the whole pool. A single part without label is returned as it is. Otherwise the report has
+        the parts' reports under `classes`, their weighted figures, `transport_global` (OT_d that ignores
+        classes), and each entry of the trace says its `class`.
+    """
+    if len(todo) == 1 and todo[0].label is None:
+        return found[0]
+    rows = np.concatenate([part.rows[coreset.indices] for part, coreset in zip(todo, found, strict=True)])
+    reports = {part.label: dict(coreset.report) for part, coreset in zip(todo, found, strict=True)}
+    shares = [part.budget / budget for part in todo]
+    report = _joined(list(reports.values()), shares)
+    if "transport" in report:
+        between = cost.distances(problem.features[np.sort(rows)], problem.target_features)
+        report |= {"transport_global": exact.solve(between).value, "lower_bound": None, "gap": None}
+    report["classes"] = {str(part.label): {"budget": part.budget, **reports[part.label]} for part in todo}
+    report["warnings"] = _warnings(problem, budget, scaled="transport" in report)
+    trace = [
+        {"class": part.label, **step}
+        for part, coreset in zip(todo, found, strict=True)
+        for step in coreset.trace
+    ]
+    return Coreset(rows, budget, problem.pool_size, report, tuple(trace))
+
+
+def class_budgets(pool: Mapping[int, int], target: Mapping[int, int], budget: int) -> dict[int, int]:
+    """How many rows each class gets.
+
+    Args:
+        pool: label -> pool rows.
+        target: label -> validation rows.
+        budget: n >= 1.
+
+    Returns:
+        label -> rows, for every label of either side, ascending; n in all.
+
+    Raises:
+        InvalidInput: the classes of the validation set hold fewer than n pool rows.
+    """
+    open_ = {label: count for label, count in sorted(target.items()) if count > 0}
+    reach = sum(pool.get(label, 0) for label in open_)
+    if reach < budget:
+        raise InvalidInput(
+            f"budget {budget} by class needs as many pool rows in the classes of the validation set "
+            f"({', '.join(map(str, open_))}), which together hold {reach}: lower the budget, or set "
+            "by_class=false."
+        )
+    budgets = dict.fromkeys(sorted({*pool, *target}), 0)
+    while short := _shorter_than_share(pool, open_, budget - sum(budgets.values())):
+        budgets |= {label: pool.get(label, 0) for label in short}
+        open_ = {label: count for label, count in open_.items() if label not in short}
+    return budgets | _largest_remainder(open_, budget - sum(budgets.values()))
+
+
+def _shorter_than_share(pool: Mapping[int, int], rates: Mapping[int, int], budget: int) -> list[int]:
+    total = sum(rates.values())
+    return [label for label, rate in rates.items() if budget * rate > pool.get(label, 0) * total]
+
+
+def _largest_remainder(rates: Mapping[int, int], budget: int) -> dict[int, int]:
+    """Whole numbers in proportion to the rates, adding up to the budget; in whole-number arithmetic."""
+    total = sum(rates.values())
+    split = {label: divmod(budget * rate, total) for label, rate in rates.items()}
+    left = budget - sum(whole for whole, _ in split.values())
+    favoured = sorted(split, key=lambda label: (-split[label][1], label))[:left]
+    return {label: whole + (label in favoured) for label, (whole, _) in split.items()}
+
+
+def _counts(labels: IndexArray) -> dict[int, int]:
+    values, counts = np.unique(labels, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _measured(problem: SelectionProblem) -> Scale:
+    norms = gradient_norms(problem, 0.0, "by_class")
+    return problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
+
+
+def _part(problem: SelectionProblem, label: int, budget: int, position: int, scale: Scale | None) -> Part:
+    assert problem.labels is not None
+    assert problem.target_labels is not None
+    rows = np.flatnonzero(problem.labels == label)
+    targets = np.flatnonzero(problem.target_labels == label)
+    sub = SelectionProblem(
+        features=problem.features[rows],
+        target_features=problem.target_features[targets],
+        scores=_taken(problem.scores, rows),
+        target_scores=None if problem.target_scores is None else _taken(problem.target_scores, targets),
+        labels=problem.labels[rows],
+        target_labels=problem.target_labels[targets],
+        scale=scale,
+    )
+    return Part(label, rows, sub, budget, position)
+
+
+def _taken(scores: Mapping[str, FloatArray], rows: IndexArray) -> dict[str, FloatArray]:
+    return {name: score[rows] for name, score in scores.items()}
+
+
+def _joined(reports: Sequence[Mapping[str, Any]], shares: Iterable[float]) -> dict[str, Any]:
+    """The figures that all parts report: means by the shares, sums of work, and what they have in common."""
+    common = [key for key in reports[0] if all(key in report for report in reports)]
+    weights = list(shares)
+    joined: dict[str, Any] = {}
+    for key in common:
+        values = [report[key] for report in reports]
+        if key in WEIGHTED:
+            joined[key] = None if None in values else float(np.dot(weights, values))
+        elif key in SHARED:
+            joined[key] = values[0]
+        elif key in COUNTED:
+            joined[key] = sum(values)
+    return joined
+
+
+def _warnings(problem: SelectionProblem, budget: int, *, scaled: bool) -> list[str]:
+    """What a reader of the joined report should know about scale and classes."""
+    assert problem.labels is not None
+    assert problem.target_labels is not None
+    pool, target = _counts(problem.labels), _counts(problem.target_labels)
+    budgets = class_budgets(pool, target, budget)
+    short = _shorter_than_share(pool, target, budget)
+    said = scale_warnings(problem, gradient_norms(problem, 0.0, "by_class")) if scaled else []
+    for label, n in budgets.items():
+        if label not in target:
+            said.append(f"class {label} is absent from validation: none of its {pool[label]} rows is chosen.")
+        elif label in short:
+            said.append(f"class {label} has {pool.get(label, 0)} pool rows, less than its share: all taken.")
+        elif n == 0:
+            said.append(f"class {label} has so small a share of validation that it gets no row.")
+    return said

@@ -1,0 +1,50 @@
+"""EL2N: keep the rows with the largest error of the model at the start (the hardest).
+
+Score      norm of (softmax - one-hot), computed by the score stage.
+Source     Paul et al. (NeurIPS 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.types import Coreset, InvalidInput, SelectionProblem
+
+
+@dataclass(frozen=True)
+class El2n:
+    """The rows of largest `el2n`; ties go to the smaller index. Deterministic.
+
+    Args:
+        by_class: the largest of each class, in the proportions of the validation labels.
+    """
+
+    by_class: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The score it ranks by."""
+        return frozenset({"el2n"})
+
+    @property
+    def seeded(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
+        """See `goracs.types.Selector`.
+
+        Raises:
+            InvalidInput: no score `el2n`, or more than one number for a row.
+        """
+        score = problem.score("el2n", "selector el2n")
+        if score.ndim != 1:
+            raise InvalidInput(
+                f"the score 'el2n' must be one number for each pool row, got shape {score.shape}."
+            )
+        rows = np.argsort(-score, kind="stable")[:budget]
+        return Coreset(
+            rows, budget, problem.pool_size, {"smallest_kept": float(score[rows[-1]]), "warnings": []}
+        )

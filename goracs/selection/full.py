@@ -1,0 +1,43 @@
+"""Full: the whole pool, to compare a coreset against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.types import Coreset, InvalidInput, SelectionProblem
+
+
+@dataclass(frozen=True)
+class Full:
+    """Every row. Deterministic; its budget is "all".
+
+    Args:
+        by_class: accepted like everywhere; changes nothing but the report.
+    """
+
+    by_class: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Nothing but the size of the pool."""
+        return frozenset()
+
+    @property
+    def seeded(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
+        """See `goracs.types.Selector`.
+
+        Raises:
+            InvalidInput: a budget other than the pool's size.
+        """
+        if budget != problem.pool_size:
+            raise InvalidInput(
+                f"selector full takes the whole pool of {problem.pool_size} rows, and the budget is "
+                f"{budget}: set budget=all."
+            )
+        return Coreset(np.arange(budget), budget, budget, {"warnings": []})

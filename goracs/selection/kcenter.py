@@ -1,0 +1,69 @@
+"""K-center greedy: start somewhere, add the row farthest from those chosen.
+
+Problem    min over S of max_i min_{s in S} d(i, s), within a factor of 2; validation is not looked at.
+Source     Sener & Savarese (ICLR 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.ot.cost import distances
+from goracs.selection.canonical import canonical_order
+from goracs.types import Coreset, IndexArray, InvalidInput, SelectionProblem
+
+
+@dataclass(frozen=True)
+class KCenter:
+    """The coreset of small covering radius that farthest-first traversal finds.
+
+    Args:
+        start: the pool row to begin with; None draws one.
+        by_class: one traversal for each label; needs start = None.
+    """
+
+    start: int | None
+    by_class: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Embeddings."""
+        return frozenset({"features"})
+
+    @property
+    def seeded(self) -> bool:
+        """Drawn where no start is given."""
+        return self.start is None
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
+        """See `goracs.types.Selector`; the report has the covering `radius` in feature units.
+
+        Raises:
+            InvalidInput: a start outside the pool, or one together with by_class.
+        """
+        order = canonical_order(problem)
+        features = problem.features[order]
+        picked = [self._first(problem.pool_size, order, rng)]
+        nearest = distances(features, features[picked])[:, 0]
+        while len(picked) < budget:
+            far = nearest.copy()
+            far[picked] = -1.0
+            picked.append(int(far.argmax()))
+            np.minimum(nearest, distances(features, features[picked[-1:]])[:, 0], out=nearest)
+        report = {"radius": float(nearest.max()), "warnings": []}
+        return Coreset(order[picked], budget, problem.pool_size, report)
+
+    def _first(self, pool_size: int, order: IndexArray, rng: np.random.Generator) -> int:
+        if self.start is None:
+            return int(rng.integers(pool_size))
+        if self.by_class:
+            raise InvalidInput(
+                "selector kcenter: start names a row of the whole pool; with by_class=true leave it null."
+            )
+        if not isinstance(self.start, int) or isinstance(self.start, bool) or not 0 <= self.start < pool_size:
+            raise InvalidInput(
+                f"selector kcenter: start must be a row in 0..{pool_size - 1}, got {self.start!r}."
+            )
+        return int(np.flatnonzero(order == self.start)[0])

@@ -1,0 +1,35 @@
+"""Random: uniform without replacement. Strong everywhere, so it stands in every table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.types import Coreset, SelectionProblem
+
+
+@dataclass(frozen=True)
+class Random:
+    """A uniformly drawn coreset.
+
+    Args:
+        by_class: drawn in each class, in the proportions of the validation labels.
+    """
+
+    by_class: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Nothing but the size of the pool."""
+        return frozenset()
+
+    @property
+    def seeded(self) -> bool:
+        """Drawn."""
+        return True
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
+        """See `goracs.types.Selector`."""
+        rows = rng.choice(problem.pool_size, budget, replace=False)
+        return Coreset(rows, budget, problem.pool_size, {"warnings": []})

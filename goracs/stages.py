@@ -1,0 +1,318 @@
+"""The stages: what each is called, what it is hashed by, what it reads, and the files it writes.
+
+Every function here describes one stage and runs nothing; the store runs it when its artifact is wanted.
+A changed result means a bumped version. What needs a framework is imported inside `build`, so that
+describing a stage costs nothing.
+
+    prepare ──▶ embed ─────────┐
+       │                       ├──▶ select ──▶ finetune ──▶ evaluate
+       └──▶ adapter ──▶ score ─┘                  ▲
+                └────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goracs.data.dataset import Dataset
+from goracs.data.splits import Splitter
+from goracs.data.tasks import Ctr, Task
+from goracs.llm.settings import (
+    AdapterSettings,
+    Backbone,
+    Encoder,
+    Evaluate,
+    Finetune,
+    InitAdapter,
+    PathAdapter,
+    Runtime,
+    Score,
+)
+from goracs.store import External, Stage, file_digest, folder_digest
+from goracs.types import Coreset, FloatArray, GoracsError, SelectionProblem, Selector
+
+Source = Stage | External
+SIDES = {"pool": "train", "target": "valid"}
+NORMS = ("gradient_norm", "loss", "el2n")  # what one pass of the LLM always gives
+FOR_SELECTORS = ("lam", "max_exchanges", "candidates", "by_class", "embed_output")  # not the examples' business
+
+
+def spec(settings: Any) -> dict[str, Any]:
+    """The hashed form of a settings object: its class and its fields."""
+    return {"kind": type(settings).__name__, **asdict(settings)}
+
+
+def weights(model: str) -> Source:
+    """A model's files: made in the store, or a folder outside it known by its commit or content."""
+    from goracs.llm import weights
+
+    if model == "tiny":
+        return Stage("weights", 1, {"made": "tiny"}, {}, lambda folder, _: _make_tiny(folder))
+    source = weights.locate(model)
+    if source.path.suffix == ".gguf":
+        return Stage(
+            "weights", 1, {"gguf": file_digest(source.path)}, {}, lambda folder, _: _convert(source.path, folder)
+        )
+    return External("weights", source.commit or folder_digest(source.path), source.path)
+
+
+def prepare(dataset: Dataset, split: Splitter, task: Task) -> Stage:
+    """Examples of pool, validation and test set, the catalogue, each user's items, statistics."""
+
+    def build(folder: Path, _: Mapping[str, Path]) -> None:
+        from goracs.data import prepare
+
+        prepare.write(prepare.prepare(dataset, split, task), folder)
+
+    raw = {"kind": type(dataset.reader).__name__, "files": dict(dataset.reader.digests())}
+    rules = {name: getattr(dataset, name) for name in ("history", "min_history", "size", "seed")}
+    words = {name: value for name, value in spec(task).items() if name not in FOR_SELECTORS}
+    return Stage("prepare", 1, {"raw": raw, **rules, "split": spec(split), "task": words}, {}, build)
+
+
+def embed(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime: Runtime) -> Stage:
+    """pool_embedding.npy [N, d] and target_embedding.npy [m, d], float32."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.data.prompts import embedding_text
+        from goracs.llm.embedding import embed
+
+        for side, part in SIDES.items():
+            texts = [embedding_text(example, task.embed_output) for example in _examples(inputs, part)]
+            embed(texts, inputs["weights"], encoder, runtime, folder, side)
+
+    params = {
+        "max_length": encoder.max_length,
+        "batch_tokens": encoder.batch_tokens,
+        "embed_output": task.embed_output,
+    }
+    return Stage("embed", 1, params, {"prepare": prepared, "weights": files}, build)
+
+
+def adapter(
+    prepared: Stage, files: Source, backbone: Backbone, settings: AdapterSettings, task: Task, runtime: Runtime
+) -> Source:
+    """The initial adapter in peft format: where gradients are taken and every fine-tune starts."""
+    if isinstance(settings, PathAdapter):
+        return External("adapter", folder_digest(_adapter_folder(settings.path)), Path(settings.path))
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm import adapter
+        from goracs.llm.finetune import warm_up
+        from goracs.llm.recommender import Recommender
+
+        llm = Recommender(inputs["weights"], backbone, task, runtime)
+        if isinstance(settings, InitAdapter):
+            adapter.save(llm.fresh(settings.lora, settings.seed), folder / "adapter")
+        else:
+            warm_up(llm, _examples(inputs, "train"), settings, folder)
+
+    inputs: dict[str, Source] = {"weights": files}
+    if not isinstance(settings, InitAdapter):
+        inputs["prepare"] = prepared
+    params = {"adapter": spec(settings), **_reading(backbone)}
+    return Stage("adapter", 1, params, inputs, build)
+
+
+def score(
+    prepared: Stage,
+    files: Source,
+    start: Source,
+    backbone: Backbone,
+    settings: Score,
+    sketched: bool,
+    task: Task,
+    runtime: Runtime,
+) -> Stage:
+    """pool_{gradient_norm,loss,el2n}.npy [N] float32; sketched: also {pool,target}_sketch.npy [N], [m, k]."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.gradient import score
+        from goracs.llm.recommender import Recommender
+
+        llm = Recommender(inputs["weights"], backbone, task, runtime)
+        model = llm.adapted(_adapter_in(inputs["adapter"]))
+        for side in ("pool", "target") if sketched else ("pool",):
+            texts = llm.read(_examples(inputs, SIDES[side]))
+            score(model, llm.loss, texts, settings, sketched, llm.job(f"score {side}"), folder, side)
+
+    params: dict[str, Any] = {"layer": settings.layer, "sketch": None, **_reading(backbone)}
+    if sketched:
+        params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
+    return Stage("score", 1, params, {"prepare": prepared, "weights": files, "adapter": start}, build)
+
+
+def select(
+    problem_inputs: Mapping[str, Stage], selector: Selector, features: str, budget: int, seed: int, runtime: Runtime
+) -> Stage:
+    """indices.npy [n] int64, report.json and trace.json of the coreset."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.jobs import Job
+        from goracs.llm.selection import select
+
+        job = Job("select", "float32", 0, runtime)
+        _write_coreset(select(selector, selection_problem(inputs, features), budget, seed, job), folder)
+
+    params = {"selector": spec(selector), "budget": budget, "features": features}
+    if selector.seeded:
+        params["seed"] = seed
+    return Stage("select", 1, params, dict(problem_inputs), build)
+
+
+def assess(problem_inputs: Mapping[str, Stage], selected: Stage, features: str, lam: float) -> Stage:
+    """assessment.json: the figures every coreset is judged by."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.selection.report import assess
+
+        figures = assess(selection_problem(inputs, features), np.load(inputs["select"] / "indices.npy"), lam)
+        _write_json(folder / "assessment.json", figures)
+
+    params = {"features": features, "lam": lam}
+    return Stage("assess", 1, params, {**problem_inputs, "select": selected}, build)
+
+
+def finetune(
+    prepared: Stage,
+    files: Source,
+    start: Source,
+    selected: Stage,
+    backbone: Backbone,
+    settings: Finetune,
+    seed: int,
+    task: Task,
+    runtime: Runtime,
+) -> Stage:
+    """adapter/ in peft format and curve.json: the start trained on the coreset."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.finetune import finetune
+        from goracs.llm.recommender import Recommender
+
+        llm = Recommender(inputs["weights"], backbone, task, runtime)
+        pool = _examples(inputs, "train")
+        texts = llm.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
+        model = llm.adapted(_adapter_in(inputs["adapter"]), trainable=True)
+        finetune(model, llm.loss, texts, settings, seed, llm.job("finetune"), folder)
+
+    inputs: dict[str, Source] = {"prepare": prepared, "weights": files, "adapter": start, "select": selected}
+    params = {"finetune": asdict(settings), "seed": seed, **_reading(backbone)}
+    return Stage("finetune", 1, params, inputs, build)
+
+
+def evaluate(
+    prepared: Stage,
+    files: Source,
+    tuned: Source | None,
+    backbone: Backbone,
+    settings: Evaluate,
+    task: Task,
+    runtime: Runtime,
+) -> Stage:
+    """metrics.json and predictions.parquet on the test set; `tuned` None asks the untuned backbone."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.evaluation import evaluate_ctr, evaluate_seqrec
+        from goracs.llm.recommender import Recommender
+
+        llm = Recommender(inputs["weights"], backbone, task, runtime)
+        model = llm.adapted(_adapter_in(inputs["tuned"])) if "tuned" in inputs else llm.bare()
+        run = evaluate_ctr if isinstance(task, Ctr) else evaluate_seqrec
+        run(llm, model, inputs["prepare"], settings, folder)
+
+    inputs: dict[str, Source] = {"prepare": prepared, "weights": files}
+    if tuned is not None:
+        inputs["tuned"] = tuned
+    return Stage("evaluate", 1, {"evaluate": asdict(settings), **_reading(backbone)}, inputs, build)
+
+
+def rule(prepared: Stage, settings: Evaluate) -> Stage:
+    """metrics.json of the history-share rule, which looks at no text at all."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.data.rule import history_share
+        from goracs.evaluation.ctr import ctr_metrics
+
+        test = _examples(inputs, settings.part)
+        labels = np.array([example.label for example in test], dtype=np.int64)
+        users = [example.user for example in test]
+        metrics = ctr_metrics(
+            history_share(test), labels, users, scores_are="share", draws=settings.draws, seed=settings.seed
+        )
+        _write_json(folder / "metrics.json", metrics)
+
+    params = {"part": settings.part, "draws": settings.draws, "seed": settings.seed}
+    return Stage("rule", 1, params, {"prepare": prepared}, build)
+
+
+def selection_problem(inputs: Mapping[str, Path], features: str) -> SelectionProblem:
+    """What the selectors see of the artifacts at hand; features of width 0 where none were wanted."""
+    scored = inputs.get("score")
+    pool, target = _examples(inputs, "train"), _examples(inputs, "valid")
+    place = inputs.get("score" if features == "sketch" else "embed")
+    labelled = pool[0].label is not None
+    return SelectionProblem(
+        features=_features(place, "pool", features, len(pool)),
+        target_features=_features(place, "target", features, len(target)),
+        scores={name: np.load(scored / f"pool_{name}.npy") for name in NORMS} if scored else {},
+        labels=np.array([example.label for example in pool], dtype=np.int64) if labelled else None,
+        target_labels=np.array([example.label for example in target], dtype=np.int64) if labelled else None,
+    )
+
+
+def _features(place: Path | None, side: str, features: str, count: int) -> FloatArray:
+    if place is None:
+        return np.empty((count, 0), dtype=np.float32)
+    matrix: FloatArray = np.load(place / f"{side}_{features}.npy", mmap_mode="r")
+    return matrix
+
+
+def _examples(inputs: Mapping[str, Path], part: Any) -> Any:
+    from goracs.data.prepare import read_examples
+
+    return read_examples(inputs["prepare"], part)
+
+
+def _reading(backbone: Backbone) -> dict[str, Any]:
+    return {name: getattr(backbone, name) for name in ("precision", "max_length", "batch_tokens")}
+
+
+def _write_coreset(coreset: Coreset, folder: Path) -> None:
+    np.save(folder / "indices.npy", coreset.indices)
+    _write_json(folder / "report.json", dict(coreset.report))
+    _write_json(folder / "trace.json", [dict(step) for step in coreset.trace])
+
+
+def _write_json(file: Path, value: Any) -> None:
+    file.write_text(json.dumps(value, indent=1, allow_nan=False))
+
+
+def _adapter_folder(path: str) -> Path:
+    folder = Path(path)
+    if not (folder / "adapter_config.json").is_file():
+        raise GoracsError(f"adapter.path={path} is no peft adapter: {folder / 'adapter_config.json'} is missing.")
+    return folder
+
+
+def _adapter_in(folder: Path) -> Path:
+    return folder / "adapter" if (folder / "adapter").is_dir() else folder
+
+
+def _make_tiny(folder: Path) -> None:
+    from goracs.data.movielens import MovieLens
+    from goracs.llm import tiny
+
+    tiny.write(folder, MovieLens("bundled").read().items["title"].to_list())
+
+
+def _convert(file: Path, folder: Path) -> None:
+    from goracs.llm.backbone import convert_gguf
+
+    convert_gguf(file, folder)

@@ -1,0 +1,205 @@
+"""A content-addressed store of artifacts: immutable folders named by what made them.
+
+Key        sha256 of the canonical JSON of (stage, version, parameters, keys of the inputs). Paths never enter.
+Place      ROOT/<stage>/<key>/ with the stage's files and manifest.json.
+Law        an artifact appears by one atomic rename, or not at all; two processes that want it build it once;
+           a process killed at any point leaves nothing that looks finished.
+Check      the manifest's file digests are verified when an artifact is first opened by a process.
+Not here   what a stage does (`goracs.stages`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from goracs.types import GoracsError
+
+MANIFEST = "manifest.json"
+log = logging.getLogger("goracs")
+RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
+
+
+class DamagedArtifact(GoracsError):
+    """An artifact whose files are not those its manifest promises."""
+
+
+@dataclass(frozen=True)
+class External:
+    """A folder outside the store, known by its content: raw files, a local model, a hub snapshot."""
+
+    name: str
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder. `seconds` and `peak_mb` are those of the run that built it; `cached` tells of this run."""
+
+    path: Path
+    key: str
+    manifest: Mapping[str, Any]
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step: a pure function from its hashed parameters and its inputs to the files of one folder.
+
+    `build(folder, inputs)` writes the files; `inputs` maps each role to the folder that plays it.
+    """
+
+    name: str
+    version: int
+    params: Mapping[str, Any]
+    inputs: Mapping[str, Stage | External]
+    build: Callable[[Path, Mapping[str, Path]], None] = field(compare=False)
+
+    @cached_property
+    def key(self) -> str:
+        """The artifact's address; the same for the same name, version, parameters and inputs."""
+        return digest(self._identity)
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        keys = {role: source.key for role, source in self.inputs.items()}
+        return {"stage": self.name, "version": self.version, "params": self.params, "inputs": keys}
+
+
+class Store:
+    """The artifacts under one root folder, and a record of those this run has used."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.used: dict[str, Artifact] = {}
+
+    def has(self, stage: Stage) -> bool:
+        """Whether the artifact of `stage` is there, finished."""
+        return (self._place(stage) / MANIFEST).exists()
+
+    def get(self, stage: Stage) -> Artifact:
+        """The artifact of `stage`: opened when it is there, else built once, its inputs first.
+
+        Raises:
+            DamagedArtifact: a stored file differs from its manifest.
+            GoracsError: whatever the stage finds wrong; nothing is left behind then.
+        """
+        if stage.key in self.used:
+            return self.used[stage.key]
+        artifact = self._open(stage, cached=True) if self.has(stage) else self._build(stage)
+        self.used[stage.key] = artifact
+        log.info("  %-9s %s", stage.name, "cached" if artifact.cached else f"{artifact.manifest['seconds']:.1f} s")
+        return artifact
+
+    def _build(self, stage: Stage) -> Artifact:
+        inputs = {role: self._folder(source) for role, source in stage.inputs.items()}
+        place = self._place(stage)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place.with_suffix(".lock")):
+            if self.has(stage):  # another process built it while this one waited
+                return self._open(stage, cached=True)
+            partial = _emptied(place.with_suffix(".partial"))
+            try:
+                started = time.perf_counter()
+                stage.build(partial, inputs)
+                self._seal(stage, partial, time.perf_counter() - started)
+                partial.rename(place)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return self._open(stage, cached=False)
+
+    def _folder(self, source: Stage | External) -> Path:
+        return source.path if isinstance(source, External) else self.get(source).path
+
+    def _place(self, stage: Stage) -> Path:
+        return self.root / stage.name / stage.key[:24]
+
+    def _seal(self, stage: Stage, folder: Path, seconds: float) -> None:
+        manifest = {
+            **stage._identity,
+            "key": stage.key,
+            "files": {str(path.relative_to(folder)): file_digest(path) for path in _files(folder)},
+            "packages": installed_versions(),
+            "seconds": round(seconds, 3),
+            "peak_mb": _peak_mb(),
+        }
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+
+    def _open(self, stage: Stage, cached: bool) -> Artifact:
+        place = self._place(stage)
+        manifest = _read_manifest(place)
+        found = {str(path.relative_to(place)) for path in _files(place)} - {MANIFEST}
+        damaged = sorted(found ^ set(manifest["files"])) or [
+            name for name, promised in manifest["files"].items() if file_digest(place / name) != promised
+        ]
+        if damaged:
+            raise _damage(place, f"{', '.join(damaged)} differ from what the manifest says")
+        return Artifact(place, stage.key, manifest, cached)
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON of plain values (keys sorted, no spaces, no NaN)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """One digest of all files below a folder, by relative name and content."""
+    return digest({str(path.relative_to(folder)): file_digest(path) for path in _files(folder)})
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of the packages that a result may depend on."""
+    return {name: importlib.metadata.version(name) for name in RECORDED_PACKAGES}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _emptied(folder: Path) -> Path:
+    if folder.exists():  # left by a process that was killed; the lock says that nobody is writing it
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+def _read_manifest(place: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((place / MANIFEST).read_text())
+    except ValueError as error:
+        raise _damage(place, f"its manifest cannot be read ({error})") from error
+    return manifest
+
+
+def _damage(place: Path, what: str) -> DamagedArtifact:
+    return DamagedArtifact(f"The artifact {place} is damaged: {what}. Delete that folder and run again.")
+
+
+def _peak_mb() -> float | None:
+    """Peak resident memory of this process so far; a stage's own peak is at most this."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if os.uname().sysname == "Linux" else 1024**2), 1)

@@ -1,0 +1,172 @@
+"""Laws of samples, splits and candidates on random tables, against the rule written out in plain Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare, hypergeom
+
+from goracs.data.candidates import negatives
+from goracs.data.samples import samples, subsample
+from goracs.data.splits import Paper, Users
+from goracs.types import InvalidInput
+
+IMPROBABLE = 1e-6  # a fixed seed: it fails for good or never; this low, a failure is no accident
+
+Event = tuple[str, str, float, int]
+SCHEMA = {"user": pl.String, "item": pl.String, "rating": pl.Float64, "time": pl.Int64}
+EVENT = st.tuples(
+    st.sampled_from("cabd"),
+    st.sampled_from([f"i{number}" for number in range(12)]),
+    st.sampled_from([0.5, 3.0, 3.5, 5.0]),
+    st.integers(0, 6),  # few times: ties are the rule
+)
+EVENTS = st.lists(EVENT, max_size=40)
+
+
+def table(events: list[Event]) -> pl.DataFrame:
+    return pl.DataFrame(events, schema=SCHEMA, orient="row")
+
+
+def by_the_rule(events: list[Event], history: int, min_history: int) -> list[tuple[Any, ...]]:
+    """The sample rule, word for word."""
+    of_user: dict[str, list[Event]] = {}
+    for event in events:
+        of_user.setdefault(event[0], []).append(event)
+    found = []
+    for user, own in of_user.items():
+        items = sorted(own, key=lambda event: event[3])
+        n = len(items)
+        for i in range(min(history, n - 1), n):
+            before = items[max(i - history, 0) : i]
+            _, item, rating, time = items[i]
+            if len(before) >= min_history:
+                found.append((user, item, rating, time, [e[1] for e in before], [e[2] for e in before]))
+    return sorted(found, key=lambda sample: sample[3])
+
+
+@given(EVENTS, st.integers(1, 6), st.integers(0, 6))
+def test_samples_equals_the_rule_in_plain_python(events: list[Event], history: int, min_history: int) -> None:
+    found = samples(table(events), history, min_history)
+    assert found.rows() == by_the_rule(events, history, min_history)
+
+
+@given(st.permutations(range(40)), st.integers(1, 12), st.integers(2, 4))
+def test_samples_never_show_what_lies_ahead(times: list[int], history: int, users: int) -> None:
+    """Item k happens at times[k] and nowhere else: every history item is an earlier one of the same user."""
+    events = [(f"u{k % users}", str(k), 4.0, time) for k, time in enumerate(times)]
+    for user, _, _, time, shown, _ in samples(table(events), history, 0).iter_rows():
+        moments = [times[int(item)] for item in shown]
+        assert moments == sorted(moments)
+        assert all(moment < time for moment in moments)
+        assert {f"u{int(item) % users}" for item in shown} <= {user}
+
+
+@given(EVENTS, st.integers(1, 6))
+def test_samples_is_unchanged_by_other_users(events: list[Event], history: int) -> None:
+    whole = samples(table(events), history, 0).filter(pl.col("user") == "a")
+    alone = samples(table([event for event in events if event[0] == "a"]), history, 0)
+    assert whole.equals(alone)
+
+
+@given(st.lists(EVENT, min_size=30, max_size=50), st.integers(1, 3), st.integers(1, 8), st.integers(1, 8))
+def test_paper_keeps_the_samples_and_their_order(
+    events: list[Event], history: int, valid: int, test: int
+) -> None:
+    rows = samples(table(events), history, 0)
+    split = Paper(valid=valid, test=test).assign(rows)
+    assert pl.concat([split.train, split.valid, split.test]).equals(rows)
+    assert (len(split.valid), len(split.test)) == (valid, test)
+    assert split.train["time"][-1] <= split.valid["time"][0]
+    assert split.valid["time"][-1] <= split.test["time"][0]
+
+
+USERS = st.lists(st.sampled_from([f"u{number}" for number in range(9)]), min_size=12, max_size=80)
+
+
+@given(
+    USERS, st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.floats(0.1, 0.9), st.integers(0, 99)
+)
+def test_users_keeps_its_promises(
+    users: list[str], valid: int, test: int, per_user: int, share: float, seed: int
+) -> None:
+    """Exact counts, disjoint users, a cap per user, time order, nothing before the pool's end.
+
+    Refusals happen only when fewer than valid + test + (per_user - 1) samples can be drawn: cutting the last
+    user of the side that is full first loses at most per_user - 1.
+    """
+    rows = pl.DataFrame({"user": users, "time": range(len(users))})
+    pool = int(np.floor(share * len(users) + 0.5))
+    can_be_drawn = rows[pool:]["user"].value_counts()["count"].clip(upper_bound=per_user).sum()
+    try:
+        split = Users(valid=valid, test=test, per_user=per_user, pool_share=share, seed=seed).assign(rows)
+    except InvalidInput as refusal:
+        assert f"hold {can_be_drawn} with" in str(refusal)  # noqa: PT017
+        assert can_be_drawn < valid + test + per_user - 1
+        return
+    assert split.train.equals(rows[:pool])
+    assert (len(split.valid), len(split.test)) == (valid, test)
+    assert set(split.valid["user"]).isdisjoint(split.test["user"])
+    for part in (split.valid, split.test):
+        assert max(part["user"].value_counts()["count"]) <= per_user
+        assert part["time"].to_list() == sorted(set(part["time"]))
+        assert part["time"][0] >= pool
+
+
+@given(st.integers(1, 30), st.integers(0, 99), st.data())
+def test_subsample_keeps_a_sorted_subset(total: int, seed: int, data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, total))
+    drawn = subsample(pl.DataFrame({"row": range(total)}), size, seed)["row"].to_list()
+    assert drawn == sorted(set(drawn))
+    assert len(drawn) == size
+
+
+ITEMS = st.sampled_from([f"i{number}" for number in range(15)])
+SEEN = st.dictionaries(st.sampled_from("abcde"), st.frozensets(ITEMS, max_size=8), min_size=1)
+
+
+@given(SEEN, st.data(), st.integers(0, 99))
+def test_negatives_never_seen_and_unchanged_by_order(seen: Any, data: st.DataObject, seed: int) -> None:
+    catalogue = [f"i{number}" for number in range(15)]
+    users = data.draw(st.lists(st.sampled_from(sorted(seen)), min_size=1, max_size=8))
+    targets = [data.draw(ITEMS) for _ in users]
+    rows = negatives(users, targets, seen, catalogue, 6, seed)
+    for row, user, target in zip(rows, users, targets, strict=True):
+        assert len({*row}) == 6
+        assert {*row}.isdisjoint({*seen[user], target})
+    order = data.draw(st.permutations(range(len(users))))
+    shuffled = negatives(
+        [users[k] for k in order], [targets[k] for k in order], seen, catalogue[::-1], 6, seed
+    )
+    np.testing.assert_array_equal(rows[order], shuffled)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Any:
+    """5 of 20 items for each of 4,000 users who have seen none of them."""
+    users = [f"u{number}" for number in range(4000)]
+    targets = ["target"] * 4000
+    return negatives(
+        users, targets, dict.fromkeys(users, ()), [f"i{number:02}" for number in range(20)], 5, 0
+    )
+
+
+def test_negatives_equal_a_uniform_draw(drawn: Any) -> None:
+    counts = np.unique(drawn, return_counts=True)[1]
+    assert chisquare(counts).pvalue > IMPROBABLE
+    first = np.unique(drawn[:, 0], return_counts=True)[1]
+    assert chisquare(first).pvalue > IMPROBABLE
+
+
+def test_negatives_of_users_are_shared_no_more_than_by_chance(drawn: Any) -> None:
+    """Disjoint pairs of users share a hypergeometric number of their 5 of 20 items."""
+    shared = [len({*one} & {*other}) for one, other in zip(drawn[::2], drawn[1::2], strict=True)]
+    counts = np.bincount(np.minimum(shared, 3), minlength=4)
+    chances = hypergeom(20, 5, 5).pmf(np.arange(6))
+    expected = 2000 * np.array([*chances[:3], chances[3:].sum()])
+    assert chisquare(counts, expected).pvalue > IMPROBABLE

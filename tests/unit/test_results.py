@@ -1,0 +1,288 @@
+"""Grouping, spread over seeds, references and rendering of result.json files."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goracs.results import Result, Row, Table, aggregate, read_results, render
+from goracs.types import GoracsError, InvalidInput
+
+
+def figure(value: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "n": 200}
+
+
+def result(selector: str = "goracs", seed: int = 0, auc: float = 0.8, **changes: Any) -> Result:
+    """A finished CTR run; `changes` set dotted names."""
+    whole: Result = {
+        "schema": 1,
+        "config": {
+            "seed": seed,
+            "budget": 64,
+            "selector": {
+                "_target_": f"goracs.selection.{selector}",
+                **({"lam": 0.1} if selector == "goracs" else {}),
+            },
+            "dataset": {"name": "movielens_small", "size": 400},
+            "runtime": {"workers": 1},
+            "logger": {"name": "csv"},
+            "store": {"root": "multirun/store"},
+        },
+        "command": f"goracs selector={selector} seed={seed}",
+        "seed": seed,
+        "status": "done",
+        "versions": {},
+        "digests": {},
+        "coreset": {"selector": selector, "budget_asked": 64, "budget": 64, "report": {}, "assessment": None},
+        "metrics": {
+            "untuned": {"auc": figure(0.5, 0.45, 0.55), "log_loss": figure(0.9)},
+            "start": {"auc": figure(0.6, 0.5, 0.7), "log_loss": figure(0.8)},
+            "tuned": {"log_loss": figure(0.625, 0.5, 0.75), "auc": figure(auc, auc - 0.05, auc + 0.05)},
+            "rule": {"auc": figure(0.75, 0.7, 0.8), "log_loss": figure(None)},
+        },
+        "steps": 16,
+        "tokens_trained": 1000,
+        "stages": {"prepare": {"seconds": 1.0, "peak_mb": None, "cached": False}},
+        "file": f"{selector}/{seed}/result.json",
+    }
+    for name, value in changes.items():
+        *path, last = name.split("__")
+        node = whole
+        for key in path:
+            node = node[key]
+        node[last] = value
+    return whole
+
+
+def row(table: Table, label: str) -> Row:
+    (found,) = [row for row in (*table.references, *table.groups) if row.label == label]
+    return found
+
+
+def lines_of(text: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in text.splitlines()
+        if line[:1] == "|"
+    ]
+
+
+def save(folder: Path, content: object) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "result.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return file
+
+
+def test_render_equals_the_table_worked_by_hand() -> None:
+    """Goracs .80, .82, .84: mean .82, sample standard deviation .02; random has one seed, so its interval."""
+    runs = [result(seed=seed, auc=auc) for seed, auc in ((0, 0.80), (1, 0.82), (2, 0.84))]
+    text = render(aggregate([*runs, result("random", seed=1, auc=0.79)]))
+    assert text == (
+        "| selector | budget | AUC | log-loss |\n"
+        "| --- | --- | --- | --- |\n"
+        "| untuned | - | 0.500 [0.450, 0.550] | 0.900 |\n"
+        "| start | - | 0.600 [0.500, 0.700] | 0.800 |\n"
+        "| rule | - | 0.750 [0.700, 0.800] | - |\n"
+        "| goracs | 64 | 0.820 ± 0.020 (3) | 0.625 ± 0.000 (3) |\n"
+        "| random | 64 | 0.790 [0.740, 0.840] | 0.625 [0.500, 0.750] |\n"
+        "\n"
+        "Mean ± sample standard deviation (number of seeds), or one run's value [95% interval over users].\n"
+        "\n"
+        "Seeds: 0, 1, 2.\n"
+        "\n"
+        "Missing seeds of random, budget 64: 0, 2.\n"
+        "\n"
+        "Commands:\n"
+        "\n"
+        "```\n"
+        "goracs selector=goracs seed=0\n"
+        "goracs selector=goracs seed=1\n"
+        "goracs selector=goracs seed=2\n"
+        "goracs selector=random seed=1\n"
+        "```\n"
+    )
+
+
+def test_aggregate_is_unchanged_by_the_order_of_the_results() -> None:
+    runs = [result(seed=seed, auc=0.8 + seed / 100) for seed in range(3)] + [result("random")]
+    for run in runs:
+        run["command"] = "goracs -m"
+    assert aggregate(runs) == aggregate(runs[::-1])
+
+
+@pytest.mark.parametrize("key", ["runtime", "logger", "hydra", "store"])
+def test_aggregate_keeps_one_group_for_what_changes_no_figure(key: str) -> None:
+    other = result(seed=1)
+    other["config"][key] = {"other": 1}
+    table = aggregate([result(seed=0), other])
+    assert [row.seeds for row in table.groups] == [(0, 1)]
+    assert table.varying == ()
+
+
+def test_aggregate_keeps_groups_apart_by_any_other_value_and_names_it() -> None:
+    table = aggregate([result(), result(config__dataset__size=800), result("random")])
+    assert table.varying == ("dataset.size",)
+    assert [(row.label, row.values) for row in table.groups] == [
+        ("goracs", ("400",)),
+        ("goracs", ("800",)),
+        ("random", ("400",)),
+    ]
+    assert table.name(table.groups[1]) == "goracs, budget 64, dataset.size=800"
+
+
+def test_aggregate_never_shows_what_differs_only_between_selectors() -> None:
+    """A parameter of goracs that random lacks says nothing, until goracs itself has two values of it."""
+    assert aggregate([result(), result("random")]).varying == ()
+    table = aggregate([result(), result(config__selector__lam=0.5), result("random")])
+    assert table.varying == ("selector.lam",)
+    assert [row.values for row in table.groups] == [("0.1",), ("0.5",), ("-",)]
+
+
+def test_aggregate_keeps_budgets_and_numbers_in_their_order() -> None:
+    runs = [
+        result(config__budget=b, coreset__budget=b, coreset__budget_asked=b, config__dataset__size=size)
+        for b in (128, 16, 1024)
+        for size in (800, 90)
+    ]
+    found = [(row.budget, row.values[0]) for row in aggregate(runs).groups]
+    assert found == [(b, s) for b in ("16", "128", "1024") for s in ("90", "800")]
+
+
+def test_aggregate_keeps_the_share_beside_the_budget_it_meant() -> None:
+    table = aggregate([result(config__budget=0.16, coreset__budget_asked=0.16)])
+    assert table.groups[0].budget == "64 (0.16)"
+    assert table.varying == ()
+
+
+def test_aggregate_keeps_one_reference_row_for_equal_values() -> None:
+    table = aggregate([result(seed=seed, config__dataset__size=size) for seed in (0, 1) for size in (4, 8)])
+    assert [(row.label, row.values) for row in table.references] == [
+        ("untuned", ("-",)),
+        ("start", ("-",)),
+        ("rule", ("-",)),
+    ]
+
+
+def test_aggregate_keeps_a_reference_row_per_configured_value_that_changes_it() -> None:
+    """The rule differs by data set and not by learning rate: the learning rate stays a dash."""
+    runs = [
+        result(config__dataset__name=name, config__finetune={"lr": lr}, metrics__rule={"auc": figure(value)})
+        for name, value in (("a", 0.7), ("b", 0.6))
+        for lr in (0.1, 0.2)
+    ]
+    table = aggregate(runs)
+    assert table.varying == ("dataset.name", "finetune.lr")
+    rules = [(row.values, row.cells["auc"].values) for row in table.references if row.label == "rule"]
+    assert rules == [(("a", "-"), (0.7,)), (("b", "-"), (0.6,))]
+
+
+def test_aggregate_keeps_reference_rows_apart_by_seed_where_nothing_else_tells_them() -> None:
+    table = aggregate([result(seed=0), result(seed=1, metrics__untuned={"auc": figure(0.4)})])
+    labels = [row.label for row in table.references]
+    assert labels == ["untuned (goracs; seeds 0)", "untuned (goracs; seeds 1)", "start", "rule"]
+
+
+@pytest.mark.parametrize("metrics", [None, {"untuned": None, "start": None, "tuned": None, "rule": None}])
+def test_render_keeps_unfinished_runs_as_rows_of_dashes(metrics: dict[str, None] | None) -> None:
+    table = aggregate([result(), result("random", metrics=metrics)])
+    assert lines_of(render(table))[-1] == ["random", "64", "-", "-"]
+
+
+def test_render_keeps_a_run_without_a_coreset() -> None:
+    run = result(coreset=None, metrics=None)
+    assert lines_of(render(aggregate([run])))[-1] == ["-", "-"]
+
+
+def test_render_keeps_the_number_of_seeds_that_have_a_value() -> None:
+    runs = [result(seed=0), result(seed=1), result(seed=2)]
+    runs[0]["metrics"]["tuned"]["auc"] = figure(None)
+    assert lines_of(render(aggregate(runs)))[-1][2] == "0.800 ± 0.000 (2)"
+    runs[1]["metrics"]["tuned"]["auc"] = figure(None)
+    assert lines_of(render(aggregate(runs)))[-1][2] == "0.800 (1)"
+
+
+def test_render_keeps_the_order_of_known_metrics_and_puts_others_last() -> None:
+    tuned = {name: figure(0.5) for name in ("zeta", "hr@10", "hr@5", "ndcg@10", "ndcg@5")}
+    metrics = {"untuned": None, "start": None, "rule": None, "tuned": tuned}
+    assert lines_of(render(aggregate([result(metrics=metrics)])))[0] == [
+        "selector", "budget", "NDCG@5", "NDCG@10", "HR@5", "HR@10", "zeta",
+    ]  # fmt: skip
+
+
+def test_render_keeps_poo_where_any_coreset_was_assessed() -> None:
+    runs = [result(seed=seed, coreset__assessment={"poo": 0.2 + seed / 10}) for seed in (0, 1)]
+    lines = lines_of(render(aggregate([*runs, result("random")])))
+    assert lines[0][-1] == "POO"
+    assert lines[-2][-1] == "0.250 ± 0.071 (2)"
+    assert [line[-1] for line in lines[2:5]] == ["-"] * 3
+    assert lines[-1][-1] == "-"
+
+
+def test_render_keeps_its_columns_where_a_value_holds_a_bar() -> None:
+    runs = [result(), result(config__dataset__name="a|b")]
+    assert "| a\\|b |" in render(aggregate(runs))
+
+
+def test_aggregate_keeps_one_of_two_equal_runs() -> None:
+    twin = result(command="goracs -m", config__runtime={"workers": 2}, file="other/result.json")
+    table = aggregate([result(), twin])
+    assert table.groups[0].cells["auc"].values == (0.8,)
+    assert table.commands == ("goracs selector=goracs seed=0", "goracs -m")
+
+
+def test_aggregate_refuses_two_runs_of_one_configuration_that_differ() -> None:
+    twin = result(auc=0.7, file="other/result.json")
+    with pytest.raises(GoracsError, match=r"goracs/0/result.json and other/result.json .* seed 0, but their"):
+        aggregate([result(), twin])
+
+
+def test_aggregate_refuses_nothing() -> None:
+    with pytest.raises(InvalidInput, match=r"at least one result"):
+        aggregate([])
+
+
+def test_aggregate_never_changes_the_results() -> None:
+    runs = [result(), result("random")]
+    before = deepcopy(runs)
+    render(aggregate(runs))
+    assert runs == before
+
+
+def test_read_results_equals_every_result_below_once(tmp_path: Path) -> None:
+    files = [
+        save(tmp_path / name, result(seed=seed)) for seed, name in enumerate(("a/0", "a/deep/er/1", "b"))
+    ]
+    found = read_results([tmp_path / "b", tmp_path, tmp_path / "a"])
+    assert [item["file"] for item in found] == [str(file) for file in files]
+    assert [item["seed"] for item in found] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"result.json cannot be read as JSON"),
+        ("[]", r"result.json is not a result of schema 1"),
+        ({"schema": 2}, r"result.json is not a result of schema 1"),
+        ({"config": {}}, r"result.json is not a result of schema 1"),
+        ({"schema": 1, "config": {}, "seed": 0}, r"result.json has no valid command, coreset, metrics"),
+        (result(seed=0) | {"seed": "0"}, r"result.json has no valid seed"),
+    ],
+)
+def test_read_results_refuses_what_is_no_result(tmp_path: Path, content: object, message: str) -> None:
+    save(tmp_path / "job", content)
+    with pytest.raises(GoracsError, match=message) as error:
+        read_results([tmp_path])
+    assert str(tmp_path / "job") in str(error.value)
+
+
+def test_read_results_refuses_folders_without_results(tmp_path: Path) -> None:
+    with pytest.raises(GoracsError, match=r"no result.json below .*: a finished run leaves one"):
+        read_results([tmp_path])
+    with pytest.raises(GoracsError, match=r"nowhere is not a folder"):
+        read_results([tmp_path / "nowhere"])
