@@ -1,0 +1,1 @@
+"""Commands for people with the checkout: the table, plots, measurements."""

@@ -24,7 +24,7 @@ goracs chooses a small coreset of the training data of an LLM recommender, fine-
 
 Choices (a file each under conf/; any value in them is an override, as in finetune.lr=1e-4):
 {choices}
-Results lie under multirun/, finished stages in store.root (multirun/store). HYDRA_FULL_ERROR=1 shows tracebacks.
+Results lie under multirun/, finished stages in store.root. HYDRA_FULL_ERROR=1 shows tracebacks.
 """
 
 

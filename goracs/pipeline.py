@@ -34,7 +34,8 @@ class Job:
     """One configured run.
 
     `made` holds the settings objects and scalars by their configured name, `config` as plain values all that
-    may change the result, `selector_name` the file chosen from conf/selector, `command` what a user would type for this job alone.
+    may change the result, `selector_name` the file chosen from conf/selector, `command` what a user would
+    type for this job alone.
     """
 
     made: Mapping[str, Any]
@@ -44,14 +45,14 @@ class Job:
 
 
 class Line:
-    """The stages of a job, described when they are first asked for; a model is located only if it is needed."""
+    """The stages of a job, described when they are first asked for: no model is looked for in vain."""
 
     def __init__(self, job: Job, store: Store) -> None:
         self.job, self.store, self.made = job, store, job.made
         self.task, self.runtime = self.made["task"], self.made["runtime"]
 
     def upto(self, last: str) -> dict[str, Source]:
-        """The stages up to the one called `last`, in the order in which they run, without those nobody needs."""
+        """The stages up to `last` that somebody needs, in the order in which they run."""
         wanted = LINE[: LINE.index(last) + 1]
         used = set(self.seen) if "select" in wanted else {last}
         line: dict[str, Source] = {"prepare": self.prepared}
@@ -102,7 +103,14 @@ class Line:
         """Numbers from one pass of the LLM."""
         sketched = self.made["features"]["kind"] == "sketch"
         return stages.score(
-            self.prepared, self.files, self.start, self.backbone, self.made["score"], sketched, self.task, self.runtime
+            self.prepared,
+            self.files,
+            self.start,
+            self.backbone,
+            self.made["score"],
+            sketched,
+            self.task,
+            self.runtime,
         )
 
     @cached_property
@@ -121,7 +129,7 @@ class Line:
 
     @cached_property
     def budget(self) -> int:
-        """Rows of the coreset; the pool's size is known once the data are prepared, so that is done at once."""
+        """Rows of the coreset; the data are prepared for it, since a share needs the pool's size."""
         folder = self.store.get(self.prepared).path
         pool = json.loads((folder / "statistics.json").read_text())["splits"]["train"]["samples"]
         return resolve_budget("all" if isinstance(self.made["selector"], Full) else self.made["budget"], pool)
@@ -238,7 +246,9 @@ def _coreset(job: Job, line: Line, found: Mapping[str, Path], folder: Path) -> d
 
     rows = np.load(found["select"] / "indices.npy").tolist()
     pool = read_examples(found["prepare"], "train")
-    prompts = [{name: getattr(pool[row], name) for name in ("instruction", "input", "output")} for row in rows]
+    prompts = [
+        {name: getattr(pool[row], name) for name in ("instruction", "input", "output")} for row in rows
+    ]
     _dump(folder / "coreset.json", prompts)
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})

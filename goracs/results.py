@@ -212,8 +212,8 @@ def _reference_rows(part: str, groups: Sequence[Sequence[Result]], varying: tupl
     for result in (result for group in groups for result in group):
         if _part(result, part):
             variants.setdefault(json.dumps(_part(result, part), sort_keys=True), []).append(result)
-    rows, dashes = [], (DASH,) * len(varying)
-    shown = [_shared(runs, varying) if len(variants) > 1 else dashes for runs in variants.values()]
+    rows = []
+    shown = [_shared(runs, varying) for runs in variants.values()]
     for runs, values in zip(variants.values(), shown, strict=True):
         seeds = _numbers(sorted({run["seed"] for run in runs}))
         who = f" ({', '.join(sorted({_label(run) for run in runs}))}; seeds {seeds})"

@@ -40,7 +40,13 @@ from goracs.types import Coreset, FloatArray, GoracsError, SelectionProblem, Sel
 Source = Stage | External
 SIDES = {"pool": "train", "target": "valid"}
 NORMS = ("gradient_norm", "loss", "el2n")  # what one pass of the LLM always gives
-FOR_SELECTORS = ("lam", "max_exchanges", "candidates", "by_class", "embed_output")  # not the examples' business
+FOR_SELECTORS = (
+    "lam",
+    "max_exchanges",
+    "candidates",
+    "by_class",
+    "embed_output",
+)  # not the examples' business
 
 
 def spec(settings: Any) -> dict[str, Any]:
@@ -57,7 +63,11 @@ def weights(model: str) -> Source:
     source = weights.locate(model)
     if source.path.suffix == ".gguf":
         return Stage(
-            "weights", 1, {"gguf": file_digest(source.path)}, {}, lambda folder, _: _convert(source.path, folder)
+            "weights",
+            1,
+            {"gguf": file_digest(source.path)},
+            {},
+            lambda folder, _: _convert(source.path, folder),
         )
     return External("weights", source.commit or folder_digest(source.path), source.path)
 
@@ -96,7 +106,12 @@ def embed(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime:
 
 
 def adapter(
-    prepared: Stage, files: Source, backbone: Backbone, settings: AdapterSettings, task: Task, runtime: Runtime
+    prepared: Stage,
+    files: Source,
+    backbone: Backbone,
+    settings: AdapterSettings,
+    task: Task,
+    runtime: Runtime,
 ) -> Source:
     """The initial adapter in peft format: where gradients are taken and every fine-tune starts."""
     if isinstance(settings, PathAdapter):
@@ -149,7 +164,12 @@ def score(
 
 
 def select(
-    problem_inputs: Mapping[str, Stage], selector: Selector, features: str, budget: int, seed: int, runtime: Runtime
+    problem_inputs: Mapping[str, Stage],
+    selector: Selector,
+    features: str,
+    budget: int,
+    seed: int,
+    runtime: Runtime,
 ) -> Stage:
     """indices.npy [n] int64, report.json and trace.json of the coreset."""
 
@@ -297,7 +317,9 @@ def _write_json(file: Path, value: Any) -> None:
 def _adapter_folder(path: str) -> Path:
     folder = Path(path)
     if not (folder / "adapter_config.json").is_file():
-        raise GoracsError(f"adapter.path={path} is no peft adapter: {folder / 'adapter_config.json'} is missing.")
+        raise GoracsError(
+            f"adapter.path={path} is no peft adapter: {folder / 'adapter_config.json'} is missing."
+        )
     return folder
 
 

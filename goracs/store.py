@@ -1,6 +1,6 @@
 """A content-addressed store of artifacts: immutable folders named by what made them.
 
-Key        sha256 of the canonical JSON of (stage, version, parameters, keys of the inputs). Paths never enter.
+Key        sha256 of the canonical JSON of stage, version, parameters and keys of the inputs; no paths.
 Place      ROOT/<stage>/<key>/ with the stage's files and manifest.json.
 Law        an artifact appears by one atomic rename, or not at all; two processes that want it build it once;
            a process killed at any point leaves nothing that looks finished.
@@ -47,7 +47,7 @@ class External:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished folder. `seconds` and `peak_mb` are those of the run that built it; `cached` tells of this run."""
+    """A finished folder; `cached` says whether this run found it there."""
 
     path: Path
     key: str
@@ -101,7 +101,9 @@ class Store:
             return self.used[stage.key]
         artifact = self._open(stage, cached=True) if self.has(stage) else self._build(stage)
         self.used[stage.key] = artifact
-        log.info("  %-9s %s", stage.name, "cached" if artifact.cached else f"{artifact.manifest['seconds']:.1f} s")
+        log.info(
+            "  %-9s %s", stage.name, "cached" if artifact.cached else f"{artifact.manifest['seconds']:.1f} s"
+        )
         return artifact
 
     def _build(self, stage: Stage) -> Artifact:

@@ -1,7 +1,7 @@
 """Hydra's side of the command: one job, or a sweep of them and its report.
 
-A job never raises: it leaves outcome.json in its folder (done, skipped or failed, with the message), so that a
-sweep goes on after a failure and its report can tell of every job, wherever it ran.
+A job never raises: it leaves outcome.json in its folder (done, skipped or failed, with the message), so that
+a sweep goes on after a failure and its report can tell of every job, wherever it ran.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +71,7 @@ def _attempt(config: DictConfig, state: Any, folder: Path) -> dict[str, str]:
         return {"status": _run(config, state, folder), "message": ""}
     except GoracsError as error:
         message = str(error)
-        log.error("error: %s", message)
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            log.error("%s", traceback.format_exc())
+        log.exception("error: %s", message, exc_info=os.environ.get("HYDRA_FULL_ERROR") == "1")
     except Exception as error:  # our mistake: its traceback, and on with the sweep
         message = f"{type(error).__name__}: {error}"
         log.exception("this is a defect of goracs, not of your command:")

@@ -24,6 +24,15 @@ class Task(Protocol):
     @property
     def like_threshold(self) -> float: ...  # noqa: D102
 
+    @property
+    def template(self) -> str: ...  # noqa: D102
+
+    @property
+    def embed_output(self) -> bool: ...  # noqa: D102
+
+    @property
+    def lam(self) -> float: ...  # noqa: D102
+
     def examples(self, frame: pl.DataFrame, titles: Mapping[str, str]) -> list[Example]:
         """One example per sample, in the order of `frame`; `titles` has every item that occurs in it."""
 

@@ -28,7 +28,7 @@ def encode(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any, max_l
     """Token ids of prompts and answers.
 
     Raises:
-        GoracsError: a prompt and its answer together exceed `max_length` tokens: cutting would lose the answer.
+        GoracsError: a prompt with its answer exceeds `max_length` tokens: cutting would lose the answer.
     """
     end = (tokenizer.eos_token_id,)
     prompt_ids = tokenizer(list(prompts)).input_ids
@@ -48,8 +48,8 @@ def answer_token(word: str, tokenizer: Any) -> int:
     if len(ids) != 1:
         pieces = tokenizer.convert_ids_to_tokens(ids)
         raise GoracsError(
-            f"The answer '{word}' is {len(ids)} tokens of this backbone ({pieces}); the Yes/No task needs one "
-            "token for each answer. Change task.answer_yes and task.answer_no to words that are single tokens."
+            f"The answer '{word}' is {len(ids)} tokens of this backbone ({pieces}); the Yes/No task needs "
+            "one token for each answer. Change task.answer_yes and task.answer_no to words that have one."
         )
     return int(ids[0])
 
@@ -86,7 +86,7 @@ def _refuse_long(lengths: IndexArray, max_length: int) -> None:
     too_long = np.flatnonzero(lengths > max_length)
     if len(too_long):
         raise GoracsError(
-            f"{len(too_long)} of {len(lengths)} prompts are longer than {max_length} tokens with their answer "
-            f"(the longest has {lengths.max()}, the first is number {too_long[0]}): cutting them would lose the "
-            "answer. Raise backbone.max_length or lower dataset.history."
+            f"{len(too_long)} of {len(lengths)} prompts are longer than {max_length} tokens with their "
+            f"answer (the longest has {lengths.max()}, the first is number {too_long[0]}): cutting "
+            "them would lose the answer. Raise backbone.max_length or lower dataset.history."
         )

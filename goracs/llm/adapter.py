@@ -1,4 +1,4 @@
-"""LoRA adapters: made from a seed, loaded from a folder, saved in peft's format, and checked after training."""
+"""LoRA adapters: made from a seed, loaded from a folder, saved as peft does, checked after training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
         try:
             return get_peft_model(model, config)
         except ValueError as error:
-            raise GoracsError(f"adapter.lora.targets={list(lora.targets)} does not fit this backbone: {error}") from error
+            raise GoracsError(
+                f"adapter.lora.targets={list(lora.targets)} does not fit this backbone: {error}"
+            ) from error
 
 
 def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
@@ -51,13 +53,17 @@ def save(model: PeftModel, folder: Path) -> None:
 
 def weights(model: PeftModel) -> dict[str, Tensor]:
     """A copy of the LoRA weights by name."""
-    return {name: weight.detach().cpu().clone() for name, weight in model.named_parameters() if "lora_" in name}
+    return {
+        name: weight.detach().cpu().clone() for name, weight in model.named_parameters() if "lora_" in name
+    }
 
 
 def refuse_unchanged(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
     """Raise GoracsError if training left every LoRA weight as it was, or made one that is not finite."""
     if all(torch.equal(before[name], after[name]) for name in before):
-        raise GoracsError("Training changed no weight of the adapter: raise finetune.lr, or train for longer.")
+        raise GoracsError(
+            "Training changed no weight of the adapter: raise finetune.lr, or train for longer."
+        )
     broken = [name for name, weight in after.items() if not weight.isfinite().all()]
     if broken:
         raise GoracsError(f"Training diverged: {broken[0]} is not finite. Lower finetune.lr.")

@@ -11,8 +11,8 @@ from torch import Tensor
 from goracs.data.tokens import batches
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.jobs import Batches, Job, gathered, predict, refuse_non_finite
-from goracs.types import FloatArray
 from goracs.llm.losses import AnswerLoss
+from goracs.types import FloatArray
 
 
 class AnswerModule(pl.LightningModule):

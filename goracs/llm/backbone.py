@@ -34,7 +34,7 @@ def resolved_precision(precision: str) -> str:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a transformers folder; a missing padding token is the end token (padding is masked)."""
+    """The tokenizer of a transformers folder; without a padding token the end token pads (it is masked)."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

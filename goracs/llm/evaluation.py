@@ -39,20 +39,24 @@ def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Eval
     """Have a title written for every test example and rank the target among sampled items by it."""
     test, catalogue = read_examples(prepared, settings.part), read_catalogue(prepared)
     users, targets = [example.user for example in test], [example.item for example in test]
-    drawn = negatives(
-        users, targets, read_seen(prepared), list(catalogue), settings.negatives, settings.seed
-    )
+    drawn = negatives(users, targets, read_seen(prepared), list(catalogue), settings.negatives, settings.seed)
     ranked = np.column_stack([np.array(targets), drawn])
     written = write_titles(model, llm.tokenizer, llm.read(test), settings, llm.job("evaluate: write"))
     items = sorted(set(ranked.ravel()))
     titles = represent(model, llm.tokenizer, [catalogue[item] for item in items], llm.job("evaluate: titles"))
-    answers = represent(model, llm.tokenizer, [text.strip().strip('"') for text in written], llm.job("evaluate: answers"))
-    positions = ranks(_candidate_distances(answers, titles, ranked, items), np.zeros(len(test), dtype=np.int64))
+    answers = represent(
+        model, llm.tokenizer, [text.strip().strip('"') for text in written], llm.job("evaluate: answers")
+    )
+    positions = ranks(
+        _candidate_distances(answers, titles, ranked, items), np.zeros(len(test), dtype=np.int64)
+    )
     metrics = ranking_metrics(positions, users, draws=settings.draws, seed=settings.seed)
     _write(folder, test, {"written": written, "rank": positions}, metrics)
 
 
-def _candidate_distances(answers: FloatArray, titles: FloatArray, ranked: Any, items: list[str]) -> FloatArray:
+def _candidate_distances(
+    answers: FloatArray, titles: FloatArray, ranked: Any, items: list[str]
+) -> FloatArray:
     """[t, 1 + negatives]: from each answer to its candidates, the target first."""
     place = {item: column for column, item in enumerate(items)}
     columns = np.vectorize(place.__getitem__)(ranked)

@@ -90,7 +90,13 @@ class FinetuneModule(pl.LightningModule):
     def __init__(self, model: Any, loss: Loss, settings: Finetune, total_steps: int, seed: int) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model, self.loss, self.settings, self.total_steps, self.seed = model, loss, settings, total_steps, seed
+        self.model, self.loss, self.settings, self.total_steps, self.seed = (
+            model,
+            loss,
+            settings,
+            total_steps,
+            seed,
+        )
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
@@ -145,7 +151,7 @@ def finetune(
     folder: Path,
     checkpoints: int = 0,
 ) -> None:
-    """Train an adapter; write folder/adapter, folder/curve.json and, evenly spaced, folder/checkpoints/<step>.
+    """Train an adapter; write folder/{adapter,curve.json} and, evenly spaced, folder/checkpoints/<step>.
 
     Raises:
         GoracsError: training changed nothing or diverged, or the saved adapter does not answer as the trained
@@ -155,7 +161,9 @@ def finetune(
     total = len(schedule.steps)
     module = FinetuneModule(model, loss, settings, total, seed)
     before = adapter.weights(model)
-    saving = Checkpoints([round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints")
+    saving = Checkpoints(
+        [round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints"
+    )
     model.train()
     trainer = make_trainer(job, [saving], max_steps=total)
     train(module, Steps(texts, schedule, job.batch_tokens), trainer)
@@ -178,7 +186,9 @@ def refuse_unfaithful(model: PeftModel, saved: Path, texts: Texts) -> None:
     model.delete_adapter("saved")
     if not torch.allclose(trained, reloaded, rtol=RELOAD_TOLERANCE, atol=RELOAD_TOLERANCE):
         worst = float((trained - reloaded).abs().max())
-        raise GoracsError(f"The adapter saved in {saved} differs from the trained model by {worst:.2g} in its logits.")
+        raise GoracsError(
+            f"The adapter saved in {saved} differs from the trained model by {worst:.2g} in its logits."
+        )
 
 
 @torch.no_grad()
@@ -200,5 +210,12 @@ def warm_up(llm: Recommender, pool: Sequence[Example], settings: WarmupAdapter, 
     texts = llm.read([pool[row] for row in np.sort(rows)])
     model = llm.fresh(settings.lora, settings.seed)
     finetune(
-        model, llm.loss, texts, settings.training, settings.seed, llm.job("warm up"), folder, settings.checkpoints
+        model,
+        llm.loss,
+        texts,
+        settings.training,
+        settings.seed,
+        llm.job("warm up"),
+        folder,
+        settings.checkpoints,
     )

@@ -36,7 +36,7 @@ class Seen:
 
 
 class GradientModule(pl.LightningModule):
-    """Predicts gradient_norm, loss and el2n [B], and sketch [B, k] where a projection [k, out * r] is given."""
+    """Predicts gradient_norm, loss and el2n [B]; with a projection [k, out * r] also sketch [B, k]."""
 
     def __init__(self, model: Any, loss: Loss, matrix: torch.nn.Module, projection: Tensor | None) -> None:
         super().__init__()
@@ -86,8 +86,8 @@ def last_lora_b(model: torch.nn.Module, layer: str) -> torch.nn.Linear:
     if not found:
         have = ", ".join(sorted({name.rpartition(".")[2] for name in adapted})) or "none"
         raise GoracsError(
-            f"Gradients are taken at the LoRA of '{layer}', which this adapter does not have; it adapts: {have}. "
-            f"Set score.layer to one of these, or add '{layer}' to adapter.lora.targets."
+            f"Gradients are taken at the LoRA of '{layer}', which this adapter does not have; it adapts: "
+            f"{have}. Set score.layer to one of these, or add '{layer}' to adapter.lora.targets."
         )
     matrix: torch.nn.Linear = found[-1].lora_B["default"]
     return matrix
@@ -102,7 +102,7 @@ def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
 def score(
     model: Any, loss: Loss, texts: Texts, settings: Score, sketched: bool, job: Job, folder: Path, side: str
 ) -> None:
-    """Write folder/<side>_{gradient_norm,loss,el2n}.npy, float32 [count], and, if asked, _sketch.npy [count, k].
+    """Write folder/<side>_{gradient_norm,loss,el2n}.npy, float32 [count]; `sketched`: _sketch.npy [count, k].
 
     Raises:
         GoracsError: a number is not finite; the rows are named.

@@ -30,8 +30,10 @@ TRAINER_PRECISION = {"bf16": "bf16-mixed", "float32": "32-true"}
 
 @dataclass(frozen=True)
 class Job:
-    """How one job runs: its name on the bar, precision and bound on the padded tokens of a pass (both
-    resolved and hashed by the stage), and the machine's part.
+    """How one job runs.
+
+    `name` stands on the bar; `precision` and `batch_tokens`, the bound on the padded tokens of a pass, are
+    resolved and hashed by the stage; `runtime` is the machine's part.
     """
 
     name: str

@@ -30,7 +30,9 @@ def log_result(settings: Mapping[str, Any], folder: Path) -> None:
 def figures(result: Mapping[str, Any]) -> dict[str, float]:
     """Every measured figure of a result under a flat name, such as tuned/auc or coreset/poo."""
     measured = {
-        f"{who}/{name}": cell["value"] for who, cells in result["metrics"].items() for name, cell in (cells or {}).items()
+        f"{who}/{name}": cell["value"]
+        for who, cells in result["metrics"].items()
+        for name, cell in (cells or {}).items()
     }
     judged = (result["coreset"] or {}).get("assessment") or {}
     measured |= {f"coreset/{name}": judged.get(name) for name in ("poo", "transport", "mean_gradient")}
@@ -39,7 +41,7 @@ def figures(result: Mapping[str, Any]) -> dict[str, float]:
 
 def _tracker(settings: Mapping[str, Any], folder: Path) -> Logger:
     if settings["kind"] == "csv":
-        return CSVLogger(folder, name="", version="")
+        return CSVLogger(folder, name="csv", version="")
     return WandbLogger(
         project=settings["project"], save_dir=folder, offline=settings["mode"] == "offline", log_model=False
     )

@@ -25,7 +25,7 @@ from goracs.types import Example
 
 @dataclass(frozen=True)
 class Outcome:
-    """Per example: `losses` [B] (nats), `el2n` [B], and for the answer loss `margins` [B] = logit yes - no."""
+    """Per example: `losses` [B] (nats), `el2n` [B]; the answer loss: `margins` [B] = logit yes - no."""
 
     losses: Tensor
     el2n: Tensor
@@ -40,7 +40,7 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class AnswerLoss:
-    """Cross-entropy over the two answers at the end of the prompt; their token ids are looked up, never written."""
+    """Cross-entropy over the two answers at the end of the prompt; ids as the tokenizer gives them."""
 
     no_id: int
     yes_id: int
@@ -81,7 +81,7 @@ def answer_losses(pair_logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def text_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """[B] mean cross-entropy in nats of logits [B, T, V] over the positions whose label [B, T] is not IGNORED."""
+    """[B] mean cross-entropy in nats of logits [B, T, V] where the label [B, T] is not IGNORED."""
     losses = functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     return losses.sum(1) / (labels != IGNORED).sum(1)
 
@@ -114,7 +114,7 @@ def loss_of(task: Task, tokenizer: Any) -> Loss:
 
 
 def read(examples: Sequence[Example], task: Task, tokenizer: Any, max_length: int) -> Texts:
-    """Examples as the task's loss reads them: with their answers for the text loss, up to them for the answer loss.
+    """Examples as the task's loss reads them: the text loss with their answers, the answer loss up to them.
 
     Raises:
         GoracsError: a prompt with its answer is longer than `max_length` tokens.

@@ -70,7 +70,9 @@ def write_titles(model: Any, tokenizer: Any, texts: Texts, settings: Evaluate, j
     """What the LLM writes after each prompt, in the order of `texts`; their answers are not read."""
     asked = Texts(texts.prompts, [()] * len(texts), texts.labels, texts.pad_id)
     data = Batches(asked, batches(asked.lengths + settings.max_new_tokens, job.batch_tokens))
-    written = dict(pair for answers in predict(WritingModule(model, tokenizer, settings), data, job) for pair in answers)
+    written = dict(
+        pair for answers in predict(WritingModule(model, tokenizer, settings), data, job) for pair in answers
+    )
     return [written[row] for row in range(len(texts))]
 
 

@@ -7,6 +7,7 @@ result comes, never what it is. Defaults live in conf/ alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from goracs.types import InvalidInput
 
@@ -139,11 +140,12 @@ class Score:
 class Evaluate:
     """How answers become figures.
 
-    `part` is whose examples are asked: test, or valid to choose settings by. `negatives` items beside the target are ranked (drawn with `seed`), the answer generated with `beams`
-    beams of at most `max_new_tokens` tokens; intervals come from `draws` bootstrap samples of users.
+    `part` is whose examples are asked: test, or valid to choose settings by. `negatives` items beside the
+    target are ranked (drawn with `seed`), the answer generated with `beams` beams of at most `max_new_tokens`
+    tokens; intervals come from `draws` bootstrap samples of users.
     """
 
-    part: str
+    part: Literal["test", "valid"]
     seed: int
     negatives: int
     beams: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 SEED = 0
 VOCABULARY = 1024
@@ -21,7 +22,7 @@ def write(folder: Path, titles: Sequence[str]) -> None:
     _model(tokenizer).save_pretrained(folder)
 
 
-def _tokenizer(texts: Iterable[str]):  # type: ignore[no-untyped-def]
+def _tokenizer(texts: Iterable[str]) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -38,7 +39,7 @@ def _tokenizer(texts: Iterable[str]):  # type: ignore[no-untyped-def]
     return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END, pad_token=END)
 
 
-def _model(tokenizer):  # type: ignore[no-untyped-def]
+def _model(tokenizer: Any) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

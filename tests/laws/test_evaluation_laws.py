@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -17,6 +17,8 @@ from goracs.types import FloatArray, IndexArray
 
 ROUNDING = 1e-12  # float64 sums in another order
 SINGLE = 1e-6  # torchmetrics divides in float32
+
+law = settings(deadline=None)  # the first example imports torch
 
 Samples = tuple[FloatArray, IndexArray, list[str]]
 
@@ -52,6 +54,7 @@ def metrics(case: Samples) -> dict[str, dict[str, Any]]:
     return ctr_metrics(scores, labels, users, scores_are="logit_margin", draws=30, seed=0)
 
 
+@law
 @given(samples())
 def test_weighted_auc_equals_enumeration_for_unit_weights(case: Samples) -> None:
     scores, labels, _ = case
@@ -63,6 +66,7 @@ def test_weighted_auc_equals_enumeration_for_unit_weights(case: Samples) -> None
     assert abs(found - plain) < SINGLE
 
 
+@law
 @given(samples(both_classes=False), st.lists(st.integers(0, 3), min_size=25, max_size=25))
 def test_weighted_auc_equals_enumeration_of_copies(case: Samples, copies: list[int]) -> None:
     scores, labels, _ = case
@@ -75,6 +79,7 @@ def test_weighted_auc_equals_enumeration_of_copies(case: Samples, copies: list[i
         assert np.isnan(found)
 
 
+@law
 @given(samples())
 def test_auc_is_unchanged_by_increasing_maps(case: Samples) -> None:
     scores, labels, users = case
@@ -83,6 +88,7 @@ def test_auc_is_unchanged_by_increasing_maps(case: Samples) -> None:
         assert before[name] == after[name]
 
 
+@law
 @given(samples())
 def test_auc_keeps_its_complement_when_scores_are_turned_round(case: Samples) -> None:
     scores, labels, _ = case
@@ -91,12 +97,14 @@ def test_auc_keeps_its_complement_when_scores_are_turned_round(case: Samples) ->
     assert abs(both[0] - 1) < ROUNDING
 
 
+@law
 @given(samples())
 def test_log_loss_is_unchanged_by_turning_labels_and_margins_round(case: Samples) -> None:
     scores, labels, users = case
     assert metrics(case)["log_loss"] == metrics((-scores, 1 - labels, users))["log_loss"]
 
 
+@law
 @given(samples(), st.randoms(use_true_random=False))
 def test_ctr_metrics_is_unchanged_by_the_order_of_the_samples(case: Samples, random: Any) -> None:
     scores, labels, users = case
@@ -109,6 +117,7 @@ def test_ctr_metrics_is_unchanged_by_the_order_of_the_samples(case: Samples, ran
             assert (value is None and other is None) or abs(value - other) < ROUNDING
 
 
+@law
 @given(st.lists(st.integers(-9, 9), min_size=2, max_size=20), st.integers(2, 5))
 def test_interval_keeps_within_the_means_of_single_users(values: list[int], users: int) -> None:
     owner = [f"u{row % users}" for row in range(len(values))]
@@ -120,6 +129,7 @@ def test_interval_keeps_within_the_means_of_single_users(values: list[int], user
     assert min(each) - ROUNDING <= found.low <= found.high <= max(each) + ROUNDING
 
 
+@law
 @given(tables())
 def test_ranks_equals_the_last_place_among_equals_of_a_stable_sort(
     table: tuple[FloatArray, IndexArray],
@@ -130,6 +140,7 @@ def test_ranks_equals_the_last_place_among_equals_of_a_stable_sort(
         assert found == others.index(column) + 1
 
 
+@law
 @given(tables())
 def test_ranks_is_unchanged_by_columns_that_are_no_candidates(table: tuple[FloatArray, IndexArray]) -> None:
     distances, target = table
@@ -137,6 +148,7 @@ def test_ranks_is_unchanged_by_columns_that_are_no_candidates(table: tuple[Float
     np.testing.assert_array_equal(ranks(wider, target), ranks(distances, target))
 
 
+@law
 @given(tables())
 def test_ranking_metrics_keeps_ndcg_below_hits_and_five_below_ten(
     table: tuple[FloatArray, IndexArray],
@@ -149,6 +161,7 @@ def test_ranking_metrics_keeps_ndcg_below_hits_and_five_below_ten(
     assert ndcg(np.array([1]), 5)[0] == 1.0
 
 
+@law
 @given(tables(), tables())
 def test_nearest_distances_keeps_symmetry_and_zero(
     left: tuple[FloatArray, IndexArray], right: tuple[FloatArray, IndexArray]

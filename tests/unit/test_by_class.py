@@ -1,6 +1,7 @@
 """By class: budgets, parts, and the report of the union."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -192,4 +193,4 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("selector", "changed", "message"), BAD)
 def test_parts_refuses(selector: Any, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        by_class.parts(selector, problem([0, 1, 0, 1], [0, 1], **changed), 3)
+        by_class.parts(selector, replace(problem([0, 1, 0, 1], [0, 1]), **changed), 3)

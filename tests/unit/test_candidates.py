@@ -47,8 +47,9 @@ def test_negatives_is_unchanged_by_the_order_of_the_catalogue_and_repeats() -> N
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"targets": ["i4", "i4", "i4"]}, {"users": ["b", "c", "b"]}])
-def test_negatives_of_another_key_never_equal(change: dict[str, Any]) -> None:
-    assert not (draw() == draw(**change)).all(axis=1).any()
+def test_negatives_of_another_key_never_agree_in_many_places(change: dict[str, Any]) -> None:
+    """Chance makes about 1 place in 47 agree; one stream over a catalogue of one item less, nearly all."""
+    assert (draw() == draw(**change)).mean() < 0.2
 
 
 def test_negatives_refuses_too_few_items() -> None:

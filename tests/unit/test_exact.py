@@ -1,4 +1,4 @@
-"""Exact transport: against enumeration, against its own certificate, and in units that break the bare solver."""
+"""Exact transport: against enumeration, its own certificate, and in units that break the bare solver."""
 
 from itertools import permutations
 from typing import Any

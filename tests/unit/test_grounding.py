@@ -22,9 +22,9 @@ def test_nearest_distances_equals_the_norm_of_the_differences() -> None:
 
 
 def test_nearest_distances_equals_zero_for_equal_vectors_far_from_the_origin() -> None:
-    """An inner-product form would leave about 1e-3 here."""
-    far = np.full((1, 64), 1e6) + np.arange(64) / 7
-    assert nearest_distances(far, far)[0, 0] == 0.0
+    """An inner-product form leaves about 0.1 here."""
+    far = 1e6 + np.random.default_rng(0).normal(size=(20, 64))
+    np.testing.assert_array_equal(np.diag(nearest_distances(far, far)), 0.0)
 
 
 def test_nearest_distances_is_unchanged_by_the_size_of_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +33,9 @@ def test_nearest_distances_is_unchanged_by_the_size_of_the_blocks(monkeypatch: p
     whole = nearest_distances(generated, items)
     monkeypatch.setattr(grounding, "ROWS", 3)
     np.testing.assert_array_equal(nearest_distances(generated, items), whole)
+    items[7] = np.nan
+    with pytest.raises(InvalidInput, match=r"items are not finite in rows \[7\]"):
+        nearest_distances(generated, items)
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,9 @@ def test_prepare_keeps_in_the_catalogue_what_has_an_event_and_a_title(tmp_path: 
     assert small(tmp_path).catalogue.rows() == [("1", "One"), ("2", "Two"), ("3", "Three")]
 
 
-def test_prepare_keeps_every_item_of_a_user_as_seen(tmp_path: Path) -> None:
+def test_prepare_keeps_every_item_of_a_user_as_seen_once(tmp_path: Path) -> None:
     seen = [("a", ["1", "2"]), ("b", ["9", "4"]), ("c", ["3", "1"]), ("d", ["2"]), ("e", ["9"])]
-    assert small(tmp_path).seen.rows() == seen
+    assert small(tmp_path, [*EVENTS, ("d", 2, 3)]).seen.rows() == seen
 
 
 def test_prepare_equals_the_demo_counts(quick: Prepared) -> None:

@@ -144,6 +144,11 @@ def test_aggregate_never_shows_what_differs_only_between_selectors() -> None:
     assert [row.values for row in table.groups] == [("0.1",), ("0.5",), ("-",)]
 
 
+def test_aggregate_keeps_what_differs_along_with_the_selector_elsewhere() -> None:
+    table = aggregate([result(), result("random", config__dataset__size=800)])
+    assert table.varying == ("dataset.size",)
+
+
 def test_aggregate_keeps_budgets_and_numbers_in_their_order() -> None:
     runs = [
         result(config__budget=b, coreset__budget=b, coreset__budget_asked=b, config__dataset__size=size)
@@ -180,6 +185,12 @@ def test_aggregate_keeps_a_reference_row_per_configured_value_that_changes_it() 
     assert table.varying == ("dataset.name", "finetune.lr")
     rules = [(row.values, row.cells["auc"].values) for row in table.references if row.label == "rule"]
     assert rules == [(("a", "-"), (0.7,)), (("b", "-"), (0.6,))]
+
+
+def test_aggregate_keeps_the_configured_value_of_a_reference_that_only_some_runs_have() -> None:
+    table = aggregate([result(), result(config__dataset__name="b", metrics__rule=None)])
+    assert row(table, "rule").values == ("movielens_small",)
+    assert row(table, "untuned").values == ("-",)
 
 
 def test_aggregate_keeps_reference_rows_apart_by_seed_where_nothing_else_tells_them() -> None:
@@ -231,8 +242,8 @@ def test_render_keeps_its_columns_where_a_value_holds_a_bar() -> None:
 
 def test_aggregate_keeps_one_of_two_equal_runs() -> None:
     twin = result(command="goracs -m", config__runtime={"workers": 2}, file="other/result.json")
-    table = aggregate([result(), twin])
-    assert table.groups[0].cells["auc"].values == (0.8,)
+    table = aggregate([result(), twin, result(seed=1, command="goracs -m")])
+    assert table.groups[0].cells["auc"].values == (0.8, 0.8)
     assert table.commands == ("goracs selector=goracs seed=0", "goracs -m")
 
 

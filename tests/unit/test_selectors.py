@@ -32,11 +32,7 @@ def problem(rows: int = 40, targets: int = 12, **scores: Any) -> SelectionProble
 
 def test_canonical_order_equals_sorted_tuples() -> None:
     draw = np.random.default_rng(1)
-    features, loss, sketch = (
-        draw.integers(0, 2, (50, 2)),
-        draw.integers(0, 2, 50),
-        draw.integers(0, 2, (50, 2)),
-    )
+    features, loss, sketch = (draw.integers(0, 2, shape) / 2 for shape in ((50, 2), 50, (50, 2)))
     given = SelectionProblem(features, features[:1], scores={"sketch": sketch, "loss": loss})
     keys = [(*features[i], loss[i], *sketch[i], i) for i in range(50)]
     assert canonical_order(given).tolist() == [key[-1] for key in sorted(keys)]
@@ -48,9 +44,10 @@ def test_goracs_equals_what_assess_says() -> None:
     given = problem()
     coreset = Goracs(lam=0.3, max_exchanges=30, candidates=5, by_class=False).select(given, 6, rng())
     judged = assess(given, coreset.indices, 0.3)
-    report = {key: coreset.report[key] for key in judged}
-    assert report == pytest.approx(judged, rel=ROUNDING)
-    assert coreset.trace[-1]["poo"] == pytest.approx(judged["poo"], rel=ROUNDING)
+    for figure, value in judged.items():
+        exact = isinstance(value, list) or value is None
+        assert coreset.report[figure] == (value if exact else pytest.approx(value, rel=ROUNDING)), figure
+    assert coreset.trace[-1]["poo"] == pytest.approx(judged["poo"], abs=ROUNDING)
     assert coreset.report["exchanges"] == len(coreset.trace) - 1 > 0
     assert type(coreset.report["exchanges"]) is int
 

@@ -22,8 +22,9 @@ def test_problem_keeps_its_arrays_read_only_and_the_callers_writeable() -> None:
     features = np.ones((3, 2))
     held = problem(features=features, labels=np.array([0, 1, 0]), target_labels=np.array([1, 1]))
     for array in (held.features, held.target_features, held.labels):
+        assert array is not None
         with pytest.raises(ValueError, match="read-only"):
-            array[0] = 7
+            array.fill(7)
     features[0, 0] = 2.0
     assert (held.pool_size, held.target_size) == (3, 2)
 
@@ -53,7 +54,8 @@ def test_problem_refuses(changed: dict[str, Any], message: str) -> None:
 
 def test_coreset_keeps_sorted_int64_rows() -> None:
     coreset = Coreset(np.array([4, 1]), 2, 5, {"a": 1})
-    assert (coreset.indices.tolist(), coreset.indices.dtype) == ([1, 4], np.int64)
+    assert coreset.indices.tolist() == [1, 4]
+    assert coreset.indices.dtype == np.int64
     with pytest.raises(TypeError, match="does not support item assignment"):
         coreset.report["a"] = 2  # type: ignore[index]
 

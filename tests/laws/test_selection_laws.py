@@ -1,0 +1,210 @@
+"""Laws of every selector that conf/selector holds (a new file there enrols itself), and of the search.
+
+Problems are small and on a grid of whole numbers, so that ties, equal rows and zero gradients come up often.
+"""
+
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import goracs
+from goracs.api import build
+from goracs.config import conf_dir
+from goracs.ot import cost, exact
+from goracs.selection import by_class
+from goracs.selection import exchange as ex
+from goracs.types import SelectionProblem
+
+ROUNDING = 1e-11  # costs of order 1 to 10, sums of at most some dozens of them
+SELECTORS = sorted(path.stem for path in (conf_dir() / "selector").glob("*.yaml"))
+quick = settings(max_examples=25, deadline=None)
+
+small = st.integers(-2, 2)
+points = st.tuples(small, small)
+lams = st.sampled_from([0.0, 0.1, 0.5, 2.0])
+
+
+@st.composite
+def problems(draw: st.DrawFn, distinct: bool = False, classes: bool = False) -> SelectionProblem:
+    """1 to 10 pool rows, 1 to 6 validation rows; every score a selector of today reads."""
+    pool = draw(st.lists(points, min_size=1, max_size=10, unique=distinct))
+    target = draw(st.lists(points, min_size=1, max_size=6))
+    n, rng = len(pool), np.random.default_rng(draw(st.integers(0, 99)))
+    labels, target_labels = None, None
+    if classes:
+        labels = np.array(draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)))
+        target_labels = np.concatenate([np.unique(labels), labels[: len(target)]])
+        target = (target * 9)[: len(target_labels)]
+        target_labels = target_labels[: len(target)]
+    return SelectionProblem(
+        features=np.array(pool, dtype=np.float32),
+        target_features=np.array(target, dtype=np.float32),
+        scores={
+            "gradient_norm": np.array(draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)), float),
+            "el2n": rng.permutation(n) / n,  # distinct: its ties go by index, on purpose
+            "loss": rng.random(n),
+            "sketch": rng.normal(size=(n, 3)),
+        },
+        labels=labels,
+        target_labels=target_labels,
+    )
+
+
+def arrays(problem: SelectionProblem) -> list[Any]:
+    tables = [problem.features, problem.target_features, *problem.scores.values()]
+    return [table.copy() for table in tables]
+
+
+def budget_for(name: str, problem: SelectionProblem, data: st.DataObject) -> int:
+    n = problem.pool_size
+    return n if name == "full" else data.draw(st.integers(1, n))
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@given(problem=problems(), seed=st.integers(0, 5), data=st.data())
+@quick
+def test_selector_keeps_its_laws(
+    name: str, problem: SelectionProblem, seed: int, data: st.DataObject
+) -> None:
+    """Exactly n distinct rows; the problem as it was; the same again; no seed where nothing is drawn."""
+    budget, before = budget_for(name, problem, data), arrays(problem)
+    coreset = goracs.select(problem, budget, name, seed=seed)
+    assert len(set(coreset.indices.tolist())) == budget == coreset.budget
+    assert isinstance(coreset.report["warnings"], list)
+    for old, new in zip(before, arrays(problem), strict=True):
+        np.testing.assert_array_equal(old, new)
+    again = goracs.select(problem, budget, name, seed=seed)
+    assert (again.indices.tolist(), again.report) == (coreset.indices.tolist(), coreset.report)
+    if not build(name, {}).seeded:
+        assert (
+            goracs.select(problem, budget, name, seed=seed + 1).indices.tolist() == coreset.indices.tolist()
+        )
+
+
+@pytest.mark.parametrize("name", [name for name in SELECTORS if not build(name, {}).seeded])
+@given(problem=problems(distinct=True), data=st.data())
+@quick
+def test_selector_is_unchanged_by_the_order_of_rows(
+    name: str, problem: SelectionProblem, data: st.DataObject
+) -> None:
+    budget = budget_for(name, problem, data)
+    order = np.array(data.draw(st.permutations(range(problem.pool_size))))
+    shuffled = SelectionProblem(
+        problem.features[order],
+        problem.target_features,
+        {key: score[order] for key, score in problem.scores.items()},
+    )
+    straight = goracs.select(problem, budget, name)
+    assert np.sort(order[goracs.select(shuffled, budget, name).indices]).tolist() == straight.indices.tolist()
+
+
+@pytest.mark.parametrize("start", [0, 3])
+@given(problem=problems(distinct=True), data=st.data())
+@quick
+def test_kcenter_is_unchanged_by_the_order_of_rows_but_for_its_start(
+    start: int, problem: SelectionProblem, data: st.DataObject
+) -> None:
+    n = problem.pool_size
+    budget, order = data.draw(st.integers(1, n)), np.array(data.draw(st.permutations(range(n))))
+    start = min(start, n - 1)
+    moved = SelectionProblem(
+        problem.features[order],
+        problem.target_features,
+        {key: score[order] for key, score in problem.scores.items()},
+    )
+    straight = goracs.select(problem, budget, "kcenter", start=start)
+    there = goracs.select(moved, budget, "kcenter", start=int(np.flatnonzero(order == start)[0]))
+    assert np.sort(order[there.indices]).tolist() == straight.indices.tolist()
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@given(problem=problems(classes=True), data=st.data())
+@quick
+def test_selector_keeps_class_budgets(name: str, problem: SelectionProblem, data: st.DataObject) -> None:
+    assert problem.labels is not None
+    assert problem.target_labels is not None
+    seen = np.isin(problem.labels, problem.target_labels)
+    if name == "full" and not seen.all():
+        return
+    budget = problem.pool_size if name == "full" else data.draw(st.integers(1, int(seen.sum())))
+    coreset = goracs.select(problem, budget, name, by_class=True)
+    pool, target = (
+        dict(zip(*np.unique(side, return_counts=True), strict=True))
+        for side in (problem.labels, problem.target_labels)
+    )
+    expected = by_class.class_budgets(pool, target, budget)
+    got = problem.labels[coreset.indices]
+    assert {label: int((got == label).sum()) for label in expected} == expected
+
+
+@given(problem=problems(), lam=lams, data=st.data())
+@quick
+def test_exchanges_never_raise_the_objective(
+    problem: SelectionProblem, lam: float, data: st.DataObject
+) -> None:
+    budget = data.draw(st.integers(1, problem.pool_size))
+    start = goracs.select(problem, budget, "goracs", lam=lam, max_exchanges=0)
+    end = goracs.select(problem, budget, "goracs", lam=lam)
+    values = [step["poo"] for step in end.trace]
+    assert values[0] == pytest.approx(start.report["poo"], abs=ROUNDING)
+    assert values[-1] == pytest.approx(end.report["poo"], abs=ROUNDING)
+    assert (np.diff(values) < 0).all()
+
+
+def best_of_all(problem: SelectionProblem, budget: int, lam: float) -> float:
+    found = combinations(range(problem.pool_size), budget)
+    return min(float(goracs.assess(problem, list(rows), lam)["poo"]) for rows in found)
+
+
+@given(problem=problems(), lam=lams)
+@quick
+def test_goracs_equals_the_optimum_for_one_row_and_for_all(problem: SelectionProblem, lam: float) -> None:
+    """With n = 1 the greedy start is the optimum; with n = N there is but one coreset."""
+    single = goracs.select(problem, 1, "goracs", lam=lam)
+    assert single.report["poo"] == pytest.approx(best_of_all(problem, 1, lam), abs=ROUNDING)
+    everything = goracs.select(problem, problem.pool_size, "goracs", lam=lam)
+    assert everything.indices.tolist() == list(range(problem.pool_size))
+    assert everything.report["exchanges"] == 0
+
+
+@given(problem=problems(), lam=lams)
+@settings(max_examples=10, deadline=None)
+def test_goracs_never_beats_the_optimum(problem: SelectionProblem, lam: float) -> None:
+    budget = min(2, problem.pool_size)
+    found = goracs.select(problem, budget, "goracs", lam=lam).report["poo"]
+    assert found >= best_of_all(problem, budget, lam) - ROUNDING
+
+
+@given(problem=problems(), lam=lams, data=st.data())
+@quick
+def test_bounds_never_cross_the_exact_value(
+    problem: SelectionProblem, lam: float, data: st.DataObject
+) -> None:
+    norms = problem.scores["gradient_norm"]
+    found = cost.distances(problem.features, problem.target_features)
+    costs = cost.ground_cost(found, norms, lam, cost.unit_scale(found.max(), norms.max()))
+    n = data.draw(st.integers(1, len(costs)))
+    rows = np.array(data.draw(st.permutations(range(len(costs))))[:n])
+    now = exact.solve(costs[rows])
+    low, high = ex.lower_bounds(costs, rows, now), ex.upper_bounds(costs, rows, now)
+    for p, q in np.argwhere(np.isfinite(low)):
+        tried = rows.copy()
+        tried[p] = q
+        true = exact.solve(costs[tried]).value
+        assert low[p, q] - ROUNDING <= true <= high[p, q] + ROUNDING
+
+
+@given(
+    table=st.integers(1, 4).flatmap(
+        lambda n: st.lists(st.lists(small, min_size=n, max_size=n), min_size=n, max_size=n)
+    )
+)
+@quick
+def test_transport_equals_the_best_permutation(table: list[list[int]]) -> None:
+    costs, n = np.array(table, float), len(table)
+    best = min(costs[np.arange(n), list(order)].mean() for order in permutations(range(n)))
+    assert exact.solve(costs).value == pytest.approx(best, abs=ROUNDING)

@@ -1,0 +1,177 @@
+"""The whole road on the tiny backbone: what a run leaves, what it reuses, how each task ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goracs.config import conf_dir
+from goracs.data.prepare import read_examples
+from goracs.llm import adapter
+from goracs.llm.backbone import load_model
+from tests.conftest import TINY
+from tests.pipeline.conftest import Command
+
+SELECTORS = sorted(file.stem for file in (conf_dir() / "selector").glob("*.yaml"))
+
+
+def comparable(result: dict[str, Any]) -> dict[str, Any]:
+    """A result without what two runs of one configuration may differ in."""
+    return {name: value for name, value in result.items() if name not in ("stages", "command")}
+
+
+def test_a_run_leaves_a_result_a_coreset_and_an_adapter(
+    goracs: Command, tiny_weights: Path, store_root: Path
+) -> None:
+    ended = goracs()
+    assert ended.code == 0, ended.text
+    result = ended.result
+    assert (result["schema"], result["status"], result["seed"]) == (1, "done", 0)
+    assert set(result["metrics"]) == {"untuned", "start", "tuned", "rule"}
+    for metrics in result["metrics"].values():
+        assert set(metrics) == {"auc", "auc_per_user", "log_loss"}
+        assert set(metrics["auc"]) == {"value", "low", "high", "n"}
+    assert result["coreset"]["budget"] == 8
+    assert result["coreset"]["assessment"]["poo"] is not None
+    assert result["steps"] == 1
+    assert result["tokens_trained"] > 0
+    prepared = store_root / "prepare" / result["digests"]["prepare"][:24]
+    pool = read_examples(prepared, "train")
+    rows = json.loads((ended.folder / result["coreset"]["indices_file"]).read_text())
+    assert json.loads((ended.folder / "coreset.json").read_text()) == [
+        {"instruction": pool[r].instruction, "input": pool[r].input, "output": pool[r].output} for r in rows
+    ]
+    model = adapter.load(load_model(tiny_weights, TINY), ended.folder / "adapter", trainable=False)
+    assert any(float(weight.abs().max()) > 0 for name, weight in model.named_parameters() if "lora_B" in name)
+
+
+def test_dataset_info_is_what_llama_factory_reads(goracs: Command) -> None:
+    ended = goracs("until=select", "selector=random")
+    info = json.loads((ended.folder / "dataset_info.json").read_text())
+    assert info == {
+        "goracs_coreset": {
+            "file_name": "coreset.json",
+            "columns": {"prompt": "instruction", "query": "input", "response": "output"},
+        }
+    }
+    (row, *_) = json.loads((ended.folder / "coreset.json").read_text())
+    assert set(row) == {"instruction", "input", "output"}
+
+
+def test_the_same_run_again_is_skipped_and_equal(goracs: Command) -> None:
+    first, again = goracs(), goracs()
+    assert "skipped:" in again.text
+    assert comparable(first.result) == comparable(again.result)
+    assert all(stage["cached"] for stage in again.result["stages"].values())
+
+
+def test_two_stores_give_equal_results(goracs: Command, tmp_path: Path) -> None:
+    first, other = goracs(), goracs(store=tmp_path / "other")
+    assert comparable(first.result) == comparable(other.result)
+
+
+def test_a_seed_shares_every_stage_before_the_selection(goracs: Command) -> None:
+    first, second = (goracs("selector=random", f"seed={seed}").result["digests"] for seed in (0, 1))
+    shared = {name for name in first if first[name] == second[name]}
+    assert shared == {"prepare", "adapter", "weights", "evaluate_untuned", "evaluate_start", "rule"}
+
+
+def test_a_method_without_randomness_is_not_hashed_with_the_seed(goracs: Command) -> None:
+    first, second = (goracs("until=select", f"seed={seed}").result["digests"] for seed in (0, 1))
+    assert first["select"] == second["select"]
+
+
+def test_a_selector_never_pays_for_what_it_does_not_read(goracs: Command) -> None:
+    assert set(goracs("until=select", "selector=random").result["digests"]) == {"prepare", "select"}
+    assert set(goracs("until=select", "selector=kcenter").result["digests"]) == {"prepare", "embed", "select"}
+    assert "embed" not in goracs("until=select", "selector=el2n").result["digests"]
+    everything = goracs("until=select", "selector=random", "assess=true").result
+    assert {"embed", "score", "assess"} <= set(everything["digests"])
+    assert everything["coreset"]["assessment"]["transport"] > 0
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_every_selector_goes_the_road(goracs: Command, selector: str) -> None:
+    ended = goracs(f"selector={selector}")
+    assert ended.code == 0, ended.text
+    assert ended.result["coreset"]["budget"] == (60 if selector == "full" else 8)
+    assert ended.result["metrics"]["tuned"]["auc"]["n"] == 24
+
+
+def test_a_fresh_adapter_starts_as_the_untuned_backbone(goracs: Command) -> None:
+    metrics = goracs("adapter=init").result["metrics"]
+    assert metrics["start"] == metrics["untuned"]
+    assert metrics["tuned"] != metrics["untuned"]
+
+
+def test_an_adapter_from_a_folder_is_where_everything_starts(goracs: Command) -> None:
+    trained = goracs()
+    again = goracs("adapter=path", f"adapter.path={trained.folder / 'adapter'}")
+    assert again.code == 0, again.text
+    assert again.result["metrics"]["start"] == trained.result["metrics"]["tuned"]
+
+
+def test_seqrec_goes_the_road(goracs: Command) -> None:
+    ended = goracs("task=seqrec", "split.valid=6", "split.test=6", "evaluate.max_new_tokens=4")
+    assert ended.code == 0, ended.text
+    metrics = ended.result["metrics"]
+    assert metrics["rule"] is None
+    assert set(metrics["tuned"]) == {"ndcg@5", "ndcg@10", "hr@5", "hr@10"}
+    assert ended.result["coreset"]["report"]["lam"] == 0.1
+
+
+def test_sketches_serve_as_features(goracs: Command) -> None:
+    ended = goracs("features=sketch", "until=select", "score.sketch_dim=8")
+    assert ended.code == 0, ended.text
+    assert "embed" not in ended.result["digests"]
+    assert ended.result["coreset"]["assessment"]["poo"] is not None
+
+
+@pytest.mark.parametrize("until", ["prepare", "embed", "adapter", "score", "select", "finetune"])
+def test_until_stops_after_a_stage(goracs: Command, until: str) -> None:
+    result = goracs(f"until={until}").result
+    assert until in result["digests"]
+    assert all(metrics is None for metrics in result["metrics"].values())
+    assert (result["coreset"] is None) == (until not in ("select", "finetune"))
+
+
+def test_fine_tuning_goes_by_steps_or_tokens(goracs: Command) -> None:
+    assert goracs("finetune.epochs=null", "finetune.steps=3", "until=finetune").result["steps"] == 3
+    assert (
+        goracs("finetune.epochs=null", "finetune.tokens=900", "until=finetune").result["tokens_trained"]
+        >= 900
+    )
+
+
+def test_the_csv_logger_writes_the_curve_and_the_figures(goracs: Command) -> None:
+    ended = goracs("logger=csv")
+    with (ended.folder / "csv" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["train/loss"]) > 0
+    assert float(rows[-1]["tuned/auc"]) == pytest.approx(ended.result["metrics"]["tuned"]["auc"]["value"])
+
+
+def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path) -> None:
+    import goracs as package
+    from goracs.stages import selection_problem
+
+    result = goracs("until=select").result
+    inputs = {
+        name: store_root / name / result["digests"][name][:24] for name in ("prepare", "embed", "score")
+    }
+    chosen = package.select(
+        selection_problem(inputs, "embedding"),
+        8,
+        "goracs",
+        lam=0.5,
+        by_class=True,
+        max_exchanges=20,
+        candidates=3,
+    )
+    stored = np.load(store_root / "select" / result["digests"]["select"][:24] / "indices.npy")
+    np.testing.assert_array_equal(chosen.indices, stored)

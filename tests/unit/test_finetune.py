@@ -1,0 +1,173 @@
+"""Fine-tuning: the schedule, its determinism, and that a training really happened and was saved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from goracs.llm import adapter
+from goracs.llm.backbone import load_model
+from goracs.llm.batch import Texts
+from goracs.llm.finetune import finetune, plan, refuse_unfaithful
+from goracs.llm.jobs import Job
+from goracs.llm.losses import AnswerLoss
+from goracs.llm.settings import Finetune
+from goracs.types import GoracsError, InvalidInput
+from tests.conftest import LORA, RUNTIME, TINY
+
+SETTINGS = Finetune(
+    lr=1e-2,
+    epochs=2,
+    steps=None,
+    tokens=None,
+    batch_size=3,
+    warmup_share=0.1,
+    weight_decay=0.0,
+    max_grad_norm=1.0,
+)
+LOSS = AnswerLoss(300, 301)
+ROUNDING = 1e-5  # float32 sums over another split of the batch
+
+lengths = st.lists(st.integers(1, 40), min_size=1, max_size=30).map(lambda values: np.array(values, np.int64))
+counts = st.integers(1, 12)
+
+
+@given(lengths, counts, counts, st.integers(0, 3))
+def test_plan_of_epochs_reads_every_example_so_often(
+    rows: np.ndarray, epochs: int, size: int, seed: int
+) -> None:
+    schedule = plan(rows, replace(SETTINGS, epochs=epochs, batch_size=size), seed)
+    read = np.concatenate(schedule.steps)
+    assert np.bincount(read, minlength=len(rows)).tolist() == [epochs] * len(rows)
+    assert schedule.tokens[-1] == epochs * rows.sum()
+
+
+@given(lengths, counts, counts, st.integers(0, 3))
+def test_plan_of_steps_cycles_with_full_batches(rows: np.ndarray, steps: int, size: int, seed: int) -> None:
+    schedule = plan(rows, replace(SETTINGS, epochs=None, steps=steps, batch_size=size), seed)
+    assert [len(step) for step in schedule.steps] == [min(size, len(rows))] * steps
+    read = np.bincount(np.concatenate(schedule.steps), minlength=len(rows))
+    assert read.max() - read.min() <= 1
+
+
+@given(lengths, st.integers(1, 500), counts)
+def test_plan_of_tokens_stops_with_the_step_that_reaches_them(
+    rows: np.ndarray, tokens: int, size: int
+) -> None:
+    schedule = plan(rows, replace(SETTINGS, epochs=None, tokens=tokens, batch_size=size), 0)
+    assert schedule.tokens[-1] >= tokens
+    assert all(reached < tokens for reached in schedule.tokens[:-1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 3}, "got epochs and steps"),
+        ({"epochs": None}, "got none"),
+        ({"epochs": 0}, "finetune.epochs and finetune.batch_size must be at least 1"),
+        ({"batch_size": 0}, "must be at least 1"),
+    ],
+)
+def test_finetune_refuses_anything_but_one_budget(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        replace(SETTINGS, **changes)
+
+
+def texts(count: int = 7) -> Texts:
+    rng = np.random.default_rng(0)
+    prompts = [tuple(rng.integers(5, 900, 6 + row).tolist()) for row in range(count)]
+    return Texts(prompts, [()] * count, [row % 2 for row in range(count)], pad_id=0)
+
+
+def tuned(
+    weights: Path, folder: Path, seed: int = 0, bound: int = 4096, **changes: Any
+) -> dict[str, torch.Tensor]:
+    model = adapter.fresh(load_model(weights, TINY), LORA, seed=0)
+    folder.mkdir()
+    job = Job("finetune", "float32", bound, RUNTIME)
+    finetune(model, LOSS, texts(), replace(SETTINGS, **changes), seed, job, folder)
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+def test_finetune_equals_itself_for_one_seed_and_never_for_another(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    first, again, other = (
+        tuned(tiny_weights, tmp_path / name, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_finetune_is_unchanged_by_the_global_generator(tiny_weights: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first = tuned(tiny_weights, tmp_path / "a")
+    torch.manual_seed(2)
+    again = tuned(tiny_weights, tmp_path / "b")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_curve_has_a_falling_rate_and_the_tokens_read(tiny_weights: Path, tmp_path: Path) -> None:
+    tuned(tiny_weights, tmp_path / "a", epochs=4)
+    curve = json.loads((tmp_path / "a" / "curve.json").read_text())
+    rates = [row["lr"] for row in curve]
+    assert rates == sorted(rates, reverse=True)
+    assert curve[-1]["tokens"] == 4 * texts().lengths.sum()
+    assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_finetune_refuses_a_training_that_changed_nothing(tiny_weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(GoracsError, match="Training changed no weight"):
+        tuned(tiny_weights, tmp_path / "a", lr=0.0)
+
+
+def test_finetune_refuses_a_training_that_diverged(tiny_weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(GoracsError, match=r"Training diverged.*Lower finetune\.lr"):
+        tuned(tiny_weights, tmp_path / "a", lr=float("inf"))
+
+
+def test_an_adapter_saved_wrongly_is_refused(tiny_weights: Path, tmp_path: Path) -> None:
+    tuned(tiny_weights, tmp_path / "a")
+    saved = tmp_path / "a" / "adapter"
+    model = adapter.load(load_model(tiny_weights, TINY), saved, trainable=False)
+    refuse_unfaithful(model, saved, texts())
+    file = saved / "adapter_model.safetensors"
+    save_file({name: torch.zeros_like(weight) for name, weight in load_file(file).items()}, file)
+    with pytest.raises(GoracsError, match="differs from the trained model"):
+        refuse_unfaithful(model, saved, texts())
+
+
+def test_the_saved_adapter_names_its_base_and_no_path(tiny_weights: Path, tmp_path: Path) -> None:
+    tuned(tiny_weights, tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "tiny"
+    assert sorted(config["target_modules"]) == ["q_proj", "v_proj"]
+
+
+def test_fresh_refuses_targets_the_backbone_does_not_have(tiny_weights: Path) -> None:
+    with pytest.raises(GoracsError, match=r"adapter\.lora\.targets=\['wq'\] does not fit"):
+        adapter.fresh(load_model(tiny_weights, TINY), replace(LORA, targets=("wq",)), seed=0)
+
+
+def test_an_optimiser_step_is_unchanged_by_how_it_is_split_into_passes(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    still = replace(LORA, dropout=0.0)
+    found = []
+    for name, bound in (("whole", 4096), ("split", 10)):
+        (tmp_path / name).mkdir()
+        job = Job("finetune", "float32", bound, RUNTIME)
+        model = adapter.fresh(load_model(tiny_weights, TINY), still, seed=0)
+        finetune(model, LOSS, texts(), SETTINGS, 0, job, tmp_path / name)
+        found.append(json.loads((tmp_path / name / "curve.json").read_text()))
+    for whole, split in zip(*found, strict=True):
+        assert whole["loss"] == pytest.approx(split["loss"], rel=100 * ROUNDING)

@@ -1,0 +1,109 @@
+"""Per-example gradients in batches: equal to one backward pass per example, whatever the padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from goracs.llm import adapter
+from goracs.llm.backbone import load_model
+from goracs.llm.batch import Texts
+from goracs.llm.gradient import gaussian_projection, last_lora_b, score
+from goracs.llm.jobs import Job
+from goracs.llm.losses import AnswerLoss, TextLoss
+from goracs.llm.settings import Lora, Score
+from goracs.types import GoracsError
+from tests.conftest import LORA, RUNTIME, TINY
+
+RELATIVE = 1e-4  # float32, sums in another order
+JOB = Job("score", "float32", 64, RUNTIME)  # a bound of 64 tokens makes batches of mixed lengths
+SETTINGS = Score(layer="v_proj", sketch_dim=16, sketch_seed=3)
+NO, YES = 300, 301
+
+
+@pytest.fixture(scope="module")
+def model(tiny_weights: Path) -> Any:
+    """The tiny backbone with an adapter whose B is not 0, in training mode as a careless caller leaves it."""
+    made = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
+    torch.manual_seed(1)
+    for name, weight in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    return made.eval()
+
+
+def mixed_texts(side: str) -> Texts:
+    rng = np.random.default_rng(0)
+    prompts = [tuple(rng.integers(5, 900, size).tolist()) for size in (3, 17, 40, 8, 25, 11)]
+    answers = [tuple(rng.integers(5, 900, size).tolist()) for size in (1, 2, 4, 3, 1, 5)]
+    return Texts(prompts, answers, [0, 1, 1, 0, 1, 0], pad_id=0, side=side)
+
+
+def one_by_one(model: Any, texts: Texts, answers_only: bool) -> list[torch.Tensor]:
+    """The gradient of each example's loss by an ordinary backward pass over that example alone, unpadded."""
+    weight = last_lora_b(model, "v_proj").weight.requires_grad_(True)
+    gradients = []
+    for prompt, answer, label in zip(texts.prompts, texts.answers, texts.labels, strict=True):
+        ids = torch.tensor([prompt if answers_only else prompt + answer])
+        logits = model(input_ids=ids).logits[0]
+        if answers_only:
+            loss = torch.nn.functional.cross_entropy(logits[-1, [NO, YES]], torch.tensor(label))
+        else:
+            loss = torch.nn.functional.cross_entropy(logits[:-1], ids[0, 1:])
+        gradients.append(torch.autograd.grad(loss, weight)[0])
+    weight.requires_grad_(False)
+    return gradients
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("task", ["ctr", "seqrec"])
+def test_gradient_norms_equal_one_backward_pass_per_example(
+    model: Any, tmp_path: Path, side: str, task: str
+) -> None:
+    texts = mixed_texts(side)
+    ctr = task == "ctr"
+    read = Texts(texts.prompts, [()] * len(texts), texts.labels, 0, side) if ctr else texts
+    score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, SETTINGS, True, JOB, tmp_path, "pool")
+    expected = one_by_one(model, texts, answers_only=ctr)
+    norms = [float(gradient.norm()) for gradient in expected]
+    np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), norms, rtol=RELATIVE)
+    projection = gaussian_projection(16, expected[0].numel(), 3)
+    sketches = torch.stack([projection @ gradient.flatten() for gradient in expected])
+    scale = float(sketches.abs().max())
+    np.testing.assert_allclose(np.load(tmp_path / "pool_sketch.npy"), sketches, atol=RELATIVE * scale)
+
+
+def test_scores_are_unchanged_by_the_bound_on_the_batch(model: Any, tmp_path: Path) -> None:
+    for bound in (16, 4096):
+        job = Job("score", "float32", bound, RUNTIME)
+        score(model, TextLoss(), mixed_texts("left"), SETTINGS, False, job, tmp_path, str(bound))
+    for name in ("gradient_norm", "loss", "el2n"):
+        small, large = (np.load(tmp_path / f"{bound}_{name}.npy") for bound in (16, 4096))
+        np.testing.assert_allclose(small, large, rtol=RELATIVE)
+
+
+def test_score_refuses_a_gradient_that_is_not_finite(model: Any, tmp_path: Path) -> None:
+    def broken(model: Any, batch: Any) -> Any:
+        outcome = TextLoss()(model, batch)
+        outcome.losses[batch.rows == 2] *= float("nan")
+        return outcome
+
+    with pytest.raises(
+        GoracsError, match=r"gradient norm of pool examples is not finite for 1 of 6.*rows 2\)"
+    ):
+        score(model, broken, mixed_texts("left"), SETTINGS, False, JOB, tmp_path, "pool")
+
+
+def test_last_lora_b_is_that_of_the_last_layer(model: Any) -> None:
+    adapted = [module for name, module in model.named_modules() if name.endswith("layers.1.self_attn.v_proj")]
+    assert last_lora_b(model, "v_proj") is adapted[0].lora_B["default"]
+
+
+def test_last_lora_b_refuses_a_layer_without_an_adapter(tiny_weights: Path) -> None:
+    made = adapter.fresh(load_model(tiny_weights, TINY), Lora(2, 4, 0.0, ("q_proj",)), seed=0)
+    with pytest.raises(GoracsError, match="it adapts: q_proj"):
+        last_lora_b(made, "v_proj")

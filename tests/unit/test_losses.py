@@ -1,0 +1,69 @@
+"""Losses: the authors' numbers, hand-made references, and rows that do not touch each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from goracs.llm.backbone import load_model
+from goracs.llm.batch import IGNORED, Texts
+from goracs.llm.losses import AnswerLoss, TextLoss, answer_el2n, answer_losses, next_tokens, text_losses
+from tests.conftest import TINY
+
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "goracs_loss.npz")
+DOUBLE = 1e-12  # float64 sums in another order
+SINGLE = 2e-5  # float32 through two layers, padded or not
+
+
+def test_text_losses_equal_the_authors_values() -> None:
+    logits, labels = torch.from_numpy(GOLDEN["seq_logits"]), torch.from_numpy(GOLDEN["seq_labels"])
+    found = text_losses(logits[:, :-1], labels[:, 1:])
+    np.testing.assert_allclose(found, GOLDEN["seq_loss"], rtol=DOUBLE)
+
+
+def test_answer_losses_equal_the_authors_values() -> None:
+    no_yes = torch.from_numpy(GOLDEN["ctr_yes_no_logits"][:, ::-1].copy())
+    found = answer_losses(no_yes, torch.from_numpy(GOLDEN["ctr_is_yes"]).long())
+    np.testing.assert_allclose(found, GOLDEN["ctr_loss"], rtol=DOUBLE)
+
+
+def test_answer_el2n_equals_the_norm_against_a_one_hot() -> None:
+    torch.manual_seed(0)
+    logits, tokens = torch.randn(3, 5, 7, dtype=torch.float64), torch.randint(7, (3, 5))
+    answer = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 1], [1, 1, 1, 1, 1]]).bool()
+    wrong = (logits.softmax(2) - torch.nn.functional.one_hot(tokens, 7)).norm(dim=2)
+    expected = torch.stack([wrong[row][answer[row]].mean() for row in range(3)])
+    torch.testing.assert_close(answer_el2n(logits, tokens, answer), expected, rtol=DOUBLE, atol=DOUBLE)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_next_tokens_never_predict_padding_or_a_rows_first_token(side: str) -> None:
+    batch = Texts([(5, 6, 7), (8,)], [(9,), (3,)], [-1, -1], pad_id=0, side=side).batch(np.array([0, 1]))
+    labels = [row[row != IGNORED].tolist() for row in next_tokens(batch)]
+    assert labels == [[6, 7, 9], [3]]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("loss", [AnswerLoss(300, 301), TextLoss()])
+def test_a_losses_row_is_unchanged_by_its_neighbours(tiny_weights: Path, side: str, loss: Any) -> None:
+    prompts, answers = [tuple(range(10, 30)), (40, 41, 42), tuple(range(50, 61))], [(7,), (8, 9), (3,)]
+    texts = Texts(prompts, answers, [1, 0, 1], pad_id=0, side=side)
+    model = load_model(tiny_weights, TINY)
+    together = loss(model, texts.batch(np.arange(3)))
+    for row in range(3):
+        alone = loss(model, texts.batch(np.array([row])))
+        torch.testing.assert_close(together.losses[row], alone.losses[0], rtol=SINGLE, atol=SINGLE)
+        torch.testing.assert_close(together.el2n[row], alone.el2n[0], rtol=SINGLE, atol=SINGLE)
+
+
+def test_el2n_of_an_answer_equals_its_closed_form(tiny_weights: Path) -> None:
+    texts = Texts([(10, 11, 12), (20, 21)], [(), ()], [1, 0], pad_id=0)
+    found = AnswerLoss(300, 301)(load_model(tiny_weights, TINY), texts.batch(np.arange(2)))
+    assert found.margins is not None
+    chance = torch.sigmoid(found.margins)
+    expected = 2**0.5 * (chance - torch.tensor([1.0, 0.0])).abs()
+    torch.testing.assert_close(found.el2n, expected, rtol=SINGLE, atol=SINGLE)

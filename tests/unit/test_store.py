@@ -1,0 +1,148 @@
+"""The store: an artifact appears whole or not at all, is built once, and is never trusted blindly."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goracs.store import DamagedArtifact, External, Stage, Store, digest, folder_digest
+from goracs.types import GoracsError
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def write_one(folder: Path, _: Mapping[str, Path]) -> None:
+    (folder / "value.txt").write_text("one")
+
+
+def stage(
+    name: str = "first", version: int = 1, params: Mapping[str, object] | None = None, **inputs: Stage
+) -> Stage:
+    return Stage(name, version, params or {}, inputs, write_one)
+
+
+@given(plain)
+def test_digest_equals_itself_after_a_round_trip_through_json(value: object) -> None:
+    assert digest(value) == digest(json.loads(json.dumps(value)))
+
+
+def test_digest_is_unchanged_by_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_key_never_stays_when_name_version_params_or_inputs_change() -> None:
+    keys = [
+        stage().key,
+        stage(name="second").key,
+        stage(version=2).key,
+        stage(params={"lr": 0.1}).key,
+        stage(before=stage()).key,
+        stage(before=stage(version=2)).key,
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_get_builds_once_and_then_opens(lock_free_store: Store) -> None:
+    built = []
+
+    def count(folder: Path, inputs: Mapping[str, Path]) -> None:
+        built.append(folder)
+        write_one(folder, inputs)
+
+    counted = Stage("first", 1, {}, {}, count)
+    first = lock_free_store.get(counted)
+    again = Store(lock_free_store.root).get(counted)
+    assert (first.cached, again.cached, len(built)) == (False, True, 1)
+
+
+def test_get_builds_the_inputs_first_and_hands_over_their_folders(lock_free_store: Store) -> None:
+    def double(folder: Path, inputs: Mapping[str, Path]) -> None:
+        (folder / "value.txt").write_text((inputs["before"] / "value.txt").read_text() * 2)
+
+    after = Stage("second", 1, {}, {"before": stage()}, double)
+    assert (lock_free_store.get(after).path / "value.txt").read_text() == "oneone"
+
+
+def test_a_failing_build_leaves_nothing_behind(lock_free_store: Store) -> None:
+    def fail(folder: Path, inputs: Mapping[str, Path]) -> None:
+        write_one(folder, inputs)
+        raise GoracsError("no")
+
+    failing = Stage("first", 1, {}, {}, fail)
+    with pytest.raises(GoracsError, match="no"):
+        lock_free_store.get(failing)
+    assert not lock_free_store.has(failing)
+    folders = [path.name for path in lock_free_store.root.rglob("*") if path.is_dir()]
+    assert folders == ["first"]
+
+
+def test_a_partial_folder_of_a_killed_process_never_leaks_into_the_artifact(lock_free_store: Store) -> None:
+    left = lock_free_store.root / "first" / f"{stage().key[:24]}.partial"
+    left.mkdir(parents=True)
+    (left / "stale.txt").write_text("half")
+    found = lock_free_store.get(stage())
+    assert sorted(path.name for path in found.path.iterdir()) == ["manifest.json", "value.txt"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda place: (place / "value.txt").write_text("two"), "value.txt differ from"),
+        (lambda place: (place / "value.txt").unlink(), "value.txt differ from"),
+        (lambda place: (place / "more.txt").write_text("x"), "more.txt differ from"),
+        (lambda place: (place / "manifest.json").write_text("{"), "manifest cannot be read"),
+    ],
+)
+def test_get_refuses_a_damaged_artifact(lock_free_store: Store, damage: object, message: str) -> None:
+    place = lock_free_store.get(stage()).path
+    assert callable(damage)
+    damage(place)
+    with pytest.raises(DamagedArtifact, match=message):
+        Store(lock_free_store.root).get(stage())
+
+
+def test_an_external_folder_enters_by_content_and_not_by_path(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "raw.csv").write_text("a,b")
+    folders = [tmp_path / name for name in ("here", "there")]
+    keys = {Stage("s", 1, {}, {"raw": External("raw", folder_digest(f), f)}, write_one).key for f in folders}
+    assert len(keys) == 1
+
+
+def slow_build(folder: Path, _: Mapping[str, Path]) -> None:
+    with (folder.parent / "builds").open("a") as log:
+        log.write("x")
+    time.sleep(0.2)
+    (folder / "value.txt").write_text("one")
+
+
+def build_slowly(root: Path) -> None:
+    Store(root).get(Stage("first", 1, {}, {}, slow_build))
+
+
+def test_processes_that_want_the_same_artifact_build_it_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=build_slowly, args=(tmp_path,)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert (tmp_path / "first" / "builds").read_text() == "x"
+
+
+def test_the_manifest_names_no_path_and_no_host(lock_free_store: Store) -> None:
+    text = (lock_free_store.get(stage()).path / "manifest.json").read_text()
+    assert str(lock_free_store.root) not in text
