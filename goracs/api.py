@@ -12,7 +12,7 @@ import numpy as np
 
 from goracs.config import conf_dir
 from goracs.selection import by_class
-from goracs.types import Coreset, GoracsError, InvalidInput, SelectionProblem, Selector, resolve_budget
+from goracs.types import Coreset, InvalidInput, SelectionProblem, Selector, resolve_budget
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -49,7 +49,6 @@ def build(selector: str, overrides: dict[str, Any]) -> Selector:
     Raises:
         InvalidInput: an unknown selector or field.
     """
-    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -60,16 +59,10 @@ def build(selector: str, overrides: dict[str, Any]) -> Selector:
         raise InvalidInput(
             f"selector {selector} has no {', '.join(unknown)}; its fields: {', '.join(fields)}."
         )
-    try:
-        plain = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in overrides.items()
-        }
-        built: Selector = instantiate(OmegaConf.merge(node, plain))
-    except InstantiationException as wrapped:
-        if isinstance(wrapped.__cause__, GoracsError):
-            raise wrapped.__cause__ from None
-        raise
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value for name, value in overrides.items()
+    }
+    built: Selector = instantiate(OmegaConf.merge(node, plain))
     return built
 
 

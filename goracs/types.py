@@ -142,7 +142,7 @@ class Coreset:
     trace: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        rows = np.sort(np.asarray(self.indices, dtype=np.int64))
+        rows = np.sort(_whole_numbers(self.indices))
         if len(rows) != self.budget or len(np.unique(rows)) != len(rows):
             raise InvalidInput(
                 f"a coreset of budget {self.budget} needs as many distinct rows, "
@@ -185,12 +185,19 @@ def resolve_budget(asked: float | str, pool_size: int) -> int:
     """
     if asked == "all":
         return pool_size
-    if isinstance(asked, (str, bool)) or asked <= 0 or (asked >= 1 and asked != int(asked)):
+    if isinstance(asked, (str, bool)) or not 0 < asked < np.inf or (asked >= 1 and asked != int(asked)):
         raise InvalidInput(f"budget must be a whole number >= 1, a share in (0, 1), or all; got {asked!r}.")
     budget = int(asked) if asked >= 1 else max(1, int(np.floor(asked * pool_size + 0.5)))
     if budget > pool_size:
         raise InvalidInput(f"budget {budget} is larger than the pool, which has {pool_size} rows.")
     return budget
+
+
+def _whole_numbers(values: IndexArray) -> IndexArray:
+    rows = np.asarray(values)
+    if rows.ndim != 1 or (len(rows) and not np.issubdtype(rows.dtype, np.integer)):
+        raise InvalidInput(f"row numbers must be a list of integers, got {rows.dtype} of shape {rows.shape}.")
+    return rows.astype(np.int64)
 
 
 def _checked_matrix(name: str, values: FloatArray) -> FloatArray:

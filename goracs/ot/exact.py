@@ -94,7 +94,7 @@ def certify(costs: FloatArray, found: Transport) -> None:
 
 
 def _network_simplex(costs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Plan and column duals by POT, given costs mapped onto [0, 1].
+    """Plan and column duals (up to a constant, which u takes up) by POT, given costs mapped onto [0, 1].
 
     POT compares with absolute thresholds: very negative costs come back infeasible, tiny ones not optimal.
     """
@@ -111,4 +111,4 @@ def _network_simplex(costs: FloatArray) -> tuple[FloatArray, FloatArray]:
         )
     if log["warning"] is not None:
         raise GoracsError(f"the exact transport of a {n} x {m} cost matrix did not end: {log['warning']}")
-    return plan, log["v"] * spread + low
+    return plan, log["v"] * spread

@@ -38,8 +38,8 @@ def test_distances_refuses_embeddings_without_columns() -> None:
 
 
 def test_measure_scale_equals_the_maxima(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool, target, gradients = table(23, 4), table(6, 4, seed=1), np.arange(23.0)
-    expected = Scale(distance=float(cost.distances(pool, target).max()), gradient=22.0)
+    pool, target, gradients = table(25, 4), table(6, 4, seed=1), np.arange(25.0)
+    expected = Scale(distance=float(cost.distances(pool, target).max()), gradient=24.0)
     monkeypatch.setattr(cost, "BLOCK_ROWS", 5)
     assert cost.measure_scale(pool, target, gradients) == expected
     far_last = np.concatenate([pool, [[99.0, 0, 0, 0]]])

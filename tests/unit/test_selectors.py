@@ -69,6 +69,13 @@ def test_goracs_needs_gradients_only_where_they_count() -> None:
     assert plain.select(problem(loss=np.ones(40)), 3, rng()).report["mean_gradient"] is None
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
+def test_goracs_is_unchanged_by_the_order_of_tied_rows(order: list[int]) -> None:
+    line, gradients = np.array([[1.0], [-1.0], [5.0]])[order], {"gradient_norm": np.ones(3)}
+    coreset = goracs().select(SelectionProblem(line, np.zeros((1, 1)), scores=gradients), 1, rng())
+    assert line[coreset.indices].tolist() == [[-1.0]]
+
+
 def test_kcenter_equals_the_farthest_row_each_time() -> None:
     given = problem()
     picked = [7]

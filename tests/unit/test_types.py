@@ -65,11 +65,12 @@ BAD_CORESETS = [
     ([1], 2, "budget 2 needs as many distinct rows, got 1 rows"),
     ([0, 5], 2, r"rows must lie in 0\.\.4, got 0\.\.5"),
     ([-1, 0], 2, r"rows must lie in 0\.\.4, got -1\.\.0"),
+    ([0.5, 1.7], 2, "row numbers must be a list of integers, got float64"),
 ]
 
 
 @pytest.mark.parametrize(("rows", "budget", "message"), BAD_CORESETS)
-def test_coreset_refuses(rows: list[int], budget: int, message: str) -> None:
+def test_coreset_refuses(rows: list[Any], budget: int, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Coreset(np.array(rows), budget, 5)
 
@@ -89,6 +90,8 @@ def test_resolve_budget_equals(asked: float | str, rows: int) -> None:
         (1.5, "got 1.5"),
         ("5", "got '5'"),
         (True, "got True"),
+        (float("nan"), "got nan"),
+        (float("inf"), "got inf"),
         (11, "which has 10 rows"),
     ],
 )

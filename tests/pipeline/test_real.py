@@ -1,0 +1,55 @@
+"""The real backbone and encoder: the facts about them that the road rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from goracs import stages
+from goracs.data.tokens import answer_tokens
+from goracs.llm.backbone import load_model, load_tokenizer
+from goracs.llm.embedding import embed
+from goracs.llm.settings import Backbone, Encoder
+from goracs.store import External, Store
+from tests.conftest import RUNTIME
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real")]
+
+SMOLLM2 = Backbone("smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct", "float32", 512, 2048)
+MINILM = Encoder("minilm", "sentence-transformers/all-MiniLM-L6-v2", 256, 4096)
+
+
+@pytest.fixture(scope="module")
+def weights(shared: Path) -> Path:
+    stage: Any = stages.weights(SMOLLM2.model)
+    return Store(shared / "store").get(stage).path
+
+
+def test_smollm2_is_converted_to_safetensors_and_answers_in_words(weights: Path) -> None:
+    assert (weights / "model.safetensors").stat().st_size > 500_000_000
+    tokenizer, model = load_tokenizer(weights), load_model(weights, SMOLLM2)
+    assert sum(weight.numel() for weight in model.parameters()) == pytest.approx(134.5e6, rel=1e-3)
+    ids = tokenizer("The capital of France is", return_tensors="pt").input_ids
+    with torch.no_grad():
+        following = int(model(input_ids=ids).logits[0, -1].argmax())
+    assert tokenizer.decode(following) == " Paris"
+
+
+def test_smollm2_has_one_token_for_each_answer(weights: Path) -> None:
+    tokenizer = load_tokenizer(weights)
+    assert tokenizer.convert_ids_to_tokens(answer_tokens("No", "Yes", tokenizer)) == ["No", "Yes"]
+
+
+def test_minilm_puts_like_beside_like(tmp_path: Path) -> None:
+    source: Any = stages.weights(MINILM.model)
+    assert isinstance(source, External)
+    texts = ["a film about space travel", "a movie of astronauts in orbit", "a recipe for onion soup"]
+    embed(texts, source.path, MINILM, RUNTIME, tmp_path, "pool")
+    found = np.load(tmp_path / "pool_embedding.npy")
+    assert found.shape == (3, 384)
+    near, far = np.linalg.norm(found[0] - found[1]), np.linalg.norm(found[0] - found[2])
+    assert near < 0.8 * far

@@ -1,0 +1,88 @@
+"""Sweeps: stages are shared, a failure stops nobody else, the same command resumes, the table is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import TINY, Command
+
+pytestmark = pytest.mark.xdist_group("sweep")
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    """Status by overrides of every job of a sweep, without what all of them share."""
+    found = [json.loads(file.read_text()) for file in folder.glob("*/outcome.json")]
+    return {
+        " ".join(w for w in o["overrides"].split() if w.startswith(("selector=", "seed=", "budget="))): o[
+            "status"
+        ]
+        for o in found
+    }
+
+
+def test_a_sweep_runs_every_combination_and_ends_with_a_table(goracs: Command, tmp_path: Path) -> None:
+    ended = goracs("-m", "selector=goracs,random", "seed=0,1", store=tmp_path / "store")
+    assert ended.code == 0, ended.text
+    assert len(outcomes(ended.folder)) == 4
+    assert ended.text.count("done ") == 4
+    table = [line for line in ended.text.splitlines() if line.startswith("|")]
+    assert any("goracs" in line and "±" in line and "(2)" in line for line in table), ended.text
+    assert any("untuned" in line for line in table)
+    shared = {
+        stage: len(list((tmp_path / "store" / stage).glob("*/manifest.json")))
+        for stage in ("prepare", "embed", "adapter", "score")
+    }
+    assert shared == {"prepare": 1, "embed": 1, "adapter": 1, "score": 1}
+    assert len(list((tmp_path / "store" / "select").glob("*/manifest.json"))) == 3  # goracs has no seed
+    assert all(
+        (job / name).exists()
+        for job in ended.folder.glob("[0-9]")
+        for name in ("result.json", "adapter", "coreset.json")
+    )
+
+
+def test_a_failed_job_is_listed_and_reruns_while_finished_ones_are_skipped(
+    goracs: Command, tmp_path: Path
+) -> None:
+    command = ("-m", "selector=random", "budget=8,999", "until=select")
+    first = goracs(*command, store=tmp_path / "store")
+    assert first.code == 1
+    assert set(outcomes(first.folder).values()) == {"done", "failed"}
+    assert "budget 999 is larger than the pool" in first.text
+    assert "Traceback" not in first.text
+    again = goracs(*command, store=tmp_path / "store")
+    assert again.code == 1
+    assert set(outcomes(again.folder).values()) == {"skipped", "failed"}
+    assert (again.folder / "0" / "result.json").exists()
+
+
+def test_parallel_jobs_share_stages_and_report_together(tmp_path: Path) -> None:
+    words = [
+        sys.executable, "-m", "goracs.cli", "-m", *TINY, "adapter.rows=8", "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2", "selector=random,kcenter", "until=score,select",
+        f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    ]  # fmt: skip
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=os.environ, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert sorted(outcome for outcome in outcomes_by_job(tmp_path / "sweep")) == ["done"] * 4
+    for stage in ("prepare", "adapter", "score"):
+        assert len(list((tmp_path / "store" / stage).glob("*/manifest.json"))) == 1, stage
+
+
+def outcomes_by_job(folder: Path) -> list[str]:
+    return [json.loads(file.read_text())["status"] for file in folder.glob("*/outcome.json")]
+
+
+def test_each_job_of_a_sweep_closes_its_own_wandb_run(goracs: Command) -> None:
+    wandb = pytest.importorskip("wandb")
+    ended = goracs("-m", "logger=wandb", "selector=random", "seed=0,1")
+    assert ended.code == 0, ended.text
+    assert wandb.run is None
+    runs = [run for job in ended.folder.glob("[0-9]") for run in (job / "wandb").glob("offline-run-*")]
+    assert len(runs) == 2

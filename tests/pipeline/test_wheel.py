@@ -1,0 +1,64 @@
+"""The installed wheel: conf and the bundled data travel in it, and it runs in another folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--wheel-dir", str(folder), str(REPO)], check=True, capture_output=True)
+    return next(folder.glob("goracs-*.whl"))
+
+
+def test_the_wheel_holds_goracs_alone_with_conf_data_and_terms(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"goracs"}
+    for needed in (
+        "conf/config.yaml",
+        "bundled/ml-latest-small/ratings.csv",
+        "bundled/ml-latest-small/README.txt",
+    ):
+        assert f"goracs/{needed}" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_runs_in_another_folder(wheel: Path, tmp_path: Path) -> None:
+    site, folder = tmp_path / "site", tmp_path / "elsewhere"
+    folder.mkdir()
+    zipfile.ZipFile(wheel).extractall(site)
+    words = ["until=select", "selector=random", "dataset.size=50", "budget=5", "hydra.run.dir=job"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "goracs.cli", *words],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(json.loads((folder / "job" / "coreset.json").read_text())) == 5
+    where = subprocess.run(
+        [sys.executable, "-c", "import goracs.config as c; print(c.conf_dir())"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert where.stdout.strip() == str(site / "goracs" / "conf")
+
+
+def test_help_imports_no_framework_and_names_every_choice() -> None:
+    code = (
+        "import sys; sys.argv = ['goracs', '--help']; from goracs.cli import main; main();"
+        "print(sorted({'torch', 'hydra', 'ot', 'polars', 'transformers'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip().splitlines()[-1] == "[]"
+    for folder in (REPO / "conf").iterdir():
+        if folder.is_dir() and folder.name != "hydra":
+            assert f"{folder.name}=" in ended.stdout
