@@ -59,6 +59,7 @@ def _job(config: DictConfig) -> None:
     folder = Path(state.runtime.output_dir)
     overrides = " ".join(state.overrides.task)
     number = int(state.job.num) if state.mode == RunMode.MULTIRUN else 0
+    log.info("job %d: %s", number, overrides or "the defaults")
     outcome = {"job": number, "overrides": overrides, **_attempt(config, state, folder)}
     (folder / OUTCOME).write_text(json.dumps(outcome, indent=1))
     if state.mode != RunMode.MULTIRUN:

@@ -1,7 +1,7 @@
 """What every LLM job needs around its module: the data in batches, a Trainer, a place for the answers.
 
-A job that predicts gives (rows, {name: values}) per batch; they land in arrays on disk at those rows, so
-that several devices may each do their share in any order.
+A job that predicts gives (rows, {name: values}) per batch; they land in arrays at those rows, so the order
+of the batches is free.
 """
 
 from __future__ import annotations
@@ -120,8 +120,7 @@ def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -
         torch.set_num_threads(runtime.threads)
     return pl.Trainer(
         accelerator=runtime.accelerator,
-        devices=runtime.devices,
-        strategy=runtime.strategy,
+        devices=1,
         precision=TRAINER_PRECISION[job.precision],
         logger=False,
         enable_checkpointing=False,

@@ -1,4 +1,4 @@
-"""Selection as a job: each class of a problem is one batch, so that several devices may share the classes."""
+"""Selection as a job: each class of a problem is one batch, solved by itself."""
 
 from __future__ import annotations
 

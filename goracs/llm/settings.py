@@ -16,13 +16,11 @@ from goracs.types import InvalidInput
 class Runtime:
     """Where and how the LLM stages run; never hashed.
 
-    `accelerator`, `devices`, `strategy` go to the Trainer; `progress` shows bars; `threads` bounds the CPU
-    threads of torch (None: its own choice).
+    `accelerator` is the Trainer's (auto, cpu, gpu, mps), of which each job uses one device; `progress` shows
+    bars; `threads` bounds the CPU threads of torch (None: its own choice).
     """
 
     accelerator: str
-    devices: int | str
-    strategy: str
     progress: bool
     threads: int | None
 
