@@ -36,10 +36,9 @@ def main() -> None:
         return
     if not words:
         sys.argv.append("experiment=quickstart")
-    strange = [word for word in words if "=" not in word and not word.startswith(("-", "~"))]
-    if strange and not {"--cfg", "-c", "--info", "-i", "--package", "-p"} & set(words):
+    if words and "=" not in words[0] and not words[0].startswith(("-", "~")):
         sys.exit(
-            f"goracs: '{strange[0]}' is neither an override (name=value) nor a flag. "
+            f"goracs: '{words[0]}' is neither an override (name=value) nor a flag. "
             "For a sweep: goracs -m name=value,value. Help: goracs --help"
         )
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,10 @@ from goracs.results import SCHEMA
 from goracs.selection.full import Full
 from goracs.stages import Source
 from goracs.store import MANIFEST, Stage, Store, installed_versions
-from goracs.types import InvalidInput, resolve_budget
+from goracs.types import InvalidInput, Selector, resolve_budget
 
 LINE = ("prepare", "embed", "adapter", "score", "select", "finetune", "evaluate")
+PLACES = ("folder", "path", "model")  # configured names of files and folders
 METRICS_OF = {"untuned": "evaluate_untuned", "start": "evaluate_start", "tuned": "evaluate", "rule": "rule"}
 log = logging.getLogger("goracs")
 
@@ -50,11 +51,14 @@ class Line:
     def __init__(self, job: Job, store: Store) -> None:
         self.job, self.store, self.made = job, store, job.made
         self.task, self.runtime = self.made["task"], self.made["runtime"]
+        self.features: str = self.made["features"]["kind"]
 
     def upto(self, last: str) -> dict[str, Source]:
         """The stages up to `last` that somebody needs, in the order in which they run."""
         wanted = LINE[: LINE.index(last) + 1]
-        used = set(self.seen) if "select" in wanted else {last}
+        used = {last}
+        if "select" in wanted:
+            used = set().union(self.selected.inputs, *(stage.inputs for stage in self.assessed.values()))
         line: dict[str, Source] = {"prepare": self.prepared}
         if "embed" in used:
             line["embed"] = self.embedded
@@ -69,6 +73,16 @@ class Line:
         return line | (self.evaluations if "evaluate" in wanted else {})
 
     @cached_property
+    def config(self) -> dict[str, Any]:
+        """The job's configuration with what depends on the machine or the method resolved."""
+        config = dict(self.job.config)
+        if "backbone" in self.__dict__:  # asked for by some stage
+            config["backbone"] = {**config["backbone"], "precision": self.backbone.precision}
+        if isinstance(self.made["selector"], Full):
+            config["budget"] = "all"
+        return config
+
+    @cached_property
     def prepared(self) -> Stage:
         """Examples."""
         return stages.prepare(self.made["dataset"], self.made["split"], self.task)
@@ -79,7 +93,7 @@ class Line:
         from goracs.llm.backbone import resolved_precision
 
         asked: Backbone = self.made["backbone"]
-        return replace(asked, precision=resolved_precision(asked.precision))
+        return replace(asked, precision=resolved_precision(asked.precision, self.runtime.accelerator))
 
     @cached_property
     def files(self) -> Source:
@@ -101,7 +115,7 @@ class Line:
     @cached_property
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
-        sketched = self.made["features"]["kind"] == "sketch"
+        sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
         return stages.score(
             self.prepared,
             self.files,
@@ -113,19 +127,15 @@ class Line:
             self.runtime,
         )
 
-    @cached_property
-    def seen(self) -> dict[str, Stage]:
-        """What the selector reads, or what everything is judged by (`assess`), and nothing else."""
-        needs = self.made["selector"].needs
-        everything = self.made["assess"]
-        features = everything or "features" in needs
-        sketched = self.made["features"]["kind"] == "sketch"
-        seen = {"prepare": self.prepared}
-        if features and not sketched:
-            seen["embed"] = self.embedded
-        if everything or needs - {"features"} or (features and sketched):
-            seen["score"] = self.scored
-        return seen
+    def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
+        """The stages that give features or the named scores, and no others."""
+        sketched = self.features == "sketch" and "features" in needs
+        inputs = {"prepare": self.prepared}
+        if "features" in needs and not sketched:
+            inputs["embed"] = self.embedded
+        if needs - {"features"} or sketched:
+            inputs["score"] = self.scored
+        return inputs
 
     @cached_property
     def budget(self) -> int:
@@ -137,18 +147,17 @@ class Line:
     @cached_property
     def selected(self) -> Stage:
         """The coreset."""
-        features = self.made["features"]["kind"]
-        return stages.select(
-            self.seen, self.made["selector"], features, self.budget, self.made["seed"], self.runtime
-        )
+        selector: Selector = self.made["selector"]
+        inputs = self._inputs(selector.needs)
+        return stages.select(inputs, selector, self.features, self.budget, self.made["seed"], self.runtime)
 
     @cached_property
     def assessed(self) -> dict[str, Stage]:
-        """The figures of the coreset, where features and gradient norms are there anyway."""
-        features = self.made["features"]["kind"]
-        if "score" not in self.seen or (features == "embedding" and "embed" not in self.seen):
+        """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
+        inputs = self._inputs(stages.JUDGED_BY)
+        if not self.made["assess"] and set(inputs) - set(self.selected.inputs):
             return {}
-        return {"assess": stages.assess(self.seen, self.selected, features, self.task.lam)}
+        return {"assess": stages.assess(inputs, self.selected, self.features, self.task.lam)}
 
     @cached_property
     def tuned(self) -> Stage:
@@ -187,32 +196,50 @@ def run(job: Job, store: Store, folder: Path) -> str:
     Raises:
         GoracsError: whatever a stage finds wrong; `folder` then holds nothing of it.
     """
-    result = result_stage(job, store)
-    finished = store.has(result)
-    artifact = store.get(result)
-    shutil.copytree(artifact.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-    _tell_of_this_run(folder / "result.json", job, finished, store)
-    return "skipped" if finished else "done"
-
-
-def result_stage(job: Job, store: Store) -> Stage:
-    """The last stage of every job: result.json, the coreset as prompts, the adapter."""
-    last = job.made["until"] or LINE[-1]
-    if last not in LINE:
-        raise InvalidInput(f"until must be one of {', '.join(LINE)}, or null for all; got {last!r}.")
     line = Line(job, store)
+    last = _last_stage(job)
     if LINE.index(last) > LINE.index("embed"):
         log.info("%s", _speed(line.backbone))
     log.info("%s", job.made["dataset"].notice)
+    result = _result_stage(line, last)
+    finished = store.has(result)
+    artifact = store.get(result)
+    shutil.copytree(artifact.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    _tell_of_this_run(folder / "result.json", line, finished)
+    return "skipped" if finished else "done"
+
+
+def _last_stage(job: Job) -> str:
+    last: str = job.made["until"] or LINE[-1]
+    if last not in LINE:
+        raise InvalidInput(f"until must be one of {', '.join(LINE)}, or null for all; got {last!r}.")
+    if not _is_whole(job.made["seed"]):
+        raise InvalidInput(f"seed must be a whole number >= 0, got {job.made['seed']!r}.")
+    return last
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _result_stage(line: Line, last: str) -> Stage:
+    """The last stage of every job: result.json, the coreset as prompts, the adapter."""
     inputs = line.upto(last)
     digests = {name: source.key for name, source in inputs.items()}
     if "finetune" in inputs:
         digests["weights"] = line.files.key
 
     def build(folder: Path, found: Mapping[str, Path]) -> None:
-        _write_result(job, line, digests, found, folder)
+        _write_result(line, digests, found, folder)
 
-    return Stage("result", SCHEMA, {"config": job.config}, inputs, build)
+    return Stage("result", SCHEMA, {"config": _without_paths(line.config)}, inputs, build)
+
+
+def _without_paths(value: Any) -> Any:
+    """A configuration without where things lie: what lies there is in the inputs' keys."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_paths(inner) for name, inner in value.items() if name not in PLACES}
 
 
 def _speed(backbone: Backbone) -> str:
@@ -221,20 +248,18 @@ def _speed(backbone: Backbone) -> str:
     return f"backbone {backbone.name} in {backbone.precision}: on a CPU up to 4 times slower than native bf16"
 
 
-def _write_result(
-    job: Job, line: Line, digests: Mapping[str, str], found: Mapping[str, Path], folder: Path
-) -> None:
+def _write_result(line: Line, digests: Mapping[str, str], found: Mapping[str, Path], folder: Path) -> None:
     metrics = {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()}
     curve = _json(found.get("finetune"), "curve.json") or []
     result = {
         "schema": SCHEMA,
-        "config": job.config,
-        "command": job.command,
-        "seed": job.made["seed"],
+        "config": line.config,
+        "command": line.job.command,
+        "seed": line.made["seed"],
         "status": "done",
         "versions": installed_versions(),
         "digests": dict(digests),
-        "coreset": _coreset(job, line, found, folder) if "select" in found else None,
+        "coreset": _coreset(line, found, folder) if "select" in found else None,
         "metrics": metrics,
         "steps": len(curve) if curve else None,
         "tokens_trained": curve[-1]["tokens"] if curve else None,
@@ -246,7 +271,7 @@ def _write_result(
     (folder / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False))
 
 
-def _coreset(job: Job, line: Line, found: Mapping[str, Path], folder: Path) -> dict[str, Any]:
+def _coreset(line: Line, found: Mapping[str, Path], folder: Path) -> dict[str, Any]:
     """Write the chosen rows and their prompts; what result.json says of them."""
     import numpy as np
 
@@ -262,8 +287,8 @@ def _coreset(job: Job, line: Line, found: Mapping[str, Path], folder: Path) -> d
     _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})
     _dump(folder / "indices.json", rows)
     return {
-        "selector": job.selector_name,
-        "budget_asked": job.made["budget"],
+        "selector": line.job.selector_name,
+        "budget_asked": line.made["budget"],
         "budget": line.budget,
         "indices_file": "indices.json",
         "report": _json(found["select"], "report.json"),
@@ -271,13 +296,15 @@ def _coreset(job: Job, line: Line, found: Mapping[str, Path], folder: Path) -> d
     }
 
 
-def _tell_of_this_run(file: Path, job: Job, finished: bool, store: Store) -> None:
-    """Note the command of this run, and which stages it found in the store."""
+def _tell_of_this_run(file: Path, line: Line, finished: bool) -> None:
+    """Note what is this run's own: its words and places, and which stages it found in the store."""
     result = json.loads(file.read_text())
-    built = {artifact.key for artifact in store.used.values() if not artifact.cached}
+    built = {artifact.key for artifact in line.store.used.values() if not artifact.cached}
     for name, cost in result["stages"].items():
         cost["cached"] = finished or result["digests"][name] not in built
-    result["command"] = job.command
+    result |= {"command": line.job.command, "config": line.config}
+    if result["coreset"]:
+        result["coreset"]["selector"] = line.job.selector_name
     _dump(file, result)
 
 

@@ -13,7 +13,7 @@ describing a stage costs nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from goracs.types import Coreset, FloatArray, GoracsError, SelectionProblem, Sel
 
 Source = Stage | External
 SIDES = {"pool": "train", "target": "valid"}
-NORMS = ("gradient_norm", "loss", "el2n")  # what one pass of the LLM always gives
+JUDGED_BY = frozenset({"features", "gradient_norm"})  # what the figures of any coreset need
 FOR_SELECTORS = (
     "lam",
     "max_exchanges",
@@ -80,9 +80,9 @@ def prepare(dataset: Dataset, split: Splitter, task: Task) -> Stage:
 
         prepare.write(prepare.prepare(dataset, split, task), folder)
 
-    raw = {"kind": type(dataset.reader).__name__, "files": dict(dataset.reader.digests())}
-    rules = {name: getattr(dataset, name) for name in ("history", "min_history", "size", "seed")}
-    words = {name: value for name, value in spec(task).items() if name not in FOR_SELECTORS}
+    raw = {**_but(spec(dataset.reader), "folder"), "files": dict(dataset.reader.digests())}
+    rules = _but(asdict(dataset), "name", "notice", "reader")
+    words = _but(spec(task), *FOR_SELECTORS)
     return Stage("prepare", 1, {"raw": raw, **rules, "split": spec(split), "task": words}, {}, build)
 
 
@@ -164,7 +164,7 @@ def score(
 
 
 def select(
-    problem_inputs: Mapping[str, Stage],
+    seen: Mapping[str, Stage],
     selector: Selector,
     features: str,
     budget: int,
@@ -178,25 +178,29 @@ def select(
         from goracs.llm.selection import select
 
         job = Job("select", "float32", 0, runtime)
-        _write_coreset(select(selector, selection_problem(inputs, features), budget, seed, job), folder)
+        problem = selection_problem(inputs, selector.needs, features)
+        _write_coreset(select(selector, problem, budget, seed, job), folder)
 
-    params = {"selector": spec(selector), "budget": budget, "features": features}
+    params = {"selector": spec(selector), "budget": budget}
+    if "features" in selector.needs:
+        params["features"] = features
     if selector.seeded:
         params["seed"] = seed
-    return Stage("select", 1, params, dict(problem_inputs), build)
+    return Stage("select", 1, params, dict(seen), build)
 
 
-def assess(problem_inputs: Mapping[str, Stage], selected: Stage, features: str, lam: float) -> Stage:
+def assess(seen: Mapping[str, Stage], selected: Stage, features: str, lam: float) -> Stage:
     """assessment.json: the figures every coreset is judged by."""
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.selection.report import assess
 
-        figures = assess(selection_problem(inputs, features), np.load(inputs["select"] / "indices.npy"), lam)
+        problem = selection_problem(inputs, JUDGED_BY, features)
+        figures = assess(problem, np.load(inputs["select"] / "indices.npy"), lam)
         _write_json(folder / "assessment.json", figures)
 
     params = {"features": features, "lam": lam}
-    return Stage("assess", 1, params, {**problem_inputs, "select": selected}, build)
+    return Stage("assess", 1, params, {**seen, "select": selected}, build)
 
 
 def finetune(
@@ -272,16 +276,15 @@ def rule(prepared: Stage, settings: Evaluate) -> Stage:
     return Stage("rule", 1, params, {"prepare": prepared}, build)
 
 
-def selection_problem(inputs: Mapping[str, Path], features: str) -> SelectionProblem:
-    """What the selectors see of the artifacts at hand; features of width 0 where none were wanted."""
-    scored = inputs.get("score")
+def selection_problem(inputs: Mapping[str, Path], needs: Set[str], features: str) -> SelectionProblem:
+    """What a selector sees: the features and scores it needs, and the labels; else features of width 0."""
     pool, target = _examples(inputs, "train"), _examples(inputs, "valid")
-    place = inputs.get("score" if features == "sketch" else "embed")
+    place = inputs["score" if features == "sketch" else "embed"] if "features" in needs else None
     labelled = pool[0].label is not None
     return SelectionProblem(
         features=_features(place, "pool", features, len(pool)),
         target_features=_features(place, "target", features, len(target)),
-        scores={name: np.load(scored / f"pool_{name}.npy") for name in NORMS} if scored else {},
+        scores={name: np.load(inputs["score"] / f"pool_{name}.npy") for name in needs - {"features"}},
         labels=np.array([example.label for example in pool], dtype=np.int64) if labelled else None,
         target_labels=np.array([example.label for example in target], dtype=np.int64) if labelled else None,
     )
@@ -292,6 +295,10 @@ def _features(place: Path | None, side: str, features: str, count: int) -> Float
         return np.empty((count, 0), dtype=np.float32)
     matrix: FloatArray = np.load(place / f"{side}_{features}.npy", mmap_mode="r")
     return matrix
+
+
+def _but(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
 
 
 def _examples(inputs: Mapping[str, Path], part: Any) -> Any:
@@ -324,7 +331,7 @@ def _adapter_folder(path: str) -> Path:
 
 
 def _adapter_in(folder: Path) -> Path:
-    return folder / "adapter" if (folder / "adapter").is_dir() else folder
+    return folder if (folder / "adapter_config.json").is_file() else folder / "adapter"
 
 
 def _make_tiny(folder: Path) -> None:

@@ -17,13 +17,14 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from goracs.types import GoracsError
 
@@ -110,9 +111,10 @@ class Store:
         inputs = {role: self._folder(source) for role, source in stage.inputs.items()}
         place = self._place(stage)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(place.with_suffix(".lock")):
+        with _locked(place.with_suffix(".lock"), stage.name):
             if self.has(stage):  # another process built it while this one waited
                 return self._open(stage, cached=True)
+            log.info("  %-9s ...", stage.name)
             partial = _emptied(place.with_suffix(".partial"))
             try:
                 started = time.perf_counter()
@@ -176,6 +178,20 @@ def installed_versions() -> dict[str, str]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def _locked(file: Path, name: str) -> Iterator[None]:
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("  %-9s waiting for another process that builds it", name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _emptied(folder: Path) -> Path:

@@ -6,11 +6,14 @@ a sweep goes on after a failure and its report can tell of every job, wherever i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
+import shlex
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,10 +24,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from goracs.config import conf_dir
-from goracs.types import GoracsError
+from goracs.types import GoracsError, InvalidInput
 
 NOT_HASHED = ("runtime", "logger", "store")
 OUTCOME = "outcome.json"
+INTERRUPTED = 130  # the shell's code for a command stopped by Ctrl-C
 log = logging.getLogger("goracs")
 finished: list[dict[str, Any]] = []  # the outcomes of this command, for its exit code
 
@@ -32,12 +36,24 @@ finished: list[dict[str, Any]] = []  # the outcomes of this command, for its exi
 def run() -> int:
     """Compose the configuration from the command line and run its job or jobs; the exit code."""
     finished.clear()
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where this one stopped")
+        return INTERRUPTED
     return int(any(outcome["status"] == "failed" for outcome in finished))
 
 
 class SweepReport(Callback):
-    """After a sweep: what became of each job, and the table of their results."""
+    """After a sweep: what became of each job, and the table of their results.
+
+    It prints: Hydra sets up logging only where jobs run, which may be other processes.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Forget the outcomes of an earlier sweep in the same folder."""
+        for file in Path(config.hydra.sweep.dir).glob(f"*/{OUTCOME}"):
+            file.unlink()
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print both."""
@@ -46,12 +62,12 @@ class SweepReport(Callback):
         folder = Path(config.hydra.sweep.dir)
         outcomes = [json.loads(file.read_text()) for file in folder.glob(f"*/{OUTCOME}")]
         finished[:] = sorted(outcomes, key=lambda outcome: outcome["job"])
-        log.info("")
+        print()
         for outcome in finished:
-            log.info("%-8s %s", outcome["status"], outcome["overrides"])
+            print(f"{outcome['status']:<8} {outcome['overrides']}")
         if any(outcome["status"] != "failed" for outcome in finished):
-            log.info("\n%s", results.render(results.aggregate(results.read_results([folder]))))
-        log.info("\nresults: %s", folder)
+            print(f"\n{results.render(results.aggregate(results.read_results([folder])))}")
+        print(f"\nresults: {folder}")
 
 
 def _job(config: DictConfig) -> None:
@@ -70,9 +86,11 @@ def _attempt(config: DictConfig, state: Any, folder: Path) -> dict[str, str]:
     """Run one job; its status, and the message of a failure, which is also told at once."""
     try:
         return {"status": _run(config, state, folder), "message": ""}
-    except GoracsError as error:
+    except (GoracsError, OSError) as error:  # what its user can mend
         message = str(error)
         log.exception("error: %s", message, exc_info=os.environ.get("HYDRA_FULL_ERROR") == "1")
+    except SystemExit as end:  # Lightning turns an interrupt of a training into an exit
+        raise KeyboardInterrupt from end
     except Exception as error:  # our mistake: its traceback, and on with the sweep
         message = f"{type(error).__name__}: {error}"
         log.exception("this is a defect of goracs, not of your command:")
@@ -83,23 +101,64 @@ def _run(config: DictConfig, state: Any, folder: Path) -> str:
     from goracs import pipeline
     from goracs.store import Store
 
-    try:
-        made = instantiate(config, _convert_="all")
-    except InstantiationException as wrapped:
-        if isinstance(wrapped.__cause__, GoracsError):
-            raise wrapped.__cause__ from None
-        raise
-    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    made = build(config)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
     job = pipeline.Job(
         made=made,
         config={name: value for name, value in plain.items() if name not in NOT_HASHED},
         selector_name=state.runtime.choices.selector,
-        command=" ".join(["goracs", *state.overrides.task]),
+        command=shlex.join(["goracs", *state.overrides.task]),
     )
     status = pipeline.run(job, Store(Path(config.store.root)), folder)
     _log_result(plain["logger"], folder)
     log.info("%s: %s", status, folder)
     return status
+
+
+def build(config: DictConfig) -> dict[str, Any]:
+    """The settings objects of a configuration.
+
+    Raises:
+        InvalidInput: a value that is missing, of the wrong type, or refused by its receiver.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise InvalidInput(f"{', '.join(missing)} must be given, as in {missing[0]}=VALUE.")
+    try:
+        made: dict[str, Any] = instantiate(config, _convert_="all")
+    except InstantiationException as wrapped:
+        if isinstance(wrapped.__cause__, GoracsError):
+            raise wrapped.__cause__ from None
+        if isinstance(wrapped.__cause__, (TypeError, ValueError)):
+            raise InvalidInput(f"the configuration does not fit: {wrapped}") from wrapped
+        raise
+    for name, value in made.items():
+        refuse_wrong_types(value, name)
+    return made
+
+
+def refuse_wrong_types(settings: Any, name: str) -> None:
+    """Raise InvalidInput naming the first configured value that is not what its field is declared to be."""
+    if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
+        return
+    declared = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        value, wanted = getattr(settings, field.name), declared[field.name]
+        refuse_wrong_types(value, f"{name}.{field.name}")
+        if not _fits(value, wanted):
+            shown = getattr(wanted, "__name__", None) if isinstance(wanted, type) else str(wanted)
+            raise InvalidInput(f"{name}.{field.name} must be of type {shown}, got {value!r}.")
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a plain value is of a declared plain type; types that are not plain are not judged here."""
+    if isinstance(wanted, UnionType):
+        return any(_fits(value, one) for one in get_args(wanted))
+    if wanted in (int, float):
+        return isinstance(value, (int, float) if wanted is float else int) and not isinstance(value, bool)
+    if wanted in (str, bool, NoneType):
+        return isinstance(value, wanted)
+    return True
 
 
 def _log_result(settings: dict[str, Any], folder: Path) -> None:

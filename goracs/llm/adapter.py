@@ -40,9 +40,16 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
 
 
 def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
-    """The peft model of a saved adapter on a freshly loaded backbone."""
-    with _quiet():
-        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    """The peft model of a saved adapter on a freshly loaded backbone.
+
+    Raises:
+        GoracsError: the adapter was made for another backbone.
+    """
+    try:
+        with _quiet():
+            return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (RuntimeError, ValueError) as error:
+        raise GoracsError(f"The adapter in {folder} does not fit this backbone: {error}") from error
 
 
 def save(model: PeftModel, folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class Texts:
     def __len__(self) -> int:
         return len(self.prompts)
 
-    @property
+    @cached_property
     def lengths(self) -> IndexArray:
         """[count] tokens of prompt and answer."""
         return np.array([len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from goracs.llm.backbone import load_tokenizer
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.jobs import Batches, Job, RowWriter, predict
 from goracs.llm.settings import Encoder, Runtime
+
+log = logging.getLogger("goracs")
 
 
 class EmbeddingModule(pl.LightningModule):
@@ -38,7 +41,7 @@ def embed(
 ) -> None:
     """Write folder/<side>_embedding.npy, float32 [len(texts), d].
 
-    A text longer than the encoder's window is cut at its end, as sentence encoders do.
+    A text longer than the encoder's window is cut at its end, as sentence encoders do, with a warning.
 
     Raises:
         GoracsError: an embedding is not finite; the rows are named.
@@ -46,6 +49,13 @@ def embed(
     tokenizer = load_tokenizer(weights)
     model = AutoModel.from_pretrained(weights, dtype=torch.float32).requires_grad_(False).eval()
     ids = tokenizer(list(texts), truncation=True, max_length=encoder.max_length).input_ids
+    cut = sum(len(whole) > encoder.max_length for whole in tokenizer(list(texts), verbose=False).input_ids)
+    if cut:
+        log.warning(
+            "warning: %d of %d %s texts are longer than the encoder's %d tokens; their ends are not "
+            "embedded. Raise encoder.max_length or lower dataset.history.",
+            cut, len(ids), side, encoder.max_length,
+        )  # fmt: skip
     read = Texts(
         prompts=[tuple(row) for row in ids],
         answers=[()] * len(ids),

@@ -19,7 +19,7 @@ from goracs.llm.losses import AnswerLoss
 from goracs.llm.ranking import represent, write_titles
 from goracs.llm.recommender import Recommender
 from goracs.llm.settings import Evaluate
-from goracs.types import Example, FloatArray
+from goracs.types import Example
 
 
 def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
@@ -42,25 +42,26 @@ def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Eval
     drawn = negatives(users, targets, read_seen(prepared), list(catalogue), settings.negatives, settings.seed)
     ranked = np.column_stack([np.array(targets), drawn])
     written = write_titles(model, llm.tokenizer, llm.read(test), settings, llm.job("evaluate: write"))
-    items = sorted(set(ranked.ravel()))
-    titles = represent(model, llm.tokenizer, [catalogue[item] for item in items], llm.job("evaluate: titles"))
+    titles = sorted({catalogue[item] for item in ranked.ravel()})  # items of one title are one place
+    places = represent(model, llm.tokenizer, titles, llm.job("evaluate: titles"))
     answers = represent(
-        model, llm.tokenizer, [text.strip().strip('"') for text in written], llm.job("evaluate: answers")
+        model, llm.tokenizer, [title_in(text) for text in written], llm.job("evaluate: answers")
     )
-    positions = ranks(
-        _candidate_distances(answers, titles, ranked, items), np.zeros(len(test), dtype=np.int64)
-    )
+    column = {title: place for place, title in enumerate(titles)}
+    candidates = np.array([[column[catalogue[item]] for item in row] for row in ranked])
+    distances = [
+        nearest_distances(answers[row : row + 1], places[candidates[row]])[0] for row in range(len(test))
+    ]
+    positions = ranks(np.stack(distances), np.zeros(len(test), dtype=np.int64))
     metrics = ranking_metrics(positions, users, draws=settings.draws, seed=settings.seed)
     _write(folder, test, {"written": written, "rank": positions}, metrics)
 
 
-def _candidate_distances(
-    answers: FloatArray, titles: FloatArray, ranked: Any, items: list[str]
-) -> FloatArray:
-    """[t, 1 + negatives]: from each answer to its candidates, the target first."""
-    place = {item: column for column, item in enumerate(items)}
-    columns = np.vectorize(place.__getitem__)(ranked)
-    return np.take_along_axis(nearest_distances(answers, titles), columns, axis=1)
+def title_in(written: str) -> str:
+    """The title in what an LLM wrote: on its first line, what stands between the first quote and the last."""
+    line = written.strip().partition("\n")[0]
+    start, end = line.find('"'), line.rfind('"')
+    return line[start + 1 : end] if start < end else line.strip('" ')
 
 
 def _write(folder: Path, test: list[Example], columns: dict[str, Any], metrics: dict[str, Any]) -> None:

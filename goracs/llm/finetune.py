@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -45,27 +46,20 @@ def plan(lengths: IndexArray, settings: Finetune, seed: int) -> Plan:
     Laws: every step but the last of `epochs` has min(batch_size, n) examples; no example is read a second
     time before all have been read once; `tokens` stops with the first step that reaches it.
     """
-    size = min(settings.batch_size, len(lengths))
-    rng = np.random.default_rng([seed, 0])
-    stream: list[int] = []
+    size, rng = min(settings.batch_size, len(lengths)), np.random.default_rng([seed, 0])
+    stream = chain.from_iterable(rng.permutation(len(lengths)) for _ in count())
+    to_read = np.inf if settings.epochs is None else settings.epochs * len(lengths)
+    most_steps = settings.steps or np.inf
+    enough_tokens = settings.tokens or np.inf
     steps: list[IndexArray] = []
     tokens: list[int] = []
-    while not _spent(settings, len(lengths), steps, tokens):
-        while len(stream) < size:
-            stream.extend(rng.permutation(len(lengths)).tolist())
-        left = size if settings.epochs is None else settings.epochs * len(lengths) - sum(map(len, steps))
-        steps.append(np.array(stream[: min(size, left)], dtype=np.int64))
-        del stream[: len(steps[-1])]
-        tokens.append((tokens[-1] if tokens else 0) + int(sum(lengths[row] for row in steps[-1])))
+    read = total = 0
+    while read < to_read and len(steps) < most_steps and total < enough_tokens:
+        rows = np.fromiter(islice(stream, int(min(size, to_read - read))), dtype=np.int64)
+        read, total = read + len(rows), total + int(lengths[rows].sum())
+        steps.append(rows)
+        tokens.append(total)
     return Plan(tuple(steps), tuple(tokens))
-
-
-def _spent(settings: Finetune, rows: int, steps: Sequence[IndexArray], tokens: Sequence[int]) -> bool:
-    if settings.epochs is not None:
-        return sum(map(len, steps)) >= settings.epochs * rows
-    if settings.steps is not None:
-        return len(steps) >= settings.steps
-    return bool(tokens) and tokens[-1] >= (settings.tokens or 0)
 
 
 @dataclass(frozen=True)
@@ -90,13 +84,8 @@ class FinetuneModule(pl.LightningModule):
     def __init__(self, model: Any, loss: Loss, settings: Finetune, total_steps: int, seed: int) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model, self.loss, self.settings, self.total_steps, self.seed = (
-            model,
-            loss,
-            settings,
-            total_steps,
-            seed,
-        )
+        self.model, self.loss, self.settings = model, loss, settings
+        self.total_steps, self.seed = total_steps, seed
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
@@ -104,8 +93,9 @@ class FinetuneModule(pl.LightningModule):
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=self.settings.lr, weight_decay=self.settings.weight_decay)
         rise = max(1, round(self.settings.warmup_share * self.total_steps))
+        fall = self.total_steps - rise + 1
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / rise, (self.total_steps - step) / self.total_steps)
+            optimizer, lambda step: min((step + 1) / rise, (self.total_steps - step) / fall)
         )
         return [optimizer], [schedule]
 

@@ -48,14 +48,12 @@ class GradientModule(pl.LightningModule):
         with torch.enable_grad(), watched(self.matrix) as seen:
             outcome = self.loss(self.model, batch)
             (slope,) = torch.autograd.grad(outcome.losses.sum(), seen.output)
-        gradients = torch.einsum("bto,bti->boi", slope.float(), seen.input.float()).flatten(1)
-        values = {
-            "gradient_norm": gradients.norm(dim=1),
-            "loss": outcome.losses.detach(),
-            "el2n": outcome.el2n.detach(),
-        }
-        if self.projection is not None:
-            values["sketch"] = gradients @ self.projection.to(gradients).T
+        values = {"loss": outcome.losses.detach(), "el2n": outcome.el2n().detach()}
+        with torch.autocast(batch.ids.device.type, enabled=False):  # it would round the sums to bf16
+            gradients = torch.einsum("bto,bti->boi", slope.float(), seen.input.float()).flatten(1)
+            values["gradient_norm"] = gradients.norm(dim=1)
+            if self.projection is not None:
+                values["sketch"] = gradients @ self.projection.to(gradients.device).T
         return batch.rows, values
 
 

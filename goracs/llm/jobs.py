@@ -24,6 +24,7 @@ from goracs.llm.batch import Batch, Texts
 from goracs.llm.settings import Runtime
 from goracs.types import FloatArray, GoracsError, IndexArray
 
+TERMINATED = 143  # the shell's code for a process ended by SIGTERM
 QUIET_REFRESH = 20  # batches between two states of a bar that nobody watches
 TRAINER_PRECISION = {"bf16": "bf16-mixed", "float32": "32-true"}
 
@@ -76,6 +77,15 @@ class RowWriter(BasePredictionWriter):
             refuse_non_finite(array, f"The {name.replace('_', ' ')} of {what}")
 
 
+class Stop(pl.Callback):
+    """Ends a prediction when the process is told to terminate; Lightning itself asks only in training."""
+
+    def on_predict_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Leave as an interrupted command does."""
+        if trainer.received_sigterm:
+            raise SystemExit(TERMINATED)
+
+
 class NamedBar(TQDMProgressBar):
     """A bar that says which job runs; outside a terminal it is drawn rarely, to keep logs short."""
 
@@ -126,7 +136,7 @@ def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=runtime.progress,
-        callbacks=[*callbacks, NamedBar(job.name)] if runtime.progress else list(callbacks),
+        callbacks=[Stop(), *callbacks, *([NamedBar(job.name)] if runtime.progress else [])],
         inference_mode=False,
         max_steps=max_steps,
         max_epochs=1,

@@ -17,14 +17,16 @@ def log_result(settings: Mapping[str, Any], folder: Path) -> None:
     """Send folder/result.json and folder/curve.json to the tracker of conf/logger, and close its run."""
     result = json.loads((folder / "result.json").read_text())
     tracker = _tracker(settings, folder)
-    tracker.log_hyperparams({**result["config"], "command": result["command"]})
-    curve = folder / "curve.json"
-    for row in json.loads(curve.read_text()) if curve.exists() else []:
-        tracker.log_metrics({"train/loss": row["loss"], "train/lr": row["lr"]}, step=row["step"])
-    tracker.log_metrics(figures(result), step=(result["steps"] or 0) + 1)
-    tracker.finalize("success")
-    if isinstance(tracker, WandbLogger):
-        tracker.experiment.finish()
+    try:
+        tracker.log_hyperparams({**result["config"], "command": result["command"]})
+        curve = folder / "curve.json"
+        for row in json.loads(curve.read_text()) if curve.exists() else []:
+            tracker.log_metrics({"train/loss": row["loss"], "train/lr": row["lr"]}, step=row["step"])
+        tracker.log_metrics(figures(result), step=(result["steps"] or 0) + 1)
+        tracker.finalize("success")
+    finally:
+        if isinstance(tracker, WandbLogger):
+            tracker.experiment.finish()  # else the next job of a sweep would write into this run
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,8 @@ Source            GORACS, loss block of its gradient pass; EL2N: Paul et al. 202
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,16 +21,15 @@ from goracs.data.prompts import prompt
 from goracs.data.tasks import Ctr, Task
 from goracs.data.tokens import answer_tokens, encode
 from goracs.llm.batch import IGNORED, Batch, Texts
-from goracs.types import Example
+from goracs.types import Example, GoracsError
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Per example: `losses` [B] (nats), `el2n` [B]; the answer loss: `margins` [B] = logit yes - no."""
+    """Per example: `losses` [B] in nats; `el2n()` [B], computed when asked for, which training never does."""
 
     losses: Tensor
-    el2n: Tensor
-    margins: Tensor | None
+    el2n: Callable[[], Tensor]
 
 
 class Loss(Protocol):
@@ -48,19 +48,22 @@ class AnswerLoss:
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass that keeps only the last logits."""
         pair = self.pair_logits(model, batch)
-        chance = pair.softmax(1)
-        wrong = chance - functional.one_hot(batch.labels, 2)
-        return Outcome(answer_losses(pair, batch.labels), wrong.norm(dim=1), pair[:, 1] - pair[:, 0])
+        one_hot = functional.one_hot(batch.labels, 2)
+        return Outcome(answer_losses(pair, batch.labels), lambda: (pair.softmax(1) - one_hot).norm(dim=1))
 
     def pair_logits(self, model: Any, batch: Batch) -> Tensor:
         """[B, 2] float32; the logits of No and Yes after the last token of each prompt."""
         width = batch.ids.shape[1]
         keep = width - int(batch.last.min())
-        logits = model(
-            input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, logits_to_keep=keep
-        ).logits
-        at_answer = logits[torch.arange(len(batch.ids)), batch.last - (width - keep)]
-        return at_answer[:, [self.no_id, self.yes_id]].float()
+        with exact_head(model, [self.no_id, self.yes_id]):
+            logits = model(
+                input_ids=batch.ids,
+                attention_mask=batch.mask,
+                position_ids=batch.positions,
+                logits_to_keep=keep,
+            ).logits
+        at_answer: Tensor = logits[torch.arange(len(batch.ids)), batch.last - (width - keep)]
+        return at_answer.float()
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,37 @@ class TextLoss:
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass with all logits."""
         logits = model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions).logits
-        labels = next_tokens(batch)
-        el2n = answer_el2n(logits[:, :-1].float(), batch.ids[:, 1:], batch.answer[:, 1:])
-        return Outcome(text_losses(logits[:, :-1].float(), labels), el2n, None)
+        logits = logits[:, :-1].float()
+        tokens, answer = batch.ids[:, 1:], batch.answer[:, 1:]
+        return Outcome(text_losses(logits, next_tokens(batch)), lambda: answer_el2n(logits, tokens, answer))
+
+
+@contextmanager
+def exact_head(model: Any, ids: list[int]) -> Iterator[None]:
+    """Have the model give only the logits of the tokens `ids`, computed in float32.
+
+    In bf16, logits near 30 are multiples of 1/8: the difference of two would be all ties. What a model does
+    to its logits after the output layer (soft caps, scales) still happens.
+
+    Raises:
+        GoracsError: the output layer itself has a LoRA, which this would leave out.
+    """
+    head = model.get_output_embeddings()
+    if hasattr(head, "lora_B"):
+        raise GoracsError(
+            "The Yes/No task cannot use a LoRA on the output layer: remove it from adapter.lora.targets."
+        )
+
+    def recompute(layer: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+        bias = None if layer.bias is None else layer.bias[ids].float()
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            return functional.linear(inputs[0].float(), layer.weight[ids].float(), bias)
+
+    handle = head.register_forward_hook(recompute)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def answer_losses(pair_logits: Tensor, labels: Tensor) -> Tensor:

@@ -71,7 +71,9 @@ def _snapshot(model: str, local_files_only: bool) -> Source | None:
         path = snapshot_download(model, allow_patterns=USEFUL_FILES, local_files_only=local_files_only)
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError):
         return None
-    return Source(Path(path), Path(path).name)
+    folder = Path(path)
+    complete = (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    return Source(folder, folder.name) if complete else None
 
 
 def _in_package(model: str) -> Source | None:

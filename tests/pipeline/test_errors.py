@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from goracs import stages
 from goracs.llm import embedding, weights
@@ -33,6 +36,14 @@ MISTAKES = [
     (["selector.lam=-1"], "lam must be a number >= 0"),
     (["task=seqrec", "selector.by_class=true"], "by_class=true splits the problem by label"),
     (["evaluate.part=train"], "evaluate.part must be test or valid"),
+    (["backbone=hf"], r"backbone\.model must be given, as in backbone\.model=VALUE"),
+    (["seed=-1"], "seed must be a whole number >= 0, got -1"),
+    (["seed=abc"], "seed must be a whole number >= 0, got 'abc'"),
+    (["finetune.lr=fast"], "finetune.lr must be of type float, got 'fast'"),
+    (["finetune.batch_size=x"], "the configuration does not fit"),
+    (["adapter.lora.r=2.5"], r"adapter\.lora\.r must be of type int, got 2\.5"),
+    (["dataset.history=x"], "the configuration does not fit"),
+    (["store.root=/dev/null/store"], "error: .*Not a directory"),
     (["selector=guess"], "Could not find 'selector/guess'"),
     (["bugdet=3"], "Could not override 'bugdet'"),
     (["selector.lambda=0.1"], "lambda"),
@@ -72,6 +83,17 @@ def test_a_damaged_artifact_is_named_and_nothing_half_written_is_left(
 def test_a_full_traceback_comes_when_asked_for(goracs: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     assert "Traceback" in goracs("budget=0").text
+
+
+def test_an_adapter_of_another_backbone_is_refused(goracs: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "adapter"
+    shutil.copytree(goracs("until=finetune").folder / "adapter", folder)
+    weights = folder / "adapter_model.safetensors"
+    save_file({name: torch.zeros(3, 3) for name in load_file(weights)}, weights)
+    ended = goracs("adapter=path", f"adapter.path={folder}", "selector=random")
+    assert ended.code == 1
+    assert "does not fit this backbone" in ended.text
+    assert "Traceback" not in ended.text
 
 
 def test_our_mistake_shows_its_traceback(goracs: Command, monkeypatch: pytest.MonkeyPatch) -> None:

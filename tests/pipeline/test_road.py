@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from goracs.config import conf_dir
+from goracs.data.movielens import BUNDLED
 from goracs.data.prepare import read_examples
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model
+from goracs.llm.evaluation import title_in
 from tests.conftest import TINY
 from tests.pipeline.conftest import Command
 
@@ -91,6 +94,10 @@ def test_a_selector_never_pays_for_what_it_does_not_read(goracs: Command) -> Non
     assert set(goracs("until=select", "selector=kcenter").result["digests"]) == {"prepare", "embed", "select"}
     assert "embed" not in goracs("until=select", "selector=el2n").result["digests"]
     everything = goracs("until=select", "selector=random", "assess=true").result
+    assert (
+        everything["digests"]["select"]
+        == goracs("until=select", "selector=random").result["digests"]["select"]
+    )
     assert {"embed", "score", "assess"} <= set(everything["digests"])
     assert everything["coreset"]["assessment"]["transport"] > 0
 
@@ -165,7 +172,7 @@ def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path)
         name: store_root / name / result["digests"][name][:24] for name in ("prepare", "embed", "score")
     }
     chosen = package.select(
-        selection_problem(inputs, "embedding"),
+        selection_problem(inputs, {"features", "gradient_norm"}, "embedding"),
         8,
         "goracs",
         lam=0.5,
@@ -175,3 +182,36 @@ def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path)
     )
     stored = np.load(store_root / "select" / result["digests"]["select"][:24] / "indices.npy")
     np.testing.assert_array_equal(chosen.indices, stored)
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ('"Toy Story (1995)"', "Toy Story (1995)"),
+        (' "Toy Story (1995)"\n\n### Input:\n"Seven"', "Toy Story (1995)"),
+        ('""Great Performances" Cats (1998)"', '"Great Performances" Cats (1998)'),
+        ("Toy Story", "Toy Story"),
+        ('"Toy Story', "Toy Story"),
+        ("", ""),
+    ],
+)
+def test_the_title_in_what_was_written(written: str, title: str) -> None:
+    assert title_in(written) == title
+
+
+def test_the_result_says_in_which_precision_it_was_made(goracs: Command) -> None:
+    assert goracs("backbone.precision=auto").result["config"]["backbone"]["precision"] in ("bf16", "float32")
+
+
+def test_bf16_goes_the_road_for_both_tasks(goracs: Command) -> None:
+    for task in ("ctr", "seqrec"):
+        words = ("split.valid=4", "split.test=4", "evaluate.max_new_tokens=2", "dataset.size=20", "budget=4")
+        ended = goracs("backbone.precision=bf16", f"task={task}", *words)
+        assert ended.code == 0, ended.text
+
+
+def test_a_result_is_found_again_wherever_the_data_lie(goracs: Command, tmp_path: Path) -> None:
+    moved = tmp_path / "data"
+    shutil.copytree(BUNDLED, moved)
+    goracs("until=select", "selector=random")
+    assert "skipped:" in goracs("until=select", "selector=random", f"dataset.reader.folder={moved}").text

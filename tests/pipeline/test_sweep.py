@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,13 +72,44 @@ def test_parallel_jobs_share_stages_and_report_together(tmp_path: Path) -> None:
     ]  # fmt: skip
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=os.environ, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert sorted(outcome for outcome in outcomes_by_job(tmp_path / "sweep")) == ["done"] * 4
+    assert [
+        line.split()[0] for line in ended.stdout.splitlines() if "selector=" in line and "job" not in line
+    ] == ["done"] * 4
+    assert "| kcenter |" in ended.stdout
     for stage in ("prepare", "adapter", "score"):
         assert len(list((tmp_path / "store" / stage).glob("*/manifest.json"))) == 1, stage
 
 
-def outcomes_by_job(folder: Path) -> list[str]:
-    return [json.loads(file.read_text())["status"] for file in folder.glob("*/outcome.json")]
+def test_a_smaller_sweep_in_the_same_folder_forgets_the_larger_ones_failures(
+    goracs: Command, tmp_path: Path
+) -> None:
+    here = f"hydra.sweep.dir={tmp_path / 'fixed'}"
+    assert goracs("-m", "selector=random", "budget=8,999", "until=select", here).code == 1
+    assert goracs("-m", "selector=random", "budget=8", "until=select", here).code == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_command_leaves_at_once_with_nothing_half_built(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
+    words = [
+        sys.executable, "-m", "goracs.cli", *TINY, "adapter.rows=8", "until=score", "backbone.batch_tokens=90",
+        "dataset.size=5000", f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'job'}",
+    ]  # fmt: skip
+    running = subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert running.stdout is not None
+    for line in running.stdout:
+        if line.split() == ["score", "..."]:
+            break
+    time.sleep(2)  # into the pass
+    running.send_signal(stop)
+    rest = running.communicate()[0]
+    assert running.returncode == 130, rest
+    assert "the same command goes on" in rest
+    assert list((tmp_path / "store").rglob("*.partial")) == []
+    assert not list((tmp_path / "store" / "score").glob("*/manifest.json"))
 
 
 def test_each_job_of_a_sweep_closes_its_own_wandb_run(goracs: Command) -> None:

@@ -68,6 +68,12 @@ def test_plan_of_tokens_stops_with_the_step_that_reaches_them(
     assert all(reached < tokens for reached in schedule.tokens[:-1])
 
 
+def test_plan_of_another_seed_has_another_order() -> None:
+    rows = np.ones(20, dtype=np.int64)
+    first, again, other = (np.concatenate(plan(rows, SETTINGS, seed).steps).tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -114,6 +120,13 @@ def test_finetune_is_unchanged_by_the_global_generator(tiny_weights: Path, tmp_p
     torch.manual_seed(2)
     again = tuned(tiny_weights, tmp_path / "b")
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_the_rate_rises_to_lr_and_falls_towards_zero(tiny_weights: Path, tmp_path: Path) -> None:
+    tuned(tiny_weights, tmp_path / "a", epochs=None, steps=10, warmup_share=0.5)
+    curve = json.loads((tmp_path / "a" / "curve.json").read_text())
+    shares = [row["lr"] / SETTINGS.lr for row in curve]
+    np.testing.assert_allclose(shares, [0.2, 0.4, 0.6, 0.8, 1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
 
 
 def test_curve_has_a_falling_rate_and_the_tokens_read(tiny_weights: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,15 @@ def test_scores_are_unchanged_by_the_bound_on_the_batch(model: Any, tmp_path: Pa
     for name in ("gradient_norm", "loss", "el2n"):
         small, large = (np.load(tmp_path / f"{bound}_{name}.npy") for bound in (16, 4096))
         np.testing.assert_allclose(small, large, rtol=RELATIVE)
+
+
+def test_gradient_norms_in_bf16_are_summed_in_float32(tiny_weights: Path, tmp_path: Path) -> None:
+    made = adapter.fresh(load_model(tiny_weights, replace(TINY, precision="bf16")), LORA, seed=0).eval()
+    job = Job("score", "bf16", 64, RUNTIME)
+    score(made, TextLoss(), mixed_texts("left"), SETTINGS, True, job, tmp_path, "pool")
+    for name in ("gradient_norm", "sketch"):
+        found = torch.from_numpy(np.load(tmp_path / f"pool_{name}.npy"))
+        assert not torch.equal(found, found.bfloat16().float()), name
 
 
 def test_score_refuses_a_gradient_that_is_not_finite(model: Any, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import IGNORED, Texts
@@ -48,22 +50,61 @@ def test_next_tokens_never_predict_padding_or_a_rows_first_token(side: str) -> N
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
+def test_positions_count_real_tokens_alone(side: str) -> None:
+    batch = Texts([(5, 6, 7), (8,)], [(9,), (3,)], [-1, -1], pad_id=0, side=side).batch(np.array([0, 1]))
+    read = [
+        positions[mask.bool()].tolist() for positions, mask in zip(batch.positions, batch.mask, strict=True)
+    ]
+    assert read == [[0, 1, 2, 3], [0, 1]]
+
+
+def absolute_positions() -> Any:
+    """A backbone that, unlike LLaMA, notices when all positions of a row are shifted."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=400, n_positions=64, n_embd=16, n_layer=1, n_head=2, initializer_range=0.5)
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("loss", [AnswerLoss(300, 301), TextLoss()])
-def test_a_losses_row_is_unchanged_by_its_neighbours(tiny_weights: Path, side: str, loss: Any) -> None:
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_losses_row_is_unchanged_by_its_neighbours(
+    tiny_weights: Path, side: str, loss: Any, family: str
+) -> None:
     prompts, answers = [tuple(range(10, 30)), (40, 41, 42), tuple(range(50, 61))], [(7,), (8, 9), (3,)]
     texts = Texts(prompts, answers, [1, 0, 1], pad_id=0, side=side)
-    model = load_model(tiny_weights, TINY)
+    model = load_model(tiny_weights, TINY) if family == "llama" else absolute_positions()
     together = loss(model, texts.batch(np.arange(3)))
     for row in range(3):
         alone = loss(model, texts.batch(np.array([row])))
         torch.testing.assert_close(together.losses[row], alone.losses[0], rtol=SINGLE, atol=SINGLE)
-        torch.testing.assert_close(together.el2n[row], alone.el2n[0], rtol=SINGLE, atol=SINGLE)
+        torch.testing.assert_close(together.el2n()[row], alone.el2n()[0], rtol=SINGLE, atol=SINGLE)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_pair_logits_are_those_of_no_and_yes_after_the_prompt(tiny_weights: Path, side: str) -> None:
+    prompts = [(10, 11, 12), (20, 21)]
+    model = load_model(tiny_weights, TINY)
+    batch = Texts(prompts, [(), ()], [1, 0], pad_id=0, side=side).batch(np.arange(2))
+    pairs = AnswerLoss(no_id=300, yes_id=301).pair_logits(model, batch)
+    for row, prompt in enumerate(prompts):
+        last = model(input_ids=torch.tensor([prompt])).logits[0, -1]
+        torch.testing.assert_close(pairs[row], last[[300, 301]], rtol=SINGLE, atol=SINGLE)
+
+
+def test_the_answers_logits_are_not_rounded_to_bf16(tiny_weights: Path) -> None:
+    model = load_model(tiny_weights, replace(TINY, precision="bf16"))
+    batch = Texts([(row + 10, 11, 12) for row in range(20)], [()] * 20, [1] * 20, pad_id=0).batch(
+        np.arange(20)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        pairs = AnswerLoss(300, 301).pair_logits(model, batch)
+    assert pairs.dtype == torch.float32
+    assert not torch.equal(pairs, pairs.bfloat16().float())
 
 
 def test_el2n_of_an_answer_equals_its_closed_form(tiny_weights: Path) -> None:
     texts = Texts([(10, 11, 12), (20, 21)], [(), ()], [1, 0], pad_id=0)
     found = AnswerLoss(300, 301)(load_model(tiny_weights, TINY), texts.batch(np.arange(2)))
-    assert found.margins is not None
-    chance = torch.sigmoid(found.margins)
-    expected = 2**0.5 * (chance - torch.tensor([1.0, 0.0])).abs()
-    torch.testing.assert_close(found.el2n, expected, rtol=SINGLE, atol=SINGLE)
+    expected = 2**0.5 * (1 - torch.exp(-found.losses))  # the loss is -log of the answer's chance
+    torch.testing.assert_close(found.el2n(), expected, rtol=SINGLE, atol=SINGLE)
