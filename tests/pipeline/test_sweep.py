@@ -95,7 +95,8 @@ def test_a_stopped_command_leaves_at_once_with_nothing_half_built(
 ) -> None:
     words = [
         sys.executable, "-m", "goracs.cli", *TINY, "adapter.rows=8", "until=score",
-        "backbone.batch_tokens=90", "dataset.size=5000", f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'job'}",
+        "backbone.batch_tokens=90", "dataset.size=5000",
+        f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'job'}",
     ]  # fmt: skip
     running = subprocess.Popen(
         words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
