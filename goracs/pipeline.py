@@ -101,6 +101,11 @@ class Line:
         return stages.weights(self.made["backbone"].model)
 
     @cached_property
+    def llm(self) -> stages.Llm:
+        """What every LLM stage starts from."""
+        return stages.Llm(self.prepared, self.files, self.backbone, self.task, self.runtime)
+
+    @cached_property
     def embedded(self) -> Stage:
         """Features from the sentence encoder."""
         encoder = self.made["encoder"]
@@ -109,23 +114,13 @@ class Line:
     @cached_property
     def start(self) -> Source:
         """The initial adapter."""
-        settings = self.made["adapter"]
-        return stages.adapter(self.prepared, self.files, self.backbone, settings, self.task, self.runtime)
+        return stages.adapter(self.llm, self.made["adapter"])
 
     @cached_property
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
         sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
-        return stages.score(
-            self.prepared,
-            self.files,
-            self.start,
-            self.backbone,
-            self.made["score"],
-            sketched,
-            self.task,
-            self.runtime,
-        )
+        return stages.score(self.llm, self.start, self.made["score"], sketched)
 
     def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
         """The stages that give features or the named scores, and no others."""
@@ -162,17 +157,7 @@ class Line:
     @cached_property
     def tuned(self) -> Stage:
         """The adapter trained on the coreset."""
-        return stages.finetune(
-            self.prepared,
-            self.files,
-            self.start,
-            self.selected,
-            self.backbone,
-            self.made["finetune"],
-            self.made["seed"],
-            self.task,
-            self.runtime,
-        )
+        return stages.finetune(self.llm, self.start, self.selected, self.made["finetune"], self.made["seed"])
 
     @cached_property
     def evaluations(self) -> dict[str, Source]:
@@ -182,10 +167,7 @@ class Line:
         asked = {"untuned": None, "start": start, "tuned": self.tuned}
         settings = self.made["evaluate"]
         line: dict[str, Source] = {
-            METRICS_OF[name]: stages.evaluate(
-                self.prepared, self.files, source, self.backbone, settings, self.task, self.runtime
-            )
-            for name, source in asked.items()
+            METRICS_OF[name]: stages.evaluate(self.llm, source, settings) for name, source in asked.items()
         }
         return line | ({"rule": stages.rule(self.prepared, settings)} if isinstance(self.task, Ctr) else {})
 

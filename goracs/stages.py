@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Set
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from goracs.llm.settings import (
 )
 from goracs.store import External, Stage, file_digest, folder_digest
 from goracs.types import Coreset, FloatArray, GoracsError, SelectionProblem, Selector
+
+if TYPE_CHECKING:
+    from goracs.llm.recommender import Recommender
 
 Source = Stage | External
 SIDES = {"pool": "train", "target": "valid"}
@@ -105,14 +108,34 @@ def embed(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime:
     return Stage("embed", 1, params, {"prepare": prepared, "weights": files}, build)
 
 
-def adapter(
-    prepared: Stage,
-    files: Source,
-    backbone: Backbone,
-    settings: AdapterSettings,
-    task: Task,
-    runtime: Runtime,
-) -> Source:
+@dataclass(frozen=True)
+class Llm:
+    """What every LLM stage starts from: examples, the backbone (files and settings), the task, the machine."""
+
+    prepared: Stage
+    files: Source
+    backbone: Backbone
+    task: Task
+    runtime: Runtime
+
+    @property
+    def inputs(self) -> dict[str, Source]:
+        """The artifacts that every LLM stage reads."""
+        return {"prepare": self.prepared, "weights": self.files}
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """How the backbone reads: hashed with every LLM stage."""
+        return {name: getattr(self.backbone, name) for name in ("precision", "max_length", "batch_tokens")}
+
+    def open(self, inputs: Mapping[str, Path]) -> Recommender:
+        """The backbone, ready to load."""
+        from goracs.llm.recommender import Recommender
+
+        return Recommender(inputs["weights"], self.backbone, self.task, self.runtime)
+
+
+def adapter(llm: Llm, settings: AdapterSettings) -> Source:
     """The initial adapter in peft format: where gradients are taken and every fine-tune starts."""
     if isinstance(settings, PathAdapter):
         return External("adapter", folder_digest(_adapter_folder(settings.path)), Path(settings.path))
@@ -120,47 +143,33 @@ def adapter(
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm import adapter
         from goracs.llm.finetune import warm_up
-        from goracs.llm.recommender import Recommender
 
-        llm = Recommender(inputs["weights"], backbone, task, runtime)
+        opened = llm.open(inputs)
         if isinstance(settings, InitAdapter):
-            adapter.save(llm.fresh(settings.lora, settings.seed), folder / "adapter")
+            adapter.save(opened.fresh(settings.lora, settings.seed), folder / "adapter")
         else:
-            warm_up(llm, _examples(inputs, "train"), settings, folder)
+            warm_up(opened, _examples(inputs, "train"), settings, folder)
 
-    inputs: dict[str, Source] = {"weights": files}
-    if not isinstance(settings, InitAdapter):
-        inputs["prepare"] = prepared
-    params = {"adapter": spec(settings), **_reading(backbone)}
-    return Stage("adapter", 1, params, inputs, build)
+    inputs = _but(llm.inputs, "prepare") if isinstance(settings, InitAdapter) else llm.inputs
+    return Stage("adapter", 1, {"adapter": spec(settings), **llm.params}, inputs, build)
 
 
-def score(
-    prepared: Stage,
-    files: Source,
-    start: Source,
-    backbone: Backbone,
-    settings: Score,
-    sketched: bool,
-    task: Task,
-    runtime: Runtime,
-) -> Stage:
+def score(llm: Llm, start: Source, settings: Score, sketched: bool) -> Stage:
     """pool_{gradient_norm,loss,el2n}.npy [N] float32; sketched: also {pool,target}_sketch.npy [N], [m, k]."""
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.gradient import score
-        from goracs.llm.recommender import Recommender
 
-        llm = Recommender(inputs["weights"], backbone, task, runtime)
-        model = llm.adapted(_adapter_in(inputs["adapter"]))
+        opened = llm.open(inputs)
+        model = opened.adapted(_adapter_in(inputs["adapter"]))
         for side in ("pool", "target") if sketched else ("pool",):
-            texts = llm.read(_examples(inputs, SIDES[side]))
-            score(model, llm.loss, texts, settings, sketched, llm.job(f"score {side}"), folder, side)
+            texts = opened.read(_examples(inputs, SIDES[side]))
+            score(model, opened.loss, texts, settings, sketched, opened.job(f"score {side}"), folder, side)
 
-    params: dict[str, Any] = {"layer": settings.layer, "sketch": None, **_reading(backbone)}
+    params: dict[str, Any] = {"layer": settings.layer, "sketch": None, **llm.params}
     if sketched:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
-    return Stage("score", 1, params, {"prepare": prepared, "weights": files, "adapter": start}, build)
+    return Stage("score", 1, params, {**llm.inputs, "adapter": start}, build)
 
 
 def select(
@@ -203,58 +212,34 @@ def assess(seen: Mapping[str, Stage], selected: Stage, features: str, lam: float
     return Stage("assess", 1, params, {**seen, "select": selected}, build)
 
 
-def finetune(
-    prepared: Stage,
-    files: Source,
-    start: Source,
-    selected: Stage,
-    backbone: Backbone,
-    settings: Finetune,
-    seed: int,
-    task: Task,
-    runtime: Runtime,
-) -> Stage:
+def finetune(llm: Llm, start: Source, selected: Stage, settings: Finetune, seed: int) -> Stage:
     """adapter/ in peft format and curve.json: the start trained on the coreset."""
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.finetune import finetune
-        from goracs.llm.recommender import Recommender
 
-        llm = Recommender(inputs["weights"], backbone, task, runtime)
-        pool = _examples(inputs, "train")
-        texts = llm.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
-        model = llm.adapted(_adapter_in(inputs["adapter"]), trainable=True)
-        finetune(model, llm.loss, texts, settings, seed, llm.job("finetune"), folder)
+        opened, pool = llm.open(inputs), _examples(inputs, "train")
+        texts = opened.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
+        model = opened.adapted(_adapter_in(inputs["adapter"]), trainable=True)
+        finetune(model, opened.loss, texts, settings, seed, opened.job("finetune"), folder)
 
-    inputs: dict[str, Source] = {"prepare": prepared, "weights": files, "adapter": start, "select": selected}
-    params = {"finetune": asdict(settings), "seed": seed, **_reading(backbone)}
-    return Stage("finetune", 1, params, inputs, build)
+    params = {"finetune": asdict(settings), "seed": seed, **llm.params}
+    return Stage("finetune", 1, params, {**llm.inputs, "adapter": start, "select": selected}, build)
 
 
-def evaluate(
-    prepared: Stage,
-    files: Source,
-    tuned: Source | None,
-    backbone: Backbone,
-    settings: Evaluate,
-    task: Task,
-    runtime: Runtime,
-) -> Stage:
+def evaluate(llm: Llm, tuned: Source | None, settings: Evaluate) -> Stage:
     """metrics.json and predictions.parquet on the test set; `tuned` None asks the untuned backbone."""
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.evaluation import evaluate_ctr, evaluate_seqrec
-        from goracs.llm.recommender import Recommender
 
-        llm = Recommender(inputs["weights"], backbone, task, runtime)
-        model = llm.adapted(_adapter_in(inputs["tuned"])) if "tuned" in inputs else llm.bare()
-        run = evaluate_ctr if isinstance(task, Ctr) else evaluate_seqrec
-        run(llm, model, inputs["prepare"], settings, folder)
+        opened = llm.open(inputs)
+        model = opened.adapted(_adapter_in(inputs["tuned"])) if "tuned" in inputs else opened.bare()
+        run = evaluate_ctr if isinstance(llm.task, Ctr) else evaluate_seqrec
+        run(opened, model, inputs["prepare"], settings, folder)
 
-    inputs: dict[str, Source] = {"prepare": prepared, "weights": files}
-    if tuned is not None:
-        inputs["tuned"] = tuned
-    return Stage("evaluate", 1, {"evaluate": asdict(settings), **_reading(backbone)}, inputs, build)
+    inputs = llm.inputs if tuned is None else {**llm.inputs, "tuned": tuned}
+    return Stage("evaluate", 1, {"evaluate": asdict(settings), **llm.params}, inputs, build)
 
 
 def rule(prepared: Stage, settings: Evaluate) -> Stage:
@@ -305,10 +290,6 @@ def _examples(inputs: Mapping[str, Path], part: Any) -> Any:
     from goracs.data.prepare import read_examples
 
     return read_examples(inputs["prepare"], part)
-
-
-def _reading(backbone: Backbone) -> dict[str, Any]:
-    return {name: getattr(backbone, name) for name in ("precision", "max_length", "batch_tokens")}
 
 
 def _write_coreset(coreset: Coreset, folder: Path) -> None:
