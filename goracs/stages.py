@@ -110,7 +110,7 @@ def embed(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime:
 
 @dataclass(frozen=True)
 class Llm:
-    """What every LLM stage starts from: examples, the backbone (files and settings), the task, the machine."""
+    """What every LLM stage starts from: examples, the backbone with its files, the task, the machine."""
 
     prepared: Stage
     files: Source
