@@ -4,7 +4,7 @@ Problem      c_ij = d_ij / max d - lam * g_i / max g, with d the Euclidean dista
              gradient norm of a pool row, the maxima over pool x validation and over the pool.
 Conventions  float64 throughout; an entry depends on its own two rows alone, so neither the order of the rows
              nor the size of a block moves it.
-Not here     transport (`goracs.ot.exact`), which rows to choose (`goracs.selection`).
+Not here     distances (`goracs.ot.distance`), transport (`goracs.ot.exact`), which rows to choose (`goracs.selection`).
 Source       GORACS (KDD 2025), Eq. 10 and the scaling of its code.
 """
 
@@ -12,30 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from goracs.ot.distance import largest_distance
 from goracs.types import FloatArray, InvalidInput, Scale
-
-BLOCK_ROWS = 1024  # rows of one block of distances: bounds the memory of `measure_scale`, moves no number
-
-
-def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
-    """Euclidean distances between two sets of embeddings.
-
-    Args:
-        pool: [N, d] float; finite.
-        target: [m, d] float; same space.
-
-    Returns:
-        [N, m] float64, in feature units; computed in float64 from the differences, so exact near 0 too.
-
-    Raises:
-        InvalidInput: embeddings without columns.
-    """
-    if pool.shape[1] == 0:
-        raise InvalidInput("distances need embeddings, and these have no columns: give features with d >= 1.")
-    from scipy.spatial.distance import cdist
-
-    found: FloatArray = cdist(pool, target)
-    return found
 
 
 def unit_scale(max_distance: float, max_gradient: float | None) -> Scale:
@@ -62,9 +40,7 @@ def measure_scale(pool: FloatArray, target: FloatArray, gradients: FloatArray | 
     Returns:
         The scale; a maximum of 0 counts as 1 (`degenerate_terms` says so in words).
     """
-    blocks = (pool[start : start + BLOCK_ROWS] for start in range(0, len(pool), BLOCK_ROWS))
-    max_distance = max(float(distances(block, target).max()) for block in blocks)
-    return unit_scale(max_distance, None if gradients is None else float(gradients.max()))
+    return unit_scale(largest_distance(pool, target), None if gradients is None else float(gradients.max()))
 
 
 def degenerate_terms(pool: FloatArray, target: FloatArray, gradients: FloatArray | None) -> list[str]:

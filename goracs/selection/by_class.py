@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from goracs.ot import cost, exact
+from goracs.ot import cost, distance, exact
 from goracs.selection.report import gradient_norms, scale_warnings
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
 
@@ -110,7 +110,7 @@ def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Corese
     shares = [part.budget / budget for part in todo]
     report = _joined(list(reports.values()), shares)
     if "transport" in report:
-        between = cost.distances(problem.features[np.sort(rows)], problem.target_features)
+        between = distance.distances(problem.features[np.sort(rows)], problem.target_features)
         report |= {"transport_global": exact.solve(between).value, "lower_bound": None, "gap": None}
     report["classes"] = {str(part.label): {"budget": part.budget, **reports[part.label]} for part in todo}
     report["warnings"] = _warnings(problem, budget, scaled="transport" in report)

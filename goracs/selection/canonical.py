@@ -7,9 +7,11 @@ Use          a selector that breaks ties works on the ordered problem and maps i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from goracs.types import IndexArray, SelectionProblem
+from goracs.types import FloatArray, IndexArray, SelectionProblem
 
 
 def canonical_order(problem: SelectionProblem) -> IndexArray:
@@ -20,9 +22,30 @@ def canonical_order(problem: SelectionProblem) -> IndexArray:
 
     Returns:
         [N] int64; a permutation of 0..N-1.
+
+    Cost: a column is looked at only for the rows that the columns before it leave tied.
     """
-    tables = [problem.features, *(problem.scores[name] for name in sorted(problem.scores))]
-    columns = [column for table in tables for column in table.reshape(len(table), -1).T]
-    if not columns:
-        return np.arange(problem.pool_size)
-    return np.lexsort(columns[::-1]).astype(np.int64)
+    order = np.arange(problem.pool_size)
+    group = np.zeros(problem.pool_size, np.int64)  # of each place in `order`: rows alike so far, ascending
+    for column in _columns(problem):
+        tied = np.flatnonzero(_shared(group))
+        if not len(tied):
+            break
+        values = np.asarray(column[order[tied]])
+        by = np.lexsort((values, group[tied]))
+        order[tied] = order[tied][by]
+        ordered, of = values[by], group[tied]
+        new = np.concatenate([[True], (ordered[1:] != ordered[:-1]) | (of[1:] != of[:-1])])
+        group[tied] = tied[np.maximum.accumulate(np.where(new, np.arange(len(tied)), 0))]
+    return order
+
+
+def _columns(problem: SelectionProblem) -> Iterator[FloatArray]:
+    for table in (problem.features, *(problem.scores[name] for name in sorted(problem.scores))):
+        yield from table.reshape(len(table), -1).T
+
+
+def _shared(group: IndexArray) -> np.typing.NDArray[np.bool_]:
+    """Which places have a neighbour in the same group."""
+    same = group[1:] == group[:-1]
+    return np.concatenate([[False], same]) | np.concatenate([same, [False]])

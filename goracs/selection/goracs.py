@@ -1,39 +1,52 @@
-"""GORACS: greedy start, then exchanges, under exact optimal transport.
+"""GORACS: the coreset of smallest POO that can be found, with a proof of how far from the best it is.
 
 Problem    min over n rows S of POO(S) = OT_c(S, V), c_ij = d_ij / max d - lam * g_i / max g.
-Method     stage 1 `goracs.selection.greedy`, stage 2 `goracs.selection.exchange`.
-Not here   the label-enhanced form (`goracs.selection.by_class`), the engine that makes it fast.
-Source     GORACS (KDD 2025), Algorithm 1.
+Method     `goracs.selection.itra`; the paper's own search is `goracs.selection.goracs_paper`.
+Not here   the label-enhanced form (`goracs.selection.by_class`).
+Source     GORACS (KDD 2025), Eq. 10 and Algorithm 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from goracs.ot import cost
+from goracs.ot import cost, distance
 from goracs.selection.canonical import canonical_order
-from goracs.selection.exchange import exchange
-from goracs.selection.greedy import greedy
 from goracs.selection.report import gradient_norms, objective, scale_warnings
-from goracs.types import Coreset, InvalidInput, SelectionProblem
+from goracs.selection.watch import Watch
+from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem
+
+if TYPE_CHECKING:
+    from goracs.ot.pool import Pool
+    from goracs.selection.itra import Search
+
+STARTS = ("best", "capacity", "lagrangian", "facility", "random")
+EFFORTS = ("start", "alternate", "exchange", "certify")
 
 
 @dataclass(frozen=True)
 class Goracs:
-    """The coreset of smallest POO that greedy and exchanges find. Deterministic.
+    """Deterministic, but for a random start and a limit in seconds.
 
     Args:
         lam: weight of the gradient term, finite, >= 0; above 0 the score `gradient_norm` is needed.
-        max_exchanges: at most so many, >= 0; 0 leaves the greedy start.
-        candidates: at most candidates^2 pairs are solved exactly for each exchange, >= 1.
+        start: capacity, lagrangian, facility, random, or best: the better of the first two.
+        effort: how far to go: start, alternate, exchange, or certify: until no single exchange helps.
+        max_exchanges: at most so many, >= 0; None: as many as help.
+        seconds: stop after so many, >= 0 (0: the start); None: no limit. A result then depends on the machine.
+        memory: GB, > 0; the costs of all rows are held at once only if they fit (8 N m bytes).
         by_class: one problem for each label.
     """
 
     lam: float
-    max_exchanges: int
-    candidates: int
+    start: str
+    effort: str
+    max_exchanges: int | None
+    seconds: float | None
+    memory: float
     by_class: bool
 
     @property
@@ -43,33 +56,117 @@ class Goracs:
 
     @property
     def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+        """Only a random start draws."""
+        return self.start == "random"
 
-    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
-        """See `goracs.types.Selector`; the trace is the POO after each exchange, falling.
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
+        """See `goracs.types.Selector`; `search` with nobody watching.
 
         Raises:
             InvalidInput: a parameter out of its range, or a needed score missing.
         """
-        _checked("max_exchanges", self.max_exchanges, 0)
-        _checked("candidates", self.candidates, 1)
+        return self.search(problem, budget, rng, Watch())
+
+    def search(
+        self, problem: SelectionProblem, budget: int, rng: np.random.Generator, watch: Watch
+    ) -> Coreset:
+        """Select, telling `watch` how far it is, and going on from its checkpoint.
+
+        Returns: a coreset whose report has, beside the figures of `goracs.assess`, `gap_absolute`,
+            `certified_local` (among which rows no single exchange helps: pool, generated or None),
+            `generated` (rows looked at closely), `exchanges`, `solves` (cold), `swaps` (warm), `given_up`,
+            `bounded`, `status` and `reproducible`. The trace has phase, seconds, objective and bound.
+
+        Raises:
+            KeyboardInterrupt: interrupted, with a checkpoint to go on from; without one the best coreset so
+                far is returned, with status interrupted.
+        """
+        from goracs.ot.compiled import announced
+        from goracs.selection.itra import Limits, Search
+
+        self._check()
         norms = gradient_norms(problem, self.lam, "selector goracs")
         order = canonical_order(problem)
-        found = cost.distances(problem.features[order], problem.target_features)
-        scale = problem.scale or cost.unit_scale(found.max(), None if norms is None else norms.max())
-        costs = cost.ground_cost(found, None if norms is None else norms[order], self.lam, scale)
-        end = exchange(costs, greedy(costs, budget), self.max_exchanges, self.candidates)
-        rows = np.sort(end.rows)
-        report = {
-            **objective(found[rows], None if norms is None else norms[order][rows], self.lam, scale),
-            "exchanges": end.exchanges,
-            "solves": end.solves,
-            "warnings": scale_warnings(problem, norms),
+        scale = problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
+        with announced():
+            pool = open_pool(problem, order, norms, self.lam, scale, self.memory)
+            limits = Limits(self.start, self.effort, self.max_exchanges, self.seconds)
+            search = Search(pool, budget, limits, rng, watch)
+            search.run()
+        assert search.rows is not None
+        rows = order[search.rows]
+        report = {**self._figures(problem, np.sort(rows), norms, scale), **self._report(search)}
+        report["warnings"] = scale_warnings(problem, norms)
+        return Coreset(rows, budget, problem.pool_size, report, tuple(search.trace))
+
+    def _figures(
+        self, problem: SelectionProblem, rows: IndexArray, norms: FloatArray | None, scale: Scale
+    ) -> dict[str, Any]:
+        found = distance.distances(problem.features[rows], problem.target_features)
+        return objective(found, None if norms is None else norms[rows], self.lam, scale)
+
+    def _report(self, search: Search) -> dict[str, Any]:
+        bounded, given_up, swaps = search.sweeps.counts if search.sweeps else (0, 0, 0)
+        return {
+            "lower_bound": search.bound,
+            "lowest_cost": search.low,
+            "gap": search.gap,
+            "gap_absolute": search.value - search.bound,
+            "certified_local": search.certified,
+            "generated": search.generated,
+            "exchanges": search.sweeps.exchanges if search.sweeps else 0,
+            "solves": search.solves,
+            "swaps": swaps,
+            "given_up": given_up,
+            "bounded": bounded,
+            "status": search.status,
+            "reproducible": self.seconds is None and search.status != "interrupted",
         }
-        return Coreset(order[rows], budget, problem.pool_size, report, end.trace)
+
+    def _check(self) -> None:
+        _one_of("start", self.start, STARTS)
+        _one_of("effort", self.effort, EFFORTS)
+        if self.max_exchanges is not None:
+            whole = isinstance(self.max_exchanges, int) and not isinstance(self.max_exchanges, bool)
+            _refuse(
+                "max_exchanges",
+                self.max_exchanges,
+                "null or a whole number >= 0",
+                whole and self.max_exchanges >= 0,
+            )
+        if self.seconds is not None:
+            _refuse(
+                "seconds", self.seconds, "null or a number >= 0", _number(self.seconds) and self.seconds >= 0
+            )
+        _refuse("memory", self.memory, "a number of GB > 0", _number(self.memory) and self.memory > 0)
 
 
-def _checked(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidInput(f"selector goracs: {name} must be a whole number >= {least}, got {value!r}.")
+def open_pool(
+    problem: SelectionProblem,
+    order: IndexArray,
+    norms: FloatArray | None,
+    lam: float,
+    scale: Scale,
+    memory: float,
+) -> Pool:
+    """The costs of the pool in that order, held at once if they fit into `memory` GB."""
+    from goracs.ot.pool import Dense, Streamed
+
+    offset = np.zeros(problem.pool_size) if norms is None else lam / scale.gradient * norms
+    streamed = Streamed(problem.features, problem.target_features, order, offset, scale.distance)
+    if 8 * problem.pool_size * problem.target_size > memory * 2**30:
+        return streamed
+    return Dense(streamed.rows(np.arange(problem.pool_size)))
+
+
+def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
+    _refuse(name, value, f"one of {', '.join(known)}", value in known)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _refuse(name: str, value: Any, expected: str, holds: bool) -> None:
+    if not holds:
+        raise InvalidInput(f"selector goracs: {name} must be {expected}, got {value!r}.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.ot.cost import distances
+from goracs.ot.distance import distances
 from goracs.selection.canonical import canonical_order
 from goracs.types import Coreset, IndexArray, InvalidInput, SelectionProblem
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goracs.ot import cost, exact
+from goracs.ot import cost, distance, exact
 from goracs.types import Coreset, FloatArray, InvalidInput, Scale, SelectionProblem
 
 
@@ -40,7 +40,7 @@ def assess(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> dic
     rows = Coreset(rows, len(rows), problem.pool_size).indices
     gradients = gradient_norms(problem, lam, "assess")
     scale = problem.scale or cost.measure_scale(problem.features, problem.target_features, gradients)
-    found = cost.distances(problem.features[rows], problem.target_features)
+    found = distance.distances(problem.features[rows], problem.target_features)
     figures = objective(found, None if gradients is None else gradients[rows], lam, scale)
     return {**figures, "warnings": scale_warnings(problem, gradients)}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import goracs
-from goracs.ot import cost, exact
+from goracs.ot import cost, distance, exact
 from goracs.selection import exchange as ex
 from goracs.selection.by_class import class_budgets
 from goracs.selection.greedy import greedy
@@ -123,6 +123,6 @@ def test_goracs_by_class_never_ends_above_the_authors() -> None:
     theirs = 0.0
     for label, share in ((0, int(itra["label_nneg"]) / n), (1, int(itra["label_npos"]) / n)):
         rows = itra["label_S"][itra["label_train"][itra["label_S"]] == label]
-        found = cost.distances(given.features[rows], given.target_features[itra["label_valid"] == label])
+        found = distance.distances(given.features[rows], given.target_features[itra["label_valid"] == label])
         theirs += share * objective(found, itra["label_g"][rows], lam, scale)["poo"]
     assert ours["poo"] <= theirs

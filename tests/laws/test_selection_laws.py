@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import goracs
 from goracs.api import build
 from goracs.config import conf_dir
-from goracs.ot import cost, exact
+from goracs.ot import cost, distance, exact
 from goracs.selection import by_class
 from goracs.selection import exchange as ex
 from goracs.types import SelectionProblem
@@ -185,7 +185,7 @@ def test_bounds_never_cross_the_exact_value(
     problem: SelectionProblem, lam: float, data: st.DataObject
 ) -> None:
     norms = problem.scores["gradient_norm"]
-    found = cost.distances(problem.features, problem.target_features)
+    found = distance.distances(problem.features, problem.target_features)
     costs = cost.ground_cost(found, norms, lam, cost.unit_scale(found.max(), norms.max()))
     n = data.draw(st.integers(1, len(costs)))
     rows = np.array(data.draw(st.permutations(range(len(costs))))[:n])

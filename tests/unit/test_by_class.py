@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goracs.ot import cost, exact
+from goracs.ot import cost, distance, exact
 from goracs.selection import by_class
 from goracs.selection.el2n import El2n
 from goracs.selection.full import Full
@@ -98,7 +98,7 @@ def test_parts_equals_the_rows_of_each_class() -> None:
 def test_parts_keeps_one_scale_for_all_classes() -> None:
     whole = problem([0, 1, 2] * 4, [0, 1, 1])
     expected = Scale(
-        float(cost.distances(whole.features, whole.target_features).max()),
+        float(distance.distances(whole.features, whole.target_features).max()),
         float(whole.scores["gradient_norm"].max()),
     )
     assert {part.problem.scale for part in by_class.parts(GORACS, whole, 5)} == {expected}
@@ -127,7 +127,7 @@ def test_select_equals_weighted_figures() -> None:
         assert report[figure] == pytest.approx(expected, rel=ROUNDING)
     for count in ("exchanges", "solves"):
         assert report[count] == classes["0"][count] + classes["1"][count]
-    found = cost.distances(whole.features[coreset.indices], whole.target_features)
+    found = distance.distances(whole.features[coreset.indices], whole.target_features)
     assert report["transport_global"] == pytest.approx(exact.solve(found).value, rel=ROUNDING)
     assert (report["lower_bound"], report["gap"], report["warnings"]) == (None, None, [])
     assert (report["lam"], report["max_gradient"]) == (0.4, whole.scores["gradient_norm"].max())
@@ -138,7 +138,7 @@ def test_select_equals_its_figures_from_parts_by_hand() -> None:
     whole = problem([0] * 15 + [1] * 25, [0, 1, 1, 1] * 3)
     coreset = by_class.select(GORACS, whole, 8, seed=0)
     rows = coreset.indices[coreset.indices < 15]
-    alone = cost.distances(whole.features[rows], whole.target_features[whole.target_labels == 0])
+    alone = distance.distances(whole.features[rows], whole.target_features[whole.target_labels == 0])
     assert coreset.report["classes"]["0"]["transport"] == pytest.approx(
         exact.solve(alone).value, rel=ROUNDING
     )

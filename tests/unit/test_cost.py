@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goracs.ot import cost
+from goracs.ot import cost, distance
 from goracs.types import InvalidInput, Scale
 
 ROUNDING = 1e-14  # a few float64 operations on numbers of order 1
@@ -16,30 +16,30 @@ def table(rows: int, columns: int, seed: int = 0) -> np.ndarray:
 def test_distances_equals_the_sum_of_squares() -> None:
     pool, target = table(5, 3), table(4, 3, seed=1)
     by_hand = [[np.sqrt(((x - v) ** 2).sum()) for v in target] for x in pool]
-    np.testing.assert_allclose(cost.distances(pool, target), by_hand, rtol=ROUNDING)
+    np.testing.assert_allclose(distance.distances(pool, target), by_hand, rtol=ROUNDING)
 
 
 def test_distances_keeps_digits_of_near_rows() -> None:
     near = np.array([[1e4, 1.0]]), np.array([[1e4, 1.0 + 1e-9]])
-    assert cost.distances(*near)[0, 0] == (1.0 + 1e-9) - 1.0  # expanding the square would give 0
+    assert distance.distances(*near)[0, 0] == (1.0 + 1e-9) - 1.0  # expanding the square would give 0
 
 
 def test_distances_is_unchanged_by_blocks_and_order() -> None:
     pool, target = table(40, 6).astype(np.float32), table(7, 6, seed=1).astype(np.float32)
-    whole, order = cost.distances(pool, target), np.random.default_rng(2).permutation(40)
-    np.testing.assert_array_equal(cost.distances(pool[13:21], target), whole[13:21])
-    np.testing.assert_array_equal(cost.distances(pool[order], target), whole[order])
+    whole, order = distance.distances(pool, target), np.random.default_rng(2).permutation(40)
+    np.testing.assert_array_equal(distance.distances(pool[13:21], target), whole[13:21])
+    np.testing.assert_array_equal(distance.distances(pool[order], target), whole[order])
     assert whole.dtype == np.float64
 
 
 def test_distances_refuses_embeddings_without_columns() -> None:
     with pytest.raises(InvalidInput, match="these have no columns"):
-        cost.distances(np.empty((3, 0)), np.empty((2, 0)))
+        distance.distances(np.empty((3, 0)), np.empty((2, 0)))
 
 
 def test_measure_scale_equals_the_maxima(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, target, gradients = table(25, 4), table(6, 4, seed=1), np.arange(25.0)
-    expected = Scale(distance=float(cost.distances(pool, target).max()), gradient=24.0)
+    expected = Scale(distance=float(distance.distances(pool, target).max()), gradient=24.0)
     monkeypatch.setattr(cost, "BLOCK_ROWS", 5)
     assert cost.measure_scale(pool, target, gradients) == expected
     far_last = np.concatenate([pool, [[99.0, 0, 0, 0]]])

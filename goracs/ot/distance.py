@@ -1,0 +1,118 @@
+"""Euclidean distances: exact ones of given rows, and bounds for all rows by blocks.
+
+A block is a float32 product; its squared distances are off by less than a proven error, so it gives bounds on
+both sides. What they leave open is decided by exact distances, so neither the block, the device nor the
+number of threads moves a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.types import FloatArray, IndexArray, InvalidInput
+
+BLOCK_BYTES = 32 * 2**20  # of one float32 block
+ROUNDING = 2.0**-24  # of float32
+
+
+def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
+    """Euclidean distances between two sets of embeddings.
+
+    Args:
+        pool: [N, d] float; finite.
+        target: [m, d] float; same space.
+
+    Returns:
+        [N, m] float64, in feature units; computed in float64 from the differences, so exact near 0 too.
+
+    Raises:
+        InvalidInput: embeddings without columns.
+    """
+    if pool.shape[1] == 0:
+        raise InvalidInput("distances need embeddings, and these have no columns: give features with d >= 1.")
+    from scipy.spatial.distance import cdist
+
+    found: FloatArray = cdist(pool, target)
+    return found
+
+
+def largest_distance(features: FloatArray, target: FloatArray) -> float:
+    """max d over pool x target, exactly, by one pass and the distances of the rows that could hold it."""
+    above = np.concatenate([block.high().max(axis=1) for block in blocks(features, target)])
+    rows = decided(-above, 1, lambda rows: -distances(features[rows], target).max(axis=1))
+    return -float(rows[1][0])
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Distances of some rows, float32 [B, m], up to a proven error.
+
+    Args:
+        squares: of points centred on the target's mean and scaled to norms <= 1.
+        unit: what they were scaled by.
+        error: of a square: with d terms in float32, at most 4 (d/2 + 8) 2^-24.
+    """
+
+    squares: FloatArray
+    unit: float
+    error: np.float32
+
+    def low(self) -> FloatArray:
+        """Lower bounds, in feature units."""
+        found: FloatArray = np.sqrt(np.maximum(self.squares - self.error, 0))
+        found *= np.float32(self.unit * (1 - 4 * ROUNDING))
+        return found
+
+    def high(self) -> FloatArray:
+        """Upper bounds, in feature units."""
+        found: FloatArray = np.sqrt(np.maximum(self.squares, 0) + self.error)
+        found *= np.float32(self.unit * (1 + 4 * ROUNDING))
+        return found
+
+
+def blocks(features: FloatArray, target: FloatArray) -> Iterator[Block]:
+    """The distances of all rows, in the order of `features`."""
+    with np.errstate(over="ignore", invalid="ignore"):  # said below, in words
+        centre = target.mean(axis=0, dtype=np.float64)
+        centred = target - centre
+        reach = np.linalg.norm(centred, axis=1).max()
+    error = np.float32(4 * (target.shape[1] / 2 + 8) * ROUNDING)
+    size = max(1, BLOCK_BYTES // (4 * len(target)))
+    for start in range(0, len(features), size):
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = features[start : start + size] - centre
+            unit = float(max(reach, np.linalg.norm(rows, axis=1).max()) or 1.0)
+        if not np.isfinite(unit):
+            raise InvalidInput("distances overflow float64: the embeddings are too large; rescale them.")
+        squares = _squares((rows / unit).astype(np.float32), (centred / unit).astype(np.float32))
+        yield Block(squares, unit, error)
+
+
+def _squares(block: FloatArray, target: FloatArray) -> FloatArray:
+    """Squared distances from a product, all in float32."""
+    own = np.einsum("ij,ij->i", block, block)[:, None] + np.einsum("ij,ij->i", target, target)
+    found: FloatArray = own - 2 * (block @ target.T)
+    return found
+
+
+def decided(
+    below: FloatArray, count: int, measure: Callable[[IndexArray], FloatArray]
+) -> tuple[IndexArray, FloatArray]:
+    """The `count` rows of smallest measure, ascending, ties by index, given lower bounds of it.
+
+    Measures the rows of smallest bound, and then every row whose bound is not above what was found.
+    """
+    rows = np.argpartition(below, count - 1)[:count]
+    figures = measure(rows)
+    others = np.setdiff1d(np.flatnonzero(below <= figures.max()), rows)
+    rows, figures = np.concatenate([rows, others]), np.concatenate([figures, measure(others)])
+    return first_of(rows, figures, count)
+
+
+def first_of(rows: IndexArray, figures: FloatArray, count: int) -> tuple[IndexArray, FloatArray]:
+    """The `count` rows of smallest figure, ascending, ties by index, and their figures."""
+    order = np.lexsort((rows, figures))[:count]
+    return rows[order], figures[order]

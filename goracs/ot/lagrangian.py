@@ -1,0 +1,251 @@
+"""The bound on the global optimum: a Lagrangian dual over all coresets of n rows.
+
+Problem    min over n rows S and plans of transport; each chosen row ships exactly 1/n, at most 1/m to a column.
+Bound      L(v) = mean v + mean of the n smallest rho_i(v), for any prices v [m]: never above the optimum, and
+           never below the plain bound that lets a row ship all of its mass to one column.
+Ascent     subgradient steps on L: a column's price rises while the n cheapest rows leave it short, by Polyak's
+           rule against a known objective, on a smoothed direction. The steps look at generated rows alone, and
+           at the columns of each that can matter; a pass over the pool then prices all rows, gives the valid
+           bound, and generates the rows that were missing.
+Primal     how often a row was among the n cheapest approximates its share in the optimum of the relaxation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.ot.cheapest import Shape, cheapest_of_all, shape
+from goracs.ot.compiled import kernel
+from goracs.ot.pool import Pool
+from goracs.types import FloatArray, IndexArray
+
+BIG = 1e300
+NEAR = 8  # each column is in the lists of so many rows at least, lest its price run away
+SPREAD = 4  # a pricing pass generates the SPREAD n cheapest rows
+PASSES = 8  # pricing passes at most, each after
+STEPS = 200  # subgradient steps
+PATIENCE, SHRINK = 20, 0.7  # after so many steps without progress the pace shrinks
+PROGRESS = 1e-6  # of the distance to the objective: what counts as progress of a step
+ENOUGH = 0.01  # of the distance to the objective: less progress between two passes ends the ascent
+SMOOTH = 0.2  # weight of a new direction
+FORGET = 0.99  # of how often a row was chosen
+TIE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """The rows of the pool that are looked at closely.
+
+    Args:
+        rows: [G] int64, ascending.
+        costs: [G, m] float64.
+    """
+
+    rows: IndexArray
+    costs: FloatArray
+
+    def with_rows(self, pool: Pool, more: IndexArray) -> Generated:
+        """These and more rows."""
+        new = np.setdiff1d(more, self.rows)
+        if not len(new):
+            return self
+        rows = np.concatenate([self.rows, new])
+        order = np.argsort(rows)
+        costs = np.concatenate([self.costs, pool.rows(new)])
+        return Generated(rows[order], costs[order])
+
+
+@dataclass(frozen=True, eq=False)
+class Dual:
+    """What the ascent found.
+
+    Args:
+        bound: the largest valid bound, in the costs' unit.
+        prices: [m] where it was found.
+        generated: the rows it looked at.
+        favoured: [n] int64, the generated rows most often among the n cheapest; most often first.
+    """
+
+    bound: float
+    prices: FloatArray
+    generated: Generated
+    favoured: IndexArray
+
+
+def bound(pool: Pool, prices: FloatArray, budget: int) -> float:
+    """L(v) over the whole pool: a lower bound of the transport of any coreset of that size."""
+    _, found = pool.cheapest(prices, shape(budget, pool.width), budget)
+    return float(prices.mean() + found.mean())
+
+
+def sample(pool: Pool, count: int) -> Generated:
+    """Rows evenly spread over the pool's order, to begin with."""
+    rows = np.unique(np.linspace(0, pool.size - 1, min(count, pool.size)).astype(np.int64))
+    return Generated(rows, pool.rows(rows))
+
+
+def ascend(
+    pool: Pool,
+    budget: int,
+    prices: FloatArray,
+    objective: float,
+    generated: Generated,
+    go_on: Callable[[float], bool],
+) -> Dual:
+    """Raise the bound from given prices.
+
+    Args:
+        pool: N rows, m columns.
+        budget: n.
+        prices: [m], to begin with.
+        objective: the transport of some coreset: what the steps aim at.
+        generated: rows to begin with, at least n.
+        go_on: told the bound after each pass; False ends the ascent.
+    """
+    spread = shape(budget, pool.width)
+    best, best_prices, pace = -np.inf, prices, 1.0
+    often = np.zeros(pool.size)
+    for turn in range(PASSES + 1):
+        rows, found = pool.cheapest(prices, spread, min(SPREAD * budget, pool.size))
+        value = float(prices.mean() + found[:budget].mean())
+        generated = generated.with_rows(pool, rows)
+        progress = value - best
+        if progress > 0:
+            best, best_prices = value, prices
+        if turn == PASSES or progress < ENOUGH * (objective - best) or not go_on(best):
+            break
+        prices, pace, seen = _climb(generated, prices, budget, spread, objective, pace)
+        often *= FORGET**STEPS
+        often[generated.rows] += seen
+    often[rows[:budget]] += TIE
+    favoured = np.lexsort((np.arange(pool.size), -often))[:budget]
+    return Dual(best, best_prices, generated, favoured)
+
+
+def _climb(
+    generated: Generated, prices: FloatArray, budget: int, spread: Shape, objective: float, pace: float
+) -> tuple[FloatArray, float, FloatArray]:
+    """STEPS steps on generated rows: the best prices, the pace, and how often each row was chosen."""
+    starts, columns, costs = _lists(generated.costs, prices, spread.length)
+    seen = np.zeros(len(generated.rows))
+    best = prices.copy()
+    pace = steps(starts, columns, costs, best, *spread, budget, objective, pace, seen)
+    return best, pace, seen
+
+
+def _lists(costs: FloatArray, prices: FloatArray, length: int) -> tuple[IndexArray, IndexArray, FloatArray]:
+    """The columns of each row that can matter, row after row: starts [G + 1], columns and costs.
+
+    A row's cheapest columns at these prices, and those to which it is one of the NEAR nearest rows.
+    """
+    G, m = costs.shape
+    width = min(m, 4 * length + 16)
+    values, listed = np.empty((G, width)), np.empty((G, width), np.int32)
+    cheapest_of_all(costs, prices, values, listed)
+    near = np.full((m, min(NEAR, G)), -1, np.int64)
+    nearest_rows(costs, np.full(near.shape, BIG), near)
+    own = np.arange(G)[:, None] * m + listed
+    theirs = near * m + np.arange(m)[:, None]
+    pairs = np.unique(np.concatenate([own.ravel(), theirs.ravel()]))
+    rows, columns = np.divmod(pairs, m)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=G))])
+    return starts, columns, costs[rows, columns]
+
+
+@kernel
+def nearest_rows(costs, values, rows):  # type: ignore[no-untyped-def]
+    """For each column the len(rows[j]) rows of smallest cost, into rows [m, k], by way of values [m, k]."""
+    last = rows.shape[1] - 1
+    for i in range(len(costs)):
+        for j in range(costs.shape[1]):
+            cost = costs[i, j]
+            if cost < values[j, last]:
+                place = last
+                while place > 0 and values[j, place - 1] > cost:
+                    values[j, place] = values[j, place - 1]
+                    rows[j, place] = rows[j, place - 1]
+                    place -= 1
+                values[j, place] = cost
+                rows[j, place] = i
+
+
+@kernel
+def steps(starts, columns, costs, best, whole, weight, rest, budget, objective, pace, seen):  # type: ignore[no-untyped-def]
+    """Subgradient steps from the prices `best`, which end as the best ones seen; the pace at the end."""
+    m, G = len(best), len(starts) - 1
+    length = whole + (rest > 0)
+    picked, found = np.empty((G, length), np.int64), np.empty(G)
+    prices, direction, highest, idle = best.copy(), np.zeros(m), -BIG, 0
+    for _ in range(STEPS):
+        spread_rows(starts, columns, costs, prices, whole, weight, rest, picked, found)
+        chosen = smallest(found, budget)
+        value = prices.mean() + found[chosen].mean()
+        short = shortage(chosen, picked, whole, weight, rest, m)
+        seen *= FORGET
+        seen[chosen] += 1 - FORGET
+        if value > highest + PROGRESS * (objective - value):
+            highest, idle = value, 0
+            best[:] = prices
+        else:
+            idle += 1
+            if idle == PATIENCE:
+                pace, idle = pace * SHRINK, 0
+                prices[:] = best
+                direction[:] = 0
+                continue
+        direction = SMOOTH * short + (1 - SMOOTH) * direction
+        size = (direction * direction).sum()
+        if size == 0 or objective <= value:
+            break
+        prices += pace * (objective - value) * m / size * direction
+    return pace
+
+
+@kernel
+def spread_rows(starts, columns, costs, prices, whole, weight, rest, picked, found):  # type: ignore[no-untyped-def]
+    """rho of each row from its list into found [G], and its cheapest columns into picked [G, R]."""
+    values = np.empty(picked.shape[1])
+    last = len(values) - 1
+    for i in range(len(found)):
+        values[:] = BIG
+        for x in range(starts[i], starts[i + 1]):
+            value = costs[x] - prices[columns[x]]
+            if value < values[last]:
+                place = last
+                while place > 0 and values[place - 1] > value:
+                    values[place] = values[place - 1]
+                    picked[i, place] = picked[i, place - 1]
+                    place -= 1
+                values[place] = value
+                picked[i, place] = columns[x]
+        found[i] = weight * values[:whole].sum() + (rest * values[last] if rest > 0 else 0.0)
+
+
+@kernel
+def smallest(found, count):  # type: ignore[no-untyped-def]
+    """The `count` rows of smallest value, ties to the smaller index; in the order of indices."""
+    threshold = np.partition(found, count - 1)[count - 1]
+    chosen, filled = np.empty(count, np.int64), 0
+    ties = count - (found < threshold).sum()
+    for i in range(len(found)):
+        if found[i] < threshold or (found[i] == threshold and ties > 0):
+            ties -= found[i] == threshold
+            chosen[filled] = i
+            filled += 1
+    return chosen
+
+
+@kernel
+def shortage(chosen, picked, whole, weight, rest, m):  # type: ignore[no-untyped-def]
+    """By how much each column is served short: 1 less what the chosen rows ship to it, in its own mass."""
+    short = np.ones(m)
+    part = m / len(chosen)
+    for i in chosen:
+        for x in range(whole):
+            short[picked[i, x]] -= weight * part
+        if rest > 0:
+            short[picked[i, whole]] -= rest * part
+    return short

@@ -1,0 +1,117 @@
+"""The pool's costs: as one matrix, or formed by blocks from embeddings where that matrix would be too large.
+
+Both answer two questions, with the same numbers: the exact costs of given rows, and which rows are cheapest
+at given prices.
+
+Symbols    rho_i(v) = what row i ships at least at prices v (`goracs.ot.cheapest`); costs in units of the scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from goracs.ot.cheapest import Shape, shares
+from goracs.ot.distance import blocks, decided, distances, first_of
+from goracs.types import FloatArray, IndexArray
+
+
+class Pool(Protocol):
+    """N rows in canonical order against m columns."""
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
+
+    @property
+    def width(self) -> int: ...  # noqa: D102
+
+    @property
+    def low(self) -> float: ...  # noqa: D102
+
+    def rows(self, indices: IndexArray) -> FloatArray: ...  # noqa: D102
+
+    def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A pool whose costs [N, m] are all there."""
+
+    costs: FloatArray
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.costs)
+
+    @property
+    def width(self) -> int:
+        """m."""
+        return self.costs.shape[1]
+
+    @property
+    def low(self) -> float:
+        """The smallest cost."""
+        return float(self.costs.min())
+
+    def rows(self, indices: IndexArray) -> FloatArray:
+        """[k, m] float64 costs of k rows."""
+        return self.costs[indices]
+
+    def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
+        """The `count` rows of smallest rho at prices [m], ascending, ties by index, and their rho."""
+        return first_of(np.arange(self.size), shares(self.costs, prices, spread), count)
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """A pool whose costs are formed as they are needed.
+
+    Args:
+        features: [N, d] float, as stored (may be memory-mapped).
+        target: [m, d] float.
+        order: [N] int64; the stored row of each row of the pool.
+        offset: [N] float64; lam g / max g of each stored row.
+        scale: what distances are divided by.
+    """
+
+    features: FloatArray
+    target: FloatArray
+    order: IndexArray
+    offset: FloatArray
+    scale: float
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.features)
+
+    @property
+    def width(self) -> int:
+        """m."""
+        return len(self.target)
+
+    @property
+    def low(self) -> float:
+        """The smallest cost."""
+        below = self._below(lambda low: low.min(axis=1))
+        return float(decided(below, 1, lambda rows: self.rows(rows).min(axis=1))[1][0])
+
+    def rows(self, indices: IndexArray) -> FloatArray:
+        """[k, m] float64 costs of k rows."""
+        stored = self.order[indices]
+        return distances(self.features[stored], self.target) / self.scale - self.offset[stored, None]
+
+    def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
+        """As `Dense.cheapest`, by one pass over the features."""
+        below = self._below(lambda low: shares(low, prices * self.scale, spread))
+        return decided(below, count, lambda rows: shares(self.rows(rows), prices, spread))
+
+    def _below(self, measure: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """[N] lower bounds, in pool order, of a figure of each row that grows with its distances."""
+        passes = [measure(block.low()) for block in blocks(self.features, self.target)]
+        found: FloatArray = (np.concatenate(passes) / self.scale - self.offset)[self.order]
+        return found

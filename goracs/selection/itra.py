@@ -1,0 +1,233 @@
+"""The search for a coreset: a start, the bound, alternation, exchanges.
+
+Problem    min over n rows S of OT(S), uniform 1/n on S and 1/m on the columns, costs of `goracs.ot.pool`.
+Course     1 a start (`goracs.selection.starts`);
+           2 the bound on the global optimum (`goracs.ot.lagrangian`), which also generates the rows worth a
+             close look and gives a second start;
+           3 alternation (`goracs.selection.alternate`);
+           4 exchanges (`goracs.selection.refine`) among the generated rows, or with effort=certify among all
+             rows where their costs are at hand.
+Anytime    the best coreset so far is always valid; what limits the search is asked between steps.
+Source     GORACS (KDD 2025), ITRA, with another start, exact re-optimisation and a certificate.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from goracs.ot import exact, lagrangian
+from goracs.ot.lagrangian import Generated
+from goracs.ot.pool import Dense, Pool
+from goracs.selection import starts
+from goracs.selection.alternate import alternate
+from goracs.selection.goracs import EFFORTS
+from goracs.selection.refine import Sweeps, refine
+from goracs.selection.watch import Watch
+from goracs.types import GoracsError, IndexArray
+
+ROUNDING = 1e-10  # of the size of the costs
+ALL = 4096  # a pool of so few rows is looked at closely as a whole
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a search: `effort` and `start` as `goracs.selection.goracs`, exchanges and seconds (None: no limit)."""
+
+    start: str
+    effort: str
+    max_exchanges: int | None
+    seconds: float | None
+
+    def reach(self, effort: str) -> bool:
+        """Whether that effort is asked for."""
+        return EFFORTS.index(self.effort) >= EFFORTS.index(effort)
+
+
+@dataclass(eq=False)
+class Search:
+    """One search and how far it is.
+
+    Args:
+        pool: N rows in canonical order.
+        budget: n.
+        limits: what ends it.
+        rng: for a random start.
+        watch: told of progress; keeps the checkpoint.
+    """
+
+    pool: Pool
+    budget: int
+    limits: Limits
+    rng: np.random.Generator
+    watch: Watch
+    rows: IndexArray | None = None
+    value: float = np.inf
+    bound: float = -np.inf
+    low: float = 0.0
+    solves: int = 0
+    sweeps: Sweeps | None = None
+    generated: int = 0
+    status: str = "finished"
+    trace: list[dict[str, Any]] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    def run(self) -> None:
+        """Search; a KeyboardInterrupt ends it with the best coreset so far, unless a checkpoint is kept."""
+        self.low = self.pool.low
+        try:
+            kept = self.watch.load()
+            generated, sweeps = self._begin() if kept is None else self._continued(kept)
+            if self.limits.reach("exchange"):
+                self._exchange(generated, sweeps)
+        except KeyboardInterrupt:
+            if self.rows is None or self.watch.checkpoint is not None:
+                raise
+            self.status = "interrupted"
+        self._check()
+
+    @property
+    def gap(self) -> float:
+        """(value - bound) / (value - smallest cost); 0 where that is 0."""
+        return gap(self.value, self.bound, self.low)
+
+    @property
+    def certified(self) -> str | None:
+        """Among which rows no single exchange helps: the pool's, the generated ones', or not known."""
+        if self.sweeps is None or not self.sweeps.proven:
+            return None
+        return "pool" if self.generated == self.pool.size else "generated"
+
+    def _begin(self) -> tuple[Generated, Sweeps]:
+        generated = lagrangian.sample(self.pool, _closely(self.pool.size, self.budget))
+        rows = self._first(generated)
+        held = self._solve("start", rows)
+        generated = generated.with_rows(self.pool, rows)
+        dual = lagrangian.ascend(self.pool, self.budget, held.v, held.value, generated, self._raise_bound)
+        if self.limits.start in ("best", "lagrangian"):
+            favoured = self._solve("start", dual.favoured)
+            if self.limits.start == "lagrangian" or favoured.value < held.value:
+                rows, held = dual.favoured, favoured
+        if self.limits.reach("alternate") and self._go_on():
+            rows = self._alternate(dual.generated, rows, held)
+        sweeps = Sweeps(np.searchsorted(dual.generated.rows, np.sort(rows)))
+        self._keep(dual.generated, sweeps)
+        return dual.generated, sweeps
+
+    def _first(self, generated: Generated) -> IndexArray:
+        if self.limits.start == "random":
+            return starts.random(self.pool.size, self.budget, self.rng)
+        known = self._whole() if isinstance(self.pool, Dense) else generated
+        pick = starts.facility if self.limits.start == "facility" else starts.capacity
+        return known.rows[pick(known.costs, self.budget)]
+
+    def _whole(self) -> Generated:
+        assert isinstance(self.pool, Dense)
+        return Generated(np.arange(self.pool.size), self.pool.costs)
+
+    def _solve(self, phase: str, rows: IndexArray) -> exact.Transport:
+        held = exact.solve(self.pool.rows(rows))
+        self.solves += 1
+        self._note(phase, rows, held.value)
+        return held
+
+    def _alternate(self, generated: Generated, rows: IndexArray, held: exact.Transport) -> IndexArray:
+        def go_on(places: IndexArray, found: exact.Transport) -> bool:
+            self.solves += 1
+            self._note("alternate", generated.rows[places], found.value)
+            return self._go_on()
+
+        places, _ = alternate(generated.costs, np.searchsorted(generated.rows, rows), held, go_on)
+        self.solves += 1  # the one that brought nothing
+        return generated.rows[places]
+
+    def _exchange(self, generated: Generated, sweeps: Sweeps) -> None:
+        if self.limits.effort == "certify" and isinstance(self.pool, Dense):
+            sweeps = replace(sweeps, rows=generated.rows[sweeps.rows])
+            generated = self._whole()
+        self.generated = len(generated.rows)
+
+        def go_on(places: IndexArray, value: float) -> bool:
+            if value < self.value:
+                self._note("exchange", generated.rows[places], value)
+            return self._go_on()
+
+        def between(sweeps: Sweeps) -> None:
+            self.sweeps = sweeps
+            self._keep(generated, sweeps)
+
+        self.sweeps = sweeps
+        self.sweeps = refine(generated.costs, sweeps, self.limits.max_exchanges, go_on, between)
+
+    def _note(self, phase: str, rows: IndexArray, value: float) -> None:
+        if value < self.value:
+            self.rows, self.value = np.sort(rows), value
+        self._tell(phase)
+
+    def _raise_bound(self, bound: float) -> bool:
+        self.bound = max(self.bound, bound)
+        self._tell("bound")
+        return self._go_on()
+
+    def _tell(self, phase: str) -> None:
+        bound = self.bound if np.isfinite(self.bound) else None
+        seconds = round(time.perf_counter() - self.began, 4)
+        self.trace.append({"phase": phase, "seconds": seconds, "objective": self.value, "bound": bound})
+        self.watch.step(phase, self.value, bound, None if bound is None else self.gap)
+
+    def _go_on(self) -> bool:
+        limit = self.limits.seconds
+        if limit is None or time.perf_counter() - self.began < limit:
+            return True
+        self.status = "out of time"
+        return False
+
+    def _keep(self, generated: Generated, sweeps: Sweeps) -> None:
+        """Leave a checkpoint from which the search goes on exactly as it would have."""
+        self.watch.save(
+            {
+                "generated": generated.rows,
+                "rows": sweeps.rows,
+                "sweeps": np.array([sweeps.number, sweeps.exchanges, sweeps.proven, *sweeps.counts]),
+                "found": np.array([self.value, self.bound]),
+                "solves": np.array(self.solves),
+                "trace": np.array(json.dumps(self.trace)),
+            }
+        )
+
+    def _continued(self, kept: Mapping[str, Any]) -> tuple[Generated, Sweeps]:
+        whole = len(kept["generated"]) == self.pool.size and isinstance(self.pool, Dense)
+        generated = (
+            self._whole() if whole else Generated(kept["generated"], self.pool.rows(kept["generated"]))
+        )
+        number, exchanges, proven, *counts = kept["sweeps"].tolist()
+        self.value, self.bound = kept["found"].tolist()
+        self.rows, self.solves = generated.rows[kept["rows"]], int(kept["solves"])
+        self.trace = json.loads(str(kept["trace"]))
+        self.began -= self.trace[-1]["seconds"]
+        sweeps = Sweeps(kept["rows"], number, exchanges, tuple(counts), bool(proven))
+        return generated, sweeps
+
+    def _check(self) -> None:
+        """A bound above the value would be a defect of ours; by less than rounding it is the value."""
+        size = abs(self.value) + abs(self.low)
+        if self.bound > self.value + ROUNDING * size:
+            raise GoracsError(
+                f"the lower bound {self.bound!r} is above the transport {self.value!r} of a coreset: a defect of "
+                "goracs; please report it with the data."
+            )
+        self.bound = min(self.bound, self.value)
+
+
+def gap(value: float, bound: float, low: float) -> float:
+    """(value - bound) / (value - smallest cost); 0 where the denominator is 0."""
+    return (value - bound) / (value - low) if value > low else 0.0
+
+
+def _closely(pool: int, budget: int) -> int:
+    return pool if pool <= ALL else lagrangian.SPREAD * budget

@@ -1,0 +1,41 @@
+"""What a long search tells while it runs, and where it keeps a checkpoint.
+
+Checkpoint  a file of arrays, replaced by one rename, that a later search of the same problem continues from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Watch:
+    """A silent one; `goracs.llm.selection` shows a bar.
+
+    Args:
+        checkpoint: the file to keep and to continue from; None keeps nothing.
+    """
+
+    def __init__(self, checkpoint: Path | None = None) -> None:
+        self.checkpoint = checkpoint
+
+    def step(self, phase: str, objective: float, bound: float | None, gap: float | None) -> None:
+        """Told now and then how far the search is."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep arrays and numbers by name."""
+        if self.checkpoint is not None:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.checkpoint.with_suffix(".partial.npz")
+            np.savez(partial, **state)
+            partial.replace(self.checkpoint)
+
+    def load(self) -> dict[str, Any] | None:
+        """What was kept, if anything."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return None
+        with np.load(self.checkpoint) as kept:
+            return dict(kept)
