@@ -20,6 +20,7 @@ goracs chooses a small coreset of the training data of an LLM recommender, fine-
   goracs selector=kcenter budget=32        one run of the defaults of conf/config.yaml, with overrides
   goracs -m selector=goracs,random seed=0,1,2 budget=32,64      a sweep; the same again resumes it
   goracs until=select                      stop after a stage: prepare embed adapter score select finetune
+  goracs data dataset=movielens_small      the card of a data set; with output=json, or output=card.png
   goracs --cfg job                         show the configuration, run nothing
 
 Choices (a file each under conf/; any value in them is an override, as in finetune.lr=1e-4):
@@ -36,12 +37,16 @@ def main() -> None:
         return
     if not words:
         sys.argv.append("experiment=quickstart")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
+    if words and words[0] == "data":
+        from goracs import datacard
+
+        sys.exit(datacard.run(words[1:]))
     if words and "=" not in words[0] and not words[0].startswith(("-", "~")):
         sys.exit(
             f"goracs: '{words[0]}' is neither an override (name=value) nor a flag. "
             "For a sweep: goracs -m name=value,value. Help: goracs --help"
         )
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
     from goracs import sweep
 
     sys.exit(sweep.run())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from goracs import stages
+from goracs.data.alpaca import Prompts
 from goracs.data.tasks import Ctr
 from goracs.llm.settings import Backbone, InitAdapter
 from goracs.results import SCHEMA
@@ -162,6 +163,11 @@ class Line:
     @cached_property
     def evaluations(self) -> dict[str, Source]:
         """The backbone untuned, with the initial adapter and tuned, and the rule of a task with labels."""
+        if isinstance(self.made["dataset"], Prompts) and not isinstance(self.task, Ctr):
+            raise InvalidInput(
+                "ready prompts name no items to rank (dataset=prompts): stop at until=finetune, or take "
+                "task=ctr for answers of Yes and No; next-item evaluation needs a data set of interactions."
+            )
         # a fresh LoRA has B = 0 and answers as the backbone does
         start = None if isinstance(self.made["adapter"], InitAdapter) else self.start
         asked = {"untuned": None, "start": start, "tuned": self.tuned}
@@ -214,7 +220,10 @@ def _result_stage(line: Line, last: str) -> Stage:
     def build(folder: Path, found: Mapping[str, Path]) -> None:
         _write_result(line, digests, found, folder)
 
-    return Stage("result", SCHEMA, {"config": _without_paths(line.config)}, inputs, build)
+    files = line.made["dataset"].files
+    named = {name: value for name, value in line.config["dataset"].items() if name not in files}
+    hashed = {"config": _without_paths({**line.config, "dataset": named})}
+    return Stage("result", SCHEMA, hashed, inputs, build)
 
 
 def _without_paths(value: Any) -> Any:
@@ -245,6 +254,7 @@ def _write_result(line: Line, digests: Mapping[str, str], found: Mapping[str, Pa
         "metrics": metrics,
         "steps": len(curve) if curve else None,
         "tokens_trained": curve[-1]["tokens"] if curve else None,
+        "prompts": {name: told for name, path in found.items() if (told := _json(path, stages.PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
     if "finetune" in found:

@@ -13,6 +13,7 @@ describing a stage costs nothing.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from goracs.data.alpaca import Prompts
 from goracs.data.dataset import Dataset
 from goracs.data.splits import Splitter
 from goracs.data.tasks import Ctr, Task
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 Source = Stage | External
 SIDES = {"pool": "train", "target": "valid"}
+PROMPTS = "prompts.json"  # how many prompts a stage of the LLM read, and how many of them it shortened
 JUDGED_BY = frozenset({"features", "gradient_norm"})  # what the figures of any coreset need
 FOR_SELECTORS = (
     "lam",
@@ -75,18 +78,26 @@ def weights(model: str) -> Source:
     return External("weights", source.commit or folder_digest(source.path), source.path)
 
 
-def prepare(dataset: Dataset, split: Splitter, task: Task) -> Stage:
-    """Examples of pool, validation and test set, the catalogue, each user's items, statistics."""
+def prepare(dataset: Dataset | Prompts, split: Splitter, task: Task) -> Stage:
+    """Examples of pool, validation and test set, the catalogue, each user's items, statistics.
+
+    Ready prompts come in three files: no split has a part in them.
+    """
 
     def build(folder: Path, _: Mapping[str, Path]) -> None:
-        from goracs.data import prepare
+        from goracs.data import alpaca, prepare
 
-        prepare.write(prepare.prepare(dataset, split, task), folder)
+        if isinstance(dataset, Prompts):
+            prepare.write(alpaca.prepare(dataset, task), folder)
+        else:
+            prepare.write(prepare.prepare(dataset, split, task), folder)
 
-    raw = {**_but(spec(dataset.reader), "folder"), "files": dict(dataset.reader.digests())}
-    rules = _but(asdict(dataset), "name", "notice", "reader")
+    rules = _but(spec(dataset), "name", "notice", "ties", *dataset.files)  # ties: as the split has them
     words = _but(spec(task), *FOR_SELECTORS)
-    return Stage("prepare", 1, {"raw": raw, **rules, "split": spec(split), "task": words}, {}, build)
+    params = {"raw": dict(dataset.digests()), "rules": rules, "task": words}
+    if not isinstance(dataset, Prompts):
+        params["split"] = spec(split)
+    return Stage("prepare", 2, params, {}, build)
 
 
 def embed(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime: Runtime) -> Stage:
@@ -132,7 +143,7 @@ class Llm:
         """The backbone, ready to load."""
         from goracs.llm.recommender import Recommender
 
-        return Recommender(inputs["weights"], self.backbone, self.task, self.runtime)
+        return Recommender(inputs["weights"], self.backbone, self.task, self.runtime, inputs.get("prepare"))
 
 
 def adapter(llm: Llm, settings: AdapterSettings) -> Source:
@@ -149,9 +160,10 @@ def adapter(llm: Llm, settings: AdapterSettings) -> Source:
             adapter.save(opened.fresh(settings.lora, settings.seed), folder / "adapter")
         else:
             warm_up(opened, _examples(inputs, "train"), settings, folder)
+            _write_json(folder / PROMPTS, opened.prompts)
 
     inputs = _but(llm.inputs, "prepare") if isinstance(settings, InitAdapter) else llm.inputs
-    return Stage("adapter", 1, {"adapter": spec(settings), **llm.params}, inputs, build)
+    return Stage("adapter", 2, {"adapter": spec(settings), **llm.params}, inputs, build)
 
 
 def score(llm: Llm, start: Source, settings: Score, sketched: bool) -> Stage:
@@ -165,11 +177,12 @@ def score(llm: Llm, start: Source, settings: Score, sketched: bool) -> Stage:
         for side in ("pool", "target") if sketched else ("pool",):
             texts = opened.read(_examples(inputs, SIDES[side]))
             score(model, opened.loss, texts, settings, sketched, opened.job(f"score {side}"), folder, side)
+        _write_json(folder / PROMPTS, opened.prompts)
 
     params: dict[str, Any] = {"layer": settings.layer, "sketch": None, **llm.params}
     if sketched:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
-    return Stage("score", 1, params, {**llm.inputs, "adapter": start}, build)
+    return Stage("score", 2, params, {**llm.inputs, "adapter": start}, build)
 
 
 def select(
@@ -180,7 +193,10 @@ def select(
     seed: int,
     runtime: Runtime,
 ) -> Stage:
-    """indices.npy [n] int64, report.json and trace.json of the coreset."""
+    """indices.npy [n] int64, report.json and trace.json of the coreset.
+
+    An interrupted search leaves a checkpoint beside the artifact's place; the next one goes on from there.
+    """
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.jobs import Job
@@ -188,14 +204,16 @@ def select(
 
         job = Job("select", "float32", 0, runtime)
         problem = selection_problem(inputs, selector.needs, features)
-        _write_coreset(select(selector, problem, budget, seed, job), folder)
+        checkpoints = folder.with_suffix(".checkpoint")
+        _write_coreset(select(selector, problem, budget, seed, job, checkpoints), folder)
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
     params = {"selector": spec(selector), "budget": budget}
     if "features" in selector.needs:
         params["features"] = features
     if selector.seeded:
         params["seed"] = seed
-    return Stage("select", 1, params, dict(seen), build)
+    return Stage("select", 2, params, dict(seen), build)
 
 
 def assess(seen: Mapping[str, Stage], selected: Stage, features: str, lam: float) -> Stage:
@@ -222,9 +240,10 @@ def finetune(llm: Llm, start: Source, selected: Stage, settings: Finetune, seed:
         texts = opened.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
         model = opened.adapted(_adapter_in(inputs["adapter"]), trainable=True)
         finetune(model, opened.loss, texts, settings, seed, opened.job("finetune"), folder)
+        _write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}
-    return Stage("finetune", 1, params, {**llm.inputs, "adapter": start, "select": selected}, build)
+    return Stage("finetune", 2, params, {**llm.inputs, "adapter": start, "select": selected}, build)
 
 
 def evaluate(llm: Llm, tuned: Source | None, settings: Evaluate) -> Stage:
@@ -237,9 +256,10 @@ def evaluate(llm: Llm, tuned: Source | None, settings: Evaluate) -> Stage:
         model = opened.adapted(_adapter_in(inputs["tuned"])) if "tuned" in inputs else opened.bare()
         run = evaluate_ctr if isinstance(llm.task, Ctr) else evaluate_seqrec
         run(opened, model, inputs["prepare"], settings, folder)
+        _write_json(folder / PROMPTS, opened.prompts)
 
     inputs = llm.inputs if tuned is None else {**llm.inputs, "tuned": tuned}
-    return Stage("evaluate", 1, {"evaluate": asdict(settings), **llm.params}, inputs, build)
+    return Stage("evaluate", 2, {"evaluate": asdict(settings), **llm.params}, inputs, build)
 
 
 def rule(prepared: Stage, settings: Evaluate) -> Stage:
@@ -316,10 +336,10 @@ def _adapter_in(folder: Path) -> Path:
 
 
 def _make_tiny(folder: Path) -> None:
-    from goracs.data.movielens import MovieLens
+    from goracs.data import movielens
     from goracs.llm import tiny
 
-    tiny.write(folder, MovieLens("bundled").read().items["title"].to_list())
+    tiny.write(folder, movielens.read("bundled", None).items["title"].to_list())
 
 
 def _convert(file: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ import os
 import shlex
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -146,19 +146,26 @@ def refuse_wrong_types(settings: Any, name: str) -> None:
         value, wanted = getattr(settings, field.name), declared[field.name]
         refuse_wrong_types(value, f"{name}.{field.name}")
         if not _fits(value, wanted):
-            shown = getattr(wanted, "__name__", None) if isinstance(wanted, type) else str(wanted)
-            raise InvalidInput(f"{name}.{field.name} must be of type {shown}, got {value!r}.")
+            raise InvalidInput(f"{name}.{field.name} must be {_wanted(wanted)}, got {value!r}.")
 
 
 def _fits(value: Any, wanted: Any) -> bool:
     """Whether a plain value is of a declared plain type; types that are not plain are not judged here."""
     if isinstance(wanted, UnionType):
         return any(_fits(value, one) for one in get_args(wanted))
+    if get_origin(wanted) is Literal:
+        return value in get_args(wanted)
     if wanted in (int, float):
         return isinstance(value, (int, float) if wanted is float else int) and not isinstance(value, bool)
     if wanted in (str, bool, NoneType):
         return isinstance(value, wanted)
     return True
+
+
+def _wanted(wanted: Any) -> str:
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(map(str, get_args(wanted)))}"
+    return f"of type {wanted.__name__ if isinstance(wanted, type) else wanted}"
 
 
 def _log_result(settings: dict[str, Any], folder: Path) -> None:

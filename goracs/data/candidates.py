@@ -1,7 +1,13 @@
-"""Items that a recommended target is ranked against: drawn from what its user never touched.
+"""Items that a recommended target is ranked against: from what its user never touched.
 
-Law      the row of (user, target) is a function of (seed, user, target, that user's items, the set of the
-         catalogue, count) alone: neither the other rows nor any order has a part in it.
+Kinds    `negatives`  each row draws its own, uniformly (`own` in the configuration, where it is the default).
+         `popular`    the same with chances in proportion to weights: how many users touched an item.
+         `shared`     as the released code of GORACS draws: every row begins anew with one seed, so users
+                      share most of theirs.
+         `everything` all of them: the full catalogue.
+Law      the row of (user, target) is a function of (seed, user, target, that user's items, the catalogue,
+         count) alone: neither the other rows nor any order has a part in it, but for `shared` that of the
+         catalogue, and `shared` looks at neither user nor target but to leave items out.
 How      a counter-based generator (Philox) per row, keyed by the first 128 bits of a sha256 of
          [seed, user, target].
 """
@@ -10,12 +16,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+import random
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from goracs.types import InvalidInput
+
+Items = npt.NDArray[np.str_]
+Kind = Literal["own", "popular", "shared", "everything"]
+
+
+def drawn(
+    kind: Kind,
+    users: Sequence[str],
+    targets: Sequence[str],
+    seen: Mapping[str, Collection[str]],
+    catalogue: Sequence[str],
+    count: int,
+    seed: int,
+) -> Sequence[Items]:
+    """For each row the items of one kind; `everything` looks at neither count nor seed. See `negatives`."""
+    if kind == "everything":
+        return everything(users, targets, seen, catalogue)
+    if kind == "shared":
+        return list(shared(users, targets, seen, catalogue, count, seed))
+    if kind == "popular":
+        touched = Counter(item for items in seen.values() for item in set(items))
+        weights = {item: float(touched[item]) for item in catalogue}
+        return list(popular(users, targets, seen, weights, count, seed))
+    return list(negatives(users, targets, seen, catalogue, count, seed))
 
 
 def negatives(
@@ -25,7 +58,7 @@ def negatives(
     catalogue: Collection[str],
     count: int,
     seed: int,
-) -> npt.NDArray[np.str_]:
+) -> Items:
     """`count` items per row, distinct, uniform among those that its user never interacted with.
 
     Args:
@@ -43,32 +76,92 @@ def negatives(
 
     Cost: O(len x catalogue) time.
     """
+    items = np.unique(np.asarray(list(catalogue), dtype=np.str_))
+    rows = [
+        _generator(seed, user, target).choice(free, count, replace=False)
+        for user, target, free in _free(users, targets, seen, items, count)
+    ]
+    return items[np.array(rows, dtype=np.intp).reshape(-1, count)]
+
+
+def popular(
+    users: Sequence[str],
+    targets: Sequence[str],
+    seen: Mapping[str, Collection[str]],
+    weights: Mapping[str, float],
+    count: int,
+    seed: int,
+) -> Items:
+    """As `negatives`, with chances in proportion to `weights` (> 0), whose items are the catalogue.
+
+    Each next item of a row is drawn from what is left of its chances.
+    """
+    if not all(weight > 0 for weight in weights.values()):
+        raise InvalidInput("popular needs a weight > 0 for every item: leave out items nobody touched.")
+    items = np.array(sorted(weights), dtype=np.str_)
+    chances = np.array([weights[str(item)] for item in items], dtype=np.float64)
+    rows = []
+    for user, target, free in _free(users, targets, seen, items, count):
+        left = chances[free] / chances[free].sum()
+        rows.append(_generator(seed, user, target).choice(free, count, replace=False, p=left))
+    return items[np.array(rows, dtype=np.intp).reshape(-1, count)]
+
+
+def shared(
+    users: Sequence[str],
+    targets: Sequence[str],
+    seen: Mapping[str, Collection[str]],
+    catalogue: Sequence[str],
+    count: int,
+    seed: int,
+) -> Items:
+    """As `negatives`, but each row draws places in its list of untouched items with the same seed."""
+    items = np.array(list(dict.fromkeys(catalogue)), dtype=np.str_)
+    rows = [
+        random.Random(seed).sample(free.tolist(), count)
+        for *_, free in _free(users, targets, seen, items, count)
+    ]
+    return items[np.array(rows, dtype=np.intp).reshape(-1, count)]
+
+
+def everything(
+    users: Sequence[str],
+    targets: Sequence[str],
+    seen: Mapping[str, Collection[str]],
+    catalogue: Collection[str],
+) -> list[Items]:
+    """For each row all items that its user never interacted with, but the target; sorted."""
+    items = np.unique(np.asarray(list(catalogue), dtype=np.str_))
+    return [items[free] for *_, free in _free(users, targets, seen, items, 1)]
+
+
+def _free(
+    users: Sequence[str],
+    targets: Sequence[str],
+    seen: Mapping[str, Collection[str]],
+    items: Items,
+    count: int,
+) -> Iterator[tuple[str, str, npt.NDArray[np.intp]]]:
+    """Each row's user, target and the places in `items` that may be drawn, at least `count` of them."""
     if len(users) != len(targets):
         raise InvalidInput(
             f"negatives needs one target per user, got {len(users)} users, {len(targets)} targets."
         )
     if count < 1:
         raise InvalidInput(f"negatives must be asked for at least 1 item per row, got {count}.")
-    items = np.unique(np.asarray(list(catalogue), dtype=np.str_))
     place = {str(item): row for row, item in enumerate(items)}
-    drawn = np.empty((len(users), count), dtype=items.dtype)
-    for row, (user, target) in enumerate(zip(users, targets, strict=True)):
+    for user, target in zip(users, targets, strict=True):
         if user not in seen:
             raise InvalidInput(f"negatives needs the items of user {user!r}: it is missing in `seen`.")
-        free = _free(place, (*seen[user], target))
+        open_ = np.ones(len(items), dtype=bool)
+        open_[[place[item] for item in (*seen[user], target) if item in place]] = False
+        free = np.flatnonzero(open_)
         if len(free) < count:
             raise InvalidInput(
                 f"user {user!r} has {len(free)} items left of a catalogue of {len(items)}, fewer than the "
                 f"{count} negatives that were asked for: ask for fewer."
             )
-        drawn[row] = items[_generator(seed, user, target).choice(free, count, replace=False)]
-    return drawn
-
-
-def _free(place: Mapping[str, int], taken: Collection[str]) -> npt.NDArray[np.intp]:
-    open_ = np.ones(len(place), dtype=bool)
-    open_[[place[item] for item in taken if item in place]] = False
-    return np.flatnonzero(open_)
+        yield user, target, free
 
 
 def _generator(seed: int, user: str, target: str) -> np.random.Generator:

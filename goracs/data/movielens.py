@@ -1,105 +1,145 @@
-"""The MovieLens csv format (ml-latest and ml-latest-small): movies.csv and ratings.csv in one folder.
+"""The MovieLens layouts, and MovieTweetings', which is one of them: the files of one folder.
 
-Columns   movies.csv: movieId, title. ratings.csv: userId, movieId, rating, timestamp (seconds). Others are
-          left unread. UTF-8, any line end.
+Layouts   u.data (tab) and u.item (|), as in 100k; ratings.dat and movies.dat (::), as in 1M, 10M and
+          MovieTweetings; ratings.csv and movies.csv with a header, as in 20M and all later ones.
+          Each file may be compressed, with .gz, .bz2 or .xz behind its name.
+Columns   user, item, rating, time (seconds); item, title. Others are left unread.
+Text      UTF-8; u.item and movies.dat that are not, are latin-1, as their data sets were published.
 Source    F. Maxwell Harper, Joseph A. Konstan: The MovieLens Datasets. ACM TiiS 5(4), 2015.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import polars as pl
 
-from goracs.data.dataset import Interactions
+from goracs.data.dataset import Dataset, Interactions
+from goracs.data.delimited import columns
+from goracs.data.events import checked, refuse
+from goracs.data.raw import digest, source, unpacked
 from goracs.types import InvalidInput
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "ml-latest-small"
-MOVIES = {"movieId": pl.String(), "title": pl.String()}
-RATINGS = {"userId": pl.String(), "movieId": pl.String(), "rating": pl.Float64(), "timestamp": pl.Int64()}
+ENDINGS = ("", ".gz", ".bz2", ".xz")
+EVENT = {"user": pl.String(), "item": pl.String(), "rating": pl.Float64(), "time": pl.Int64()}
+ITEM = {"item": pl.String(), "title": pl.String()}
+RATINGS = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
+MOVIES = {"movieId": "item", "title": "title"}
 
 
-@dataclass(frozen=True)
-class MovieLens:
-    """Reader of a MovieLens folder.
+class Layout(NamedTuple):
+    """The two files of a layout and what reads each."""
+
+    ratings: str
+    movies: str
+    read_ratings: Callable[[Path], pl.DataFrame]
+    read_movies: Callable[[Path], pl.DataFrame]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieLens(Dataset):
+    """Reader of a folder in any of the layouts.
 
     Args:
-        folder: path of the folder; `bundled` is the copy of ml-latest-small inside this package.
+        path: the folder; `bundled` is the copy of ml-latest-small inside this package.
+        scale: least and greatest rating, or None: any.
     """
 
-    folder: str
+    files: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str
+    scale: Sequence[float] | None
 
     def digests(self) -> dict[str, str]:
-        """File name -> sha256 (hex) of the two files; InvalidInput if one is missing."""
-        return {name: _sha256(self._file(name)) for name in ("movies.csv", "ratings.csv")}
+        """The layout's two files -> sha256 (hex); InvalidInput if the folder has none of the layouts."""
+        layout, ratings, movies = _layout(self.path)
+        return {layout.ratings: digest(ratings), layout.movies: digest(movies)}
 
     def read(self) -> Interactions:
         """The ratings and the films.
 
-        Returns: events and items in file order.
-
         Raises:
             InvalidInput: a missing folder, file or column, a file without rows, a value that is missing or
-                not a number, a film listed twice.
+                not a number, a rating off the scale, a film listed twice.
         """
-        movies, ratings = self._file("movies.csv"), self._file("ratings.csv")
-        items = _table(movies, MOVIES)
-        events = _table(ratings, RATINGS)
-        _check_films(movies, items)
-        _check_events(ratings, events)
-        return Interactions(
-            events=events.select(user="userId", item="movieId", rating="rating", time="timestamp"),
-            items=items.select(item="movieId", title="title"),
-        )
-
-    def _file(self, name: str) -> Path:
-        folder = BUNDLED if self.folder == "bundled" else Path(self.folder).expanduser()
-        if not folder.is_dir():
-            raise InvalidInput(
-                f"no folder {folder}: dataset.reader.folder must be a folder with movies.csv and "
-                "ratings.csv, or the word bundled."
-            )
-        if not (folder / name).is_file():
-            raise InvalidInput(
-                f"no file {name} in {folder}: a MovieLens folder has movies.csv and ratings.csv."
-            )
-        return folder / name
+        return read(self.path, self.scale)
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
+def read(path: str, scale: Sequence[float] | None) -> Interactions:
+    """The ratings and the films of a folder; see `MovieLens`."""
+    layout, ratings, movies = _layout(path)
+    items = layout.read_movies(movies)
+    if items.is_empty():
+        raise InvalidInput(f"{movies} lists no film: the data set is empty.")
+    refuse(movies, "has no item id", items["item"], items["item"].is_null())
+    refuse(movies, "repeats an item id", items["item"], ~items["item"].is_first_distinct())
+    return Interactions(checked(layout.read_ratings(ratings), ratings, scale, "s"), items)
 
 
-def _table(file: Path, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    needed = ", ".join(columns)
-    try:
-        frame = pl.read_csv(file, schema_overrides=columns, columns=list(columns))
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise InvalidInput(f"{file} is not a csv file with the columns {needed}: {reason}.") from error
-    if frame.is_empty():
-        raise InvalidInput(f"{file} has no rows below its header: the data set is empty.")
-    return frame
-
-
-def _check_films(file: Path, items: pl.DataFrame) -> None:
-    _refuse_rows(file, "has no movieId", items["movieId"].is_null())
-    _refuse_rows(file, "repeats a movieId", ~items["movieId"].is_first_distinct())
-
-
-def _check_events(file: Path, events: pl.DataFrame) -> None:
-    for name in RATINGS:
-        _refuse_rows(file, f"has no {name}", events[name].is_null())
-    _refuse_rows(file, "has a rating that is not finite", ~events["rating"].is_finite())
-
-
-def _refuse_rows(file: Path, fault: str, wrong: pl.Series) -> None:
-    rows = wrong.arg_true()
-    if len(rows):
+def _layout(path: str) -> tuple[Layout, Path, Path]:
+    folder = BUNDLED if path == "bundled" else Path(path).expanduser()
+    if not folder.is_dir():
         raise InvalidInput(
-            f"{file} {fault} in {len(rows)} of its rows, first in row {rows[0] + 1} of the data."
+            f"no folder {folder}: dataset.path must be a MovieLens folder, or the word bundled."
         )
+    for layout in LAYOUTS:
+        ratings, movies = _file(folder, layout.ratings), _file(folder, layout.movies)
+        if ratings and movies:
+            return layout, ratings, movies
+    known = "; ".join(f"{layout.ratings} and {layout.movies}" for layout in LAYOUTS)
+    raise InvalidInput(f"{folder} (dataset.path) is no MovieLens folder: it must hold the two files {known}.")
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((file for end in ENDINGS if (file := folder / f"{name}{end}").is_file()), None)
+
+
+def _csv_ratings(file: Path) -> pl.DataFrame:
+    types = {name: EVENT[ours] for name, ours in RATINGS.items()}
+    return columns(file, source(file), ",", types, header=True).rename(RATINGS)
+
+
+def _csv_movies(file: Path) -> pl.DataFrame:
+    types = {name: ITEM[ours] for name, ours in MOVIES.items()}
+    return columns(file, source(file), ",", types, header=True).rename(MOVIES)
+
+
+def _tab_ratings(file: Path) -> pl.DataFrame:
+    return columns(file, source(file), "\t", EVENT, header=False)
+
+
+def _colon_ratings(file: Path) -> pl.DataFrame:
+    return columns(file, unpacked(file).replace(b"::", b"\t"), "\t", EVENT, header=False)
+
+
+def _movies(pattern: str) -> Callable[[Path], pl.DataFrame]:
+    """A reader of lines that hold an item and a title as the two groups of `pattern`."""
+
+    def read_movies(file: Path) -> pl.DataFrame:
+        rows = [line.rstrip("\r") for line in _text(file).split("\n") if line.strip()]
+        lines = pl.Series("line", rows, pl.String())
+        refuse(file, "is not of its layout", lines, ~lines.str.contains(pattern))
+        return lines.to_frame().select(
+            item=pl.col("line").str.extract(pattern, 1), title=pl.col("line").str.extract(pattern, 2)
+        )
+
+    return read_movies
+
+
+def _text(file: Path) -> str:
+    content = unpacked(file)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+LAYOUTS = (
+    Layout("ratings.csv", "movies.csv", _csv_ratings, _csv_movies),
+    Layout("ratings.dat", "movies.dat", _colon_ratings, _movies(r"^(.*?)::(.*?)(?:::[^:]*)?$")),
+    Layout("u.data", "u.item", _tab_ratings, _movies(r"^([^|]*)\|([^|]*)")),
+)

@@ -2,38 +2,33 @@
 
 Files   train, valid and test.parquet (one example a row), catalogue.parquet (item, title), seen.parquet
         (user, items) and statistics.json. The same input gives the same bytes (with one version of polars).
-Order   examples as the split leaves them; items and users by their first event in the raw file.
+Order   examples as the split leaves them; items and users by their first event, in the order of `split.ties`.
+Memory  examples are worded and written a chunk at a time: all prompts at once are many times the events.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.samples import samples, subsample
-from goracs.data.splits import Split, Splitter
-from goracs.data.tasks import Task
+from goracs.data.filters import Kept, usable
+from goracs.data.samples import in_order, samples, subsample, user_logs, with_history
+from goracs.data.splits import LeaveOneOut, Split, Splitter
+from goracs.data.statistics import check, statistics
+from goracs.data.tasks import EXAMPLE, Task, as_examples
 from goracs.types import Example, InvalidInput
 
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
-EXAMPLE = {
-    "user": pl.String(),
-    "item": pl.String(),
-    "time": pl.Int64(),
-    "label": pl.Int64(),
-    "history": pl.List(pl.String()),
-    "history_liked": pl.List(pl.Boolean()),
-    "instruction": pl.String(),
-    "input": pl.String(),
-    "output": pl.String(),
-}
+CHUNK = 1 << 16  # examples
+ROW_GROUP = 1 << 18  # examples; fixed, so that the bytes do not depend on the machine
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,51 +36,69 @@ class Prepared:
     """What every later stage knows of the data.
 
     Args:
-        train, valid, test: the examples; train is the pool.
+        train, valid, test: the examples, of schema `EXAMPLE`; train is the pool.
         catalogue: item, title of every item with an event (and a title): what can be recommended.
         seen: user, items: every item that the user ever interacted with, with a title or not.
         statistics: counts of all this, plain JSON values.
     """
 
-    train: Sequence[Example]
-    valid: Sequence[Example]
-    test: Sequence[Example]
+    train: pl.LazyFrame
+    valid: pl.LazyFrame
+    test: pl.LazyFrame
     catalogue: pl.DataFrame
     seen: pl.DataFrame
     statistics: dict[str, Any]
 
 
 def prepare(dataset: Dataset, split: Splitter, task: Task) -> Prepared:
-    """Read, drop events without a title (counted), cut into samples, split, draw the pool, word the examples.
+    """Read, filter (what goes is counted), cut into samples, split, draw the pool; examples are worded later.
 
     Raises:
-        InvalidInput: no event with a title, no sample, an empty part, or what reader, split and task refuse.
+        InvalidInput: no event that can be used, no sample, an empty part, counts that are not the expected
+            ones, or what the data set, the split and the task refuse.
     """
-    raw = dataset.reader.read()
-    titled = raw.items.filter(pl.col("title").str.strip_chars() != "")
-    events = raw.events.join(titled, on="item", how="semi", maintain_order="left")
-    if events.is_empty():
-        raise InvalidInput(
-            f"the data set {dataset.name} is empty: of its {len(raw.events)} events none has an item with a "
-            "title in the catalogue."
-        )
-    rows = samples(events, dataset.history, dataset.min_history)
-    if rows.is_empty():
-        raise InvalidInput(
-            f"the data set {dataset.name} has no sample with at least {dataset.min_history} items before it "
-            f"(dataset.min_history) among its {len(events)} events."
-        )
-    parts = split.assign(rows)
-    drawn = Split(subsample(parts.train, dataset.size, dataset.seed), parts.valid, parts.test)
-    titles = dict(titled.select("item", "title").iter_rows())
-    made = {name: task.examples(getattr(drawn, name), titles) for name in PARTS}
+    raw = dataset.read()
+    _refuse_untimed(raw, split)
+    raw = replace(raw, events=in_order(raw.events, split.ties))
+    kept = usable(raw, dataset)
+    log = user_logs(kept.events)
+    rows = samples(log, dataset.history, dataset.min_history, split.every_event)
+    _refuse_empty(dataset, raw, kept, rows)
+    whole = split.assign(rows)
+    pool = subsample(whole.train, dataset.size, dataset.sample, dataset.seed)
+    drawn = Split(pool, whole.valid, whole.test)
+    counts = statistics(raw, kept, rows, whole, drawn, task.like_threshold)
+    check(dataset.expected, counts, whole)
+    catalogue = _catalogue(kept)
+    log = log.with_columns(pl.col("item").cast(pl.Enum(catalogue["item"])))
     return Prepared(
-        **made,
-        catalogue=events.select("item")
-        .unique(maintain_order=True)
-        .join(titled, on="item", maintain_order="left"),
+        **{part: examples(getattr(drawn, part), log, catalogue, task) for part in PARTS},
+        catalogue=catalogue,
         seen=_seen(raw.events),
-        statistics=_statistics(raw, events, rows, len(parts.train), drawn, task.like_threshold),
+        statistics=counts,
+    )
+
+
+def examples(rows: pl.DataFrame, log: pl.DataFrame, catalogue: pl.DataFrame, task: Task) -> pl.LazyFrame:
+    """Samples as examples of schema `EXAMPLE`, worded when they are collected or written."""
+
+    def chunks(*_: Any) -> Iterator[pl.DataFrame]:
+        for part in rows.iter_slices(CHUNK):
+            yield task.examples(judged(with_history(part, log), task.like_threshold), catalogue)
+
+    return register_io_source(chunks, schema=EXAMPLE)
+
+
+def judged(frame: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """Samples with `liked` and `history_liked` in place of ratings: whether those are above the threshold."""
+    above = pl.element() > threshold
+    return frame.select(
+        "user",
+        "item",
+        "time",
+        "history",
+        liked=pl.col("rating") > threshold,
+        history_liked=pl.col("history_rating").list.eval(above),
     )
 
 
@@ -93,9 +106,8 @@ def write(prepared: Prepared, folder: Path) -> None:
     """Write the files of `prepared` into `folder`, which is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
-        examples: Sequence[Example] = getattr(prepared, part)
-        columns = {name: [getattr(example, name) for example in examples] for name in EXAMPLE}
-        pl.DataFrame(columns, schema=EXAMPLE).write_parquet(folder / f"{part}.parquet")
+        frame: pl.LazyFrame = getattr(prepared, part)
+        frame.sink_parquet(folder / f"{part}.parquet", row_group_size=ROW_GROUP)
     prepared.catalogue.write_parquet(folder / "catalogue.parquet")
     prepared.seen.write_parquet(folder / "seen.parquet")
     (folder / "statistics.json").write_text(
@@ -105,16 +117,17 @@ def write(prepared: Prepared, folder: Path) -> None:
 
 def read_examples(folder: Path, part: Part) -> list[Example]:
     """The examples of one part, as `write` got them."""
-    rows = pl.read_parquet(folder / f"{part}.parquet").select(*EXAMPLE).iter_rows()
-    return [
-        Example(user, item, time, label, tuple(history), tuple(liked), *words)
-        for user, item, time, label, history, liked, *words in rows
-    ]
+    return as_examples(pl.read_parquet(folder / f"{part}.parquet"))
+
+
+def read_titles(folder: Path) -> pl.DataFrame:
+    """item, title of the catalogue, in its order."""
+    return pl.read_parquet(folder / "catalogue.parquet").select("item", "title")
 
 
 def read_catalogue(folder: Path) -> dict[str, str]:
     """Item -> title, in the catalogue's order."""
-    return dict(pl.read_parquet(folder / "catalogue.parquet").select("item", "title").iter_rows())
+    return dict(read_titles(folder).iter_rows())
 
 
 def read_seen(folder: Path) -> dict[str, list[str]]:
@@ -122,27 +135,31 @@ def read_seen(folder: Path) -> dict[str, list[str]]:
     return dict(pl.read_parquet(folder / "seen.parquet").select("user", "items").iter_rows())
 
 
+def _catalogue(kept: Kept) -> pl.DataFrame:
+    rated = kept.events.select("item").unique(maintain_order=True)
+    return rated.join(kept.titles, on="item", maintain_order="left")
+
+
 def _seen(events: pl.DataFrame) -> pl.DataFrame:
     return events.group_by("user", maintain_order=True).agg(items=pl.col("item").unique(maintain_order=True))
 
 
-def _statistics(
-    raw: Interactions, events: pl.DataFrame, rows: pl.DataFrame, pool: int, drawn: Split, threshold: float
-) -> dict[str, Any]:
-    whole = _counts(rows, threshold)
-    return {
-        "events": len(raw.events),
-        "dropped_events": len(raw.events) - len(events),
-        "users": events["user"].n_unique(),
-        "items": events["item"].n_unique(),
-        "samples": whole["samples"],
-        "liked": whole["liked"],
-        "like_rate": whole["liked"] / whole["samples"],
-        "pool": pool,
-        "splits": {part: _counts(getattr(drawn, part), threshold) for part in PARTS},
-    }
+def _refuse_untimed(raw: Interactions, split: Splitter) -> None:
+    if not raw.timed and not (isinstance(split, LeaveOneOut) and split.ties == "file"):
+        raise InvalidInput(
+            "the data have no column of times (dataset.columns.time=null), so nothing can be split by time: "
+            "only split=leave_one_out split.ties=file works, which takes a user's rows in the file's order."
+        )
 
 
-def _counts(rows: pl.DataFrame, threshold: float) -> dict[str, int]:
-    liked = int((rows["rating"] > threshold).sum())
-    return {"samples": len(rows), "liked": liked, "users": rows["user"].n_unique()}
+def _refuse_empty(dataset: Dataset, raw: Interactions, kept: Kept, rows: pl.DataFrame) -> None:
+    if kept.events.is_empty():
+        why = ", ".join(f"{reason}: {count}" for reason, count in kept.excluded.items())
+        raise InvalidInput(
+            f"the data set {dataset.name} is empty: of its {len(raw.events)} events none can be used ({why})."
+        )
+    if rows.is_empty():
+        raise InvalidInput(
+            f"the data set {dataset.name} has no sample with at least {dataset.min_history} items before it "
+            f"(dataset.min_history) among its {len(kept.events)} events."
+        )

@@ -1,22 +1,36 @@
-"""The text of an example: what the LLM reads at inference, in training, and what the encoder embeds.
+"""The text of an example: what the LLM reads before it answers, and what the encoder embeds.
 
-Template   a string with {instruction} and {input}; the output follows it directly. So one prompt serves
-           training and inference, and is a prefix of the training text.
+Template   a string with {instruction} and {input}, or the word `chat`: the backbone's own chat template, with
+           both as the user's message. The answer follows the prompt directly (`goracs.data.tokens`), so one
+           prompt serves training and inference.
 """
 
 from __future__ import annotations
 
-from goracs.types import Example, InvalidInput
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from goracs.data.tasks import Task, as_examples
+from goracs.types import Example, GoracsError, InvalidInput
+
+CHAT = "chat"
 
 
-def prompt(example: Example, template: str) -> str:
+def prompt(example: Example, template: str, tokenizer: Any) -> str:
     """The template filled with the example's instruction and input: the text before the answer.
 
     Raises:
         InvalidInput: the template lacks {instruction} or {input}, or has another placeholder.
+        GoracsError: the chat template of a tokenizer that has none.
     """
+    if template == CHAT:
+        return _chat(example, tokenizer)
     if "{instruction}" not in template or "{input}" not in template:
-        raise InvalidInput(f"task.template must hold {{instruction}} and {{input}}, got {template!r}.")
+        raise InvalidInput(
+            f"task.template must hold {{instruction}} and {{input}}, or be the word chat; got {template!r}."
+        )
     try:
         return template.format(instruction=example.instruction, input=example.input)
     except (KeyError, IndexError, ValueError) as error:
@@ -26,12 +40,42 @@ def prompt(example: Example, template: str) -> str:
         ) from error
 
 
-def text(example: Example, template: str) -> str:
-    """The prompt with the output right behind it: the text that is trained on."""
-    return prompt(example, template) + example.output
+def without_oldest(examples: Sequence[Example], task: Task, titles: pl.DataFrame) -> list[Example]:
+    """The examples worded anew, the oldest item of each history left out.
+
+    Args:
+        examples: with at least one item in their history.
+        task: whose wording it is.
+        titles: item, title of every item in them.
+    """
+    frame = pl.DataFrame(
+        {
+            "user": [example.user for example in examples],
+            "item": [example.item for example in examples],
+            "time": [example.time for example in examples],
+            "liked": [example.label == 1 for example in examples],
+            "history": [example.history[1:] for example in examples],
+            "history_liked": [example.history_liked[1:] for example in examples],
+        },
+        schema_overrides={"history": pl.List(pl.String), "history_liked": pl.List(pl.Boolean)},
+    )
+    return as_examples(task.examples(frame, titles))
 
 
 def embedding_text(example: Example, embed_output: bool) -> str:
     """Instruction, input and, if `embed_output`, output, one below the other: what the encoder embeds."""
     parts = [example.instruction, example.input]
     return "\n".join([*parts, example.output] if embed_output else parts)
+
+
+def _chat(example: Example, tokenizer: Any) -> str:
+    if not getattr(tokenizer, "chat_template", None):
+        raise GoracsError(
+            "task.template=chat needs a backbone with a chat template, and this one has none: take an "
+            "instruct model, or a template of your own with {instruction} and {input}."
+        )
+    message = "\n\n".join(filter(None, (example.instruction, example.input)))
+    text: str = tokenizer.apply_chat_template(
+        [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
+    )
+    return text

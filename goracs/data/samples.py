@@ -3,49 +3,101 @@
 Rule      per user a stable sort by time, giving items[0..n-1]; for i in range(min(h, n - 1), n) one sample
           with target items[i] and history items[max(i - h, 0):i]; then one stable sort of all samples by
           the target's time. So a user of more than h events gives one sample per position >= h, any other
-          user one: the last event.
-Ties      events of one user at one time keep file order; samples at one time go by the first appearance of
-          their user in the file, then by position.
+          user one: the last event. With `every_event` the range starts at min(1, n - 1).
+Ties      `file`: events of one user at one time keep file order; samples at one time go by the first
+          appearance of their user in the file, then by position. `key`: by time, user, item, rating, ids as
+          strings; then the order of the rows in the file has no part in the result.
+Form      a sample is its target's row in the log and the number of rows shown before it: histories are
+          looked up when they are needed, since all of them at once are ten times the events.
 Source    the sample rule of the GORACS notebooks with h = 10, docs/method.md section 6.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from goracs.types import InvalidInput
 
+Ties = Literal["file", "key"]
+Draw = Literal["uniform", "newest", "users"]
 
-def samples(events: pl.DataFrame, history: int, min_history: int) -> pl.DataFrame:
-    """All samples of a table of events, in time order.
+
+def in_order(events: pl.DataFrame, ties: Ties) -> pl.DataFrame:
+    """Events in the order that decides ties: as they are, or sorted by user, time, item, rating."""
+    return events if ties == "file" else events.sort("user", "time", "item", "rating")
+
+
+def user_logs(events: pl.DataFrame) -> pl.DataFrame:
+    """Events user by user (first appearance first), each user's in time order.
 
     Args:
-        events: user str, item str, rating f64, time i64 (seconds); no nulls; in file order.
-        history: h >= 1; the most items in a history.
-        min_history: samples with fewer history items are left out.
+        events: user str, item str, rating f64, time i64 (seconds); no nulls; `in_order`.
 
-    Returns: user, item, rating, time of the target, history (list of item ids, oldest first) and
-        history_rating (list of f64, the same length).
-
-    Cost: O(events x h) time and memory.
+    Returns: the same columns and `place` u32, 0..n-1 among the user's `count` u32 events.
     """
-    place, count = pl.col("place"), pl.len().over("user")
+    row = pl.col("row")
     return (
-        _by_user(events)
+        events.with_row_index("row")
+        .with_columns(first=row.min().over("user"))
+        .sort("first", "time", "row")
         .with_columns(
-            history=_previous("item", history),
-            history_rating=_previous("rating", history),
+            place=pl.int_range(pl.len(), dtype=pl.UInt32).over("first"), count=pl.len().over("first")
         )
-        .filter(place >= pl.min_horizontal(pl.lit(history), count - 1))
-        .filter(pl.col("history").list.len() >= min_history)
-        .sort("time", maintain_order=True)
-        .select("user", "item", "rating", "time", "history", "history_rating")
+        .drop("row", "first")
     )
 
 
-def subsample(pool: pl.DataFrame, size: int | None, seed: int) -> pl.DataFrame:
-    """`size` rows drawn uniformly without replacement, in their old order; all of them if `size` is None.
+def samples(log: pl.DataFrame, history: int, min_history: int, every_event: bool) -> pl.DataFrame:
+    """All samples of a log, in time order.
+
+    Args:
+        log: as `user_logs` gives it.
+        history: h >= 1; the most items in a history.
+        min_history: samples with fewer history items are left out.
+        every_event: whether every event but a user's first is a target, too few behind it or not.
+
+    Returns: user, item, rating, time of the target, its `row` in the log, and how many rows before that one
+        are `shown`.
+    """
+    place, shown = pl.col("place"), pl.col("shown")
+    first = 1 if every_event else history
+    return (
+        log.with_row_index("row")
+        .with_columns(shown=pl.min_horizontal(place, pl.lit(history, pl.UInt32)))
+        .filter(place >= pl.min_horizontal(pl.lit(first), pl.col("count") - 1), shown >= min_history)
+        .sort("time", maintain_order=True)
+        .select("user", "item", "rating", "time", "row", "shown")
+    )
+
+
+def with_history(rows: pl.DataFrame, log: pl.DataFrame) -> pl.DataFrame:
+    """Samples with `history` (items, oldest first) and `history_rating`, looked up in their log."""
+    here = pl.col("row").cast(pl.Int64)
+    numbered = rows.with_row_index("sample")
+    before = pl.int_ranges(here - pl.col("shown"), here, dtype=pl.UInt32)
+    shown = numbered.filter(pl.col("shown") > 0).select("sample", row=before).explode("row")
+    looked_up = shown.select("sample", *(log[name].gather(shown["row"]) for name in ("item", "rating")))
+    histories = looked_up.group_by("sample", maintain_order=True).agg(history="item", history_rating="rating")
+    return (
+        numbered.join(histories, on="sample", how="left", maintain_order="left")
+        .with_columns(pl.col("history", "history_rating").fill_null([]))
+        .drop("sample")
+    )
+
+
+def subsample(pool: pl.DataFrame, size: int | None, how: Draw, seed: int) -> pl.DataFrame:
+    """`size` rows of the pool, in their old order; all of them if `size` is None.
+
+    Args:
+        pool: samples in time order; `user` is read for `users` alone.
+        size: rows wanted.
+        how: `uniform` draws rows without replacement, `newest` takes the last, `users` draws whole users
+            until the size is reached (of the last one drawn, the newest rows).
+        seed: of the draw.
 
     Raises:
         InvalidInput: `size` is larger than the pool.
@@ -57,21 +109,17 @@ def subsample(pool: pl.DataFrame, size: int | None, seed: int) -> pl.DataFrame:
             f"dataset.size is {size}, but the pool of this split has {len(pool)} samples: "
             "ask for no more than that, or null for all."
         )
-    rows = np.random.default_rng(seed).choice(len(pool), size, replace=False)
-    return pool[np.sort(rows)]
+    if how == "newest":
+        return pool[len(pool) - size :]
+    rng = np.random.default_rng(seed)
+    if how == "users":
+        return pool[np.sort(_rows_of_users(pool, rng)[:size])]
+    return pool[np.sort(rng.choice(len(pool), size, replace=False))]
 
 
-def _by_user(events: pl.DataFrame) -> pl.DataFrame:
-    """Events grouped by user (first appearance first) and sorted by time, with `place` 0..n-1 therein."""
-    row = pl.col("row")
-    return (
-        events.with_row_index("row")
-        .sort(row.min().over("user"), "time", "row")
-        .with_columns(place=pl.int_range(pl.len(), dtype=pl.Int64).over("user"))
-    )
-
-
-def _previous(column: str, count: int) -> pl.Expr:
-    """The up to `count` values of the same user before each row, oldest first."""
-    steps = [pl.when(pl.col("place") >= k).then(pl.col(column).shift(k)) for k in range(count, 0, -1)]
-    return pl.concat_list(steps).list.drop_nulls()
+def _rows_of_users(pool: pl.DataFrame, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """All rows of the pool, users in random order, each user's newest first."""
+    users = pool.select("user", row=pl.int_range(pl.len())).group_by("user", maintain_order=True).agg("row")
+    drawn = users["row"].list.reverse().gather(rng.permutation(len(users)))
+    rows: npt.NDArray[np.int64] = drawn.explode().to_numpy()
+    return rows

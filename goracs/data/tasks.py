@@ -3,19 +3,33 @@
 Tasks         `Ctr` (will the user like the target? Yes or No) and `SeqRec` (which item is next? its title).
 Conventions   titles are quoted and separated by commas, oldest first; the wording lies in conf/task and its
               {placeholders} are filled once (a title may hold braces or quotes). A like is a rating above
-              `like_threshold`.
-Not here      the frame around an example (`goracs.data.prompts`), tokens (`goracs.llm`).
+              `like_threshold`. A column at a time: there may be millions of samples.
+Not here      the frame around an example (`goracs.data.prompts`), tokens (`goracs.data.tokens`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
-from goracs.types import Example, InvalidInput
+from goracs.data.wording import filled, listed, quoted
+from goracs.types import Example
+
+EXAMPLE = pl.Schema(
+    {
+        "user": pl.String(),
+        "item": pl.String(),
+        "time": pl.Int64(),
+        "label": pl.Int64(),
+        "history": pl.List(pl.String()),
+        "history_liked": pl.List(pl.Boolean()),
+        "instruction": pl.String(),
+        "input": pl.String(),
+        "output": pl.String(),
+    }
+)
 
 
 class Task(Protocol):
@@ -33,8 +47,16 @@ class Task(Protocol):
     @property
     def lam(self) -> float: ...  # noqa: D102
 
-    def examples(self, frame: pl.DataFrame, titles: Mapping[str, str]) -> list[Example]:
-        """One example per sample, in the order of `frame`; `titles` has every item that occurs in it."""
+    def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
+        """One example for each row, in order, of schema `EXAMPLE`.
+
+        Args:
+            frame: user, item, time, `liked` bool, history (list of items), history_liked (list of bool).
+            titles: item, title of (at least) every item in `frame`.
+
+        Raises:
+            InvalidInput: a wording names an unknown placeholder.
+        """
 
 
 @dataclass(frozen=True)
@@ -70,38 +92,26 @@ class Ctr:
     candidates: int
     by_class: bool
 
-    def examples(self, frame: pl.DataFrame, titles: Mapping[str, str]) -> list[Example]:
-        """One example per sample, in order, with `label` 1 (liked) or 0.
-
-        Args:
-            frame: samples as `goracs.data.samples.samples` gives them.
-            titles: item -> title of every item in `frame`.
-
-        Raises:
-            InvalidInput: a wording names an unknown placeholder.
-        """
-        answers = {"yes": self.answer_yes, "no": self.answer_no}
-        words = {"item": self.item_word, "items": self.items_word, **answers}
-        instruction = _filled("instruction", self.instruction, words)
-        made = []
-        for user, item, rating, time, history, ratings in frame.iter_rows():
-            likes = tuple(score > self.like_threshold for score in ratings)
-            label = int(rating > self.like_threshold)
-            body = _filled("input", self.input, words | self._titles(item, history, likes, titles))
-            answer = self.answer_yes if label else self.answer_no
-            made.append(Example(user, item, time, label, tuple(history), likes, instruction, body, answer))
-        return made
-
-    def _titles(
-        self, item: str, history: list[str], likes: tuple[bool, ...], titles: Mapping[str, str]
-    ) -> dict[str, str]:
-        liked = [titles[shown] for shown, like in zip(history, likes, strict=True) if like]
-        disliked = [titles[shown] for shown, like in zip(history, likes, strict=True) if not like]
-        return {
-            "liked": _listed(liked, self.none_word),
-            "disliked": _listed(disliked, self.none_word),
-            "target": _quoted(titles[item]),
-        }
+    def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
+        """See `Task`; `label` is 1 (liked) or 0."""
+        target, shown = quoted(frame, titles)
+        liked, disliked = (
+            listed(side, len(frame), self.none_word)
+            for side in (shown.filter("liked"), shown.filter(~pl.col("liked")))
+        )
+        parts = {"liked": pl.lit(liked), "disliked": pl.lit(disliked), "target": pl.lit(target)}
+        words = _words(item=self.item_word, items=self.items_word, yes=self.answer_yes, no=self.answer_no)
+        return frame.select(
+            "user",
+            pl.col("item").cast(pl.String),
+            "time",
+            label=pl.col("liked").cast(pl.Int64),
+            history=pl.col("history").cast(pl.List(pl.String)),
+            history_liked="history_liked",
+            instruction=filled("instruction", self.instruction, words),
+            input=filled("input", self.input, words | parts),
+            output=pl.when("liked").then(pl.lit(self.answer_yes)).otherwise(pl.lit(self.answer_no)),
+        )
 
 
 @dataclass(frozen=True)
@@ -135,42 +145,31 @@ class SeqRec:
     candidates: int
     by_class: bool
 
-    def examples(self, frame: pl.DataFrame, titles: Mapping[str, str]) -> list[Example]:
-        """One example per sample, in order, with `label` None.
-
-        Args:
-            frame: samples as `goracs.data.samples.samples` gives them.
-            titles: item -> title of every item in `frame`.
-
-        Raises:
-            InvalidInput: a wording names an unknown placeholder.
-        """
-        words = {"item": self.item_word, "items": self.items_word, "verb": self.verb}
-        instruction = _filled("instruction", self.instruction, words)
-        made = []
-        for user, item, _, time, history, ratings in frame.iter_rows():
-            likes = tuple(score > self.like_threshold for score in ratings)
-            shown = _listed([titles[earlier] for earlier in history], self.none_word)
-            body = _filled("input", self.input, words | {"history": shown})
-            answer = _quoted(titles[item])
-            made.append(Example(user, item, time, None, tuple(history), likes, instruction, body, answer))
-        return made
+    def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
+        """See `Task`; `label` is null."""
+        target, shown = quoted(frame, titles)
+        words = _words(item=self.item_word, items=self.items_word, verb=self.verb)
+        parts = {"history": pl.lit(listed(shown, len(frame), self.none_word))}
+        return frame.select(
+            "user",
+            pl.col("item").cast(pl.String),
+            "time",
+            label=pl.lit(None, pl.Int64),
+            history=pl.col("history").cast(pl.List(pl.String)),
+            history_liked="history_liked",
+            instruction=filled("instruction", self.instruction, words),
+            input=filled("input", self.input, words | parts),
+            output=pl.lit(target),
+        )
 
 
-def _quoted(title: str) -> str:
-    return f'"{title}"'
+def as_examples(frame: pl.DataFrame) -> list[Example]:
+    """The rows of a table of schema `EXAMPLE` as objects."""
+    return [
+        Example(user, item, time, label, tuple(history), tuple(liked), *words)
+        for user, item, time, label, history, liked, *words in frame.select(*EXAMPLE).iter_rows()
+    ]
 
 
-def _listed(titles: Iterable[str], none_word: str) -> str:
-    return ", ".join(map(_quoted, titles)) or none_word
-
-
-def _filled(name: str, wording: str, parts: Mapping[str, str]) -> str:
-    try:
-        return wording.format(**parts)
-    except (KeyError, IndexError, ValueError) as error:
-        known = " ".join(f"{{{part}}}" for part in parts)
-        raise InvalidInput(
-            f"task.{name} holds a placeholder that cannot be filled ({error}): it may use {known}; a brace "
-            "that is meant as text is written twice."
-        ) from error
+def _words(**words: str) -> dict[str, pl.Expr]:
+    return {name: pl.lit(word) for name, word in words.items()}

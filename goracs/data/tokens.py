@@ -2,6 +2,7 @@
 
 One rule for all three: the prompt is tokenised by itself, the answer follows token by token. So what is
 asked is a prefix of what is trained on, whatever the tokenizer would merge across the border.
+A prompt that is too long loses its oldest history items, one by one; never its question, nor its answer.
 A tokenizer is any object of the transformers kind; none is imported here.
 """
 
@@ -12,8 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from goracs.types import GoracsError, IndexArray
+from goracs.data.prompts import CHAT, prompt, without_oldest
+from goracs.data.tasks import Task
+from goracs.types import Example, GoracsError, IndexArray
 
 
 @dataclass(frozen=True)
@@ -23,19 +27,49 @@ class Encoded:
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
 
+    @property
+    def length(self) -> int:
+        """Tokens of both."""
+        return len(self.prompt) + len(self.answer)
 
-def encode(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any, max_length: int) -> list[Encoded]:
-    """Token ids of prompts and answers.
+
+def encode(
+    examples: Sequence[Example], task: Task, titles: pl.DataFrame, tokenizer: Any, max_length: int
+) -> tuple[list[Encoded], int]:
+    """Token ids of examples.
+
+    Args:
+        examples: as the task worded them.
+        task: its template frames them; its wording makes the shorter ones.
+        titles: item, title of every item in a history or a target.
+        tokenizer: of the backbone.
+        max_length: the most tokens of a prompt with its answer.
+
+    Returns: the ids in order, and how many prompts lost history items.
 
     Raises:
-        GoracsError: a prompt with its answer exceeds `max_length` tokens: cutting would lose the answer.
+        GoracsError: a prompt is too long without any history: cutting would lose the question or the answer.
     """
+    kept, encoded = list(examples), tokenized(examples, task.template, tokenizer)
+    shortened = set[int]()
+    while rows := [row for row, ids in enumerate(encoded) if ids.length > max_length and kept[row].history]:
+        shortened.update(rows)
+        shorter = without_oldest([kept[row] for row in rows], task, titles)
+        ids_of_shorter = tokenized(shorter, task.template, tokenizer)
+        for row, example, ids in zip(rows, shorter, ids_of_shorter, strict=True):
+            kept[row], encoded[row] = example, ids
+    _refuse_long(np.array([ids.length for ids in encoded], dtype=np.int64), max_length)
+    return encoded, len(shortened)
+
+
+def tokenized(examples: Sequence[Example], template: str, tokenizer: Any) -> list[Encoded]:
+    """Token ids of examples as they are, in order."""
     end = (tokenizer.eos_token_id,)
-    prompt_ids = tokenizer(list(prompts)).input_ids
-    answer_ids = tokenizer(list(answers), add_special_tokens=False).input_ids
-    encoded = [Encoded(tuple(p), (*a, *end)) for p, a in zip(prompt_ids, answer_ids, strict=True)]
-    _refuse_long(np.array([len(e.prompt) + len(e.answer) for e in encoded], dtype=np.int64), max_length)
-    return encoded
+    prompts = [prompt(example, template, tokenizer) for example in examples]
+    special = template != CHAT  # a chat template has its own
+    prompt_ids = tokenizer(prompts, add_special_tokens=special).input_ids
+    answer_ids = tokenizer([example.output for example in examples], add_special_tokens=False).input_ids
+    return [Encoded(tuple(p), (*a, *end)) for p, a in zip(prompt_ids, answer_ids, strict=True)]
 
 
 def answer_token(word: str, tokenizer: Any) -> int:
@@ -87,6 +121,6 @@ def _refuse_long(lengths: IndexArray, max_length: int) -> None:
     if len(too_long):
         raise GoracsError(
             f"{len(too_long)} of {len(lengths)} prompts are longer than {max_length} tokens with their "
-            f"answer (the longest has {lengths.max()}, the first is number {too_long[0]}): cutting "
-            "them would lose the answer. Raise backbone.max_length or lower dataset.history."
+            f"answer and no history at all (the longest has {lengths.max()}, the first is number "
+            f"{too_long[0]}): cutting them would lose the question or the answer. Raise backbone.max_length."
         )

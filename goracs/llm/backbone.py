@@ -37,9 +37,15 @@ def resolved_precision(precision: str, accelerator: str) -> str:
     return precision
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a transformers folder; without a padding token the end token pads (it is masked)."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def load_tokenizer(place: Path) -> Any:
+    """The tokenizer of a transformers folder or a GGUF file.
+
+    Without a padding token the end token pads (it is masked).
+    """
+    if place.suffix == ".gguf":
+        tokenizer = AutoTokenizer.from_pretrained(place.parent, gguf_file=place.name)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(place)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from goracs.data.candidates import negatives
+from goracs.data.candidates import drawn
 from goracs.data.prepare import read_catalogue, read_examples, read_seen
 from goracs.evaluation.ctr import ctr_metrics
 from goracs.evaluation.grounding import nearest_distances
@@ -39,20 +39,30 @@ def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Eval
     """Have a title written for every test example and rank the target among sampled items by it."""
     test, catalogue = read_examples(prepared, settings.part), read_catalogue(prepared)
     users, targets = [example.user for example in test], [example.item for example in test]
-    drawn = negatives(users, targets, read_seen(prepared), list(catalogue), settings.negatives, settings.seed)
-    ranked = np.column_stack([np.array(targets), drawn])
+    others = drawn(
+        settings.candidates,
+        users,
+        targets,
+        read_seen(prepared),
+        list(catalogue),
+        settings.negatives,
+        settings.seed,
+    )
+    ranked = [[target, *row.tolist()] for target, row in zip(targets, others, strict=True)]
     written = write_titles(model, llm.tokenizer, llm.read(test), settings, llm.job("evaluate: write"))
-    titles = sorted({catalogue[item] for item in ranked.ravel()})  # items of one title are one place
+    titles = sorted({catalogue[item] for row in ranked for item in row})  # items of one title are one place
     places = represent(model, llm.tokenizer, titles, llm.job("evaluate: titles"))
     answers = represent(
         model, llm.tokenizer, [title_in(text) for text in written], llm.job("evaluate: answers")
     )
     column = {title: place for place, title in enumerate(titles)}
-    candidates = np.array([[column[catalogue[item]] for item in row] for row in ranked])
-    distances = [
-        nearest_distances(answers[row : row + 1], places[candidates[row]])[0] for row in range(len(test))
-    ]
-    positions = ranks(np.stack(distances), np.zeros(len(test), dtype=np.int64))
+    first = np.zeros(1, dtype=np.int64)  # the target's column
+    positions = np.concatenate(
+        [
+            ranks(nearest_distances(answer[None], places[[column[catalogue[item]] for item in row]]), first)
+            for answer, row in zip(answers, ranked, strict=True)
+        ]
+    )
     metrics = ranking_metrics(positions, users, draws=settings.draws, seed=settings.seed)
     _write(folder, test, {"written": written, "rank": positions}, metrics)
 

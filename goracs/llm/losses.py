@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from goracs.data.prompts import prompt
 from goracs.data.tasks import Ctr, Task
-from goracs.data.tokens import answer_tokens, encode
+from goracs.data.tokens import Encoded, answer_tokens
 from goracs.llm.batch import IGNORED, Batch, Texts
 from goracs.types import Example, GoracsError
 
@@ -144,14 +143,8 @@ def loss_of(task: Task, tokenizer: Any) -> Loss:
     return TextLoss()
 
 
-def read(examples: Sequence[Example], task: Task, tokenizer: Any, max_length: int) -> Texts:
-    """Examples as the task's loss reads them: the text loss with their answers, the answer loss up to them.
-
-    Raises:
-        GoracsError: a prompt with its answer is longer than `max_length` tokens.
-    """
-    prompts = [prompt(example, task.template) for example in examples]
-    encoded = encode(prompts, [example.output for example in examples], tokenizer, max_length)
+def read(encoded: Sequence[Encoded], examples: Sequence[Example], task: Task, tokenizer: Any) -> Texts:
+    """Examples as the task's loss reads them: the text loss with answers, the answer loss up to them."""
     return Texts(
         prompts=[text.prompt for text in encoded],
         answers=[() if isinstance(task, Ctr) else text.answer for text in encoded],

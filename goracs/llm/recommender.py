@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 from peft import PeftModel
 
+from goracs.data.prepare import read_titles
 from goracs.data.tasks import Task
+from goracs.data.tokens import encode
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.batch import Texts
@@ -18,16 +21,24 @@ from goracs.llm.losses import Loss, loss_of, read
 from goracs.llm.settings import Backbone, Lora, Runtime
 from goracs.types import Example
 
+log = logging.getLogger("goracs")
+
 
 class Recommender:
     """The files of a backbone with a task's loss; models are loaded anew each time they are asked for.
+
+    `prepared` is the folder of the examples that are read, None where none are; `prompts` counts those that
+    were read, and those of them that were shortened.
 
     Raises:
         GoracsError: the task's answers are not single distinct tokens of this backbone.
     """
 
-    def __init__(self, weights: Path, backbone: Backbone, task: Task, runtime: Runtime) -> None:
+    def __init__(
+        self, weights: Path, backbone: Backbone, task: Task, runtime: Runtime, prepared: Path | None
+    ) -> None:
         self.weights, self.backbone, self.task, self.runtime = weights, backbone, task, runtime
+        self.prepared, self.prompts = prepared, {"read": 0, "shortened": 0}
         self.loss: Loss = loss_of(task, self.tokenizer)
 
     @cached_property
@@ -36,8 +47,19 @@ class Recommender:
         return load_tokenizer(self.weights)
 
     def read(self, examples: Sequence[Example]) -> Texts:
-        """The examples as token ids, as the task's loss reads them."""
-        return read(examples, self.task, self.tokenizer, self.backbone.max_length)
+        """The examples as token ids, as the task's loss reads them; what is too long loses old history items.
+
+        Raises:
+            GoracsError: a prompt is too long without any history.
+        """
+        assert self.prepared is not None
+        longest = self.backbone.max_length
+        encoded, shortened = encode(examples, self.task, read_titles(self.prepared), self.tokenizer, longest)
+        self.prompts["read"] += len(encoded)
+        self.prompts["shortened"] += shortened
+        if shortened:
+            log.info("  %d of %d prompts shortened to %d tokens", shortened, len(encoded), longest)
+        return read(encoded, examples, self.task, self.tokenizer)
 
     def bare(self) -> Any:
         """The backbone itself, untuned."""

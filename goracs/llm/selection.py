@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from tqdm.auto import tqdm
 
 from goracs.llm.jobs import Job, predict
 from goracs.selection import by_class
+from goracs.selection.watch import Watch
 from goracs.types import Coreset, SelectionProblem, Selector
 
 
@@ -25,12 +29,26 @@ class Parts(torch.utils.data.Dataset[by_class.Part]):
         return self.parts[place]
 
 
+class Bar(Watch):
+    """A watch that shows how far the search of one part is."""
+
+    def __init__(self, checkpoint: Path, title: str, shown: bool) -> None:
+        super().__init__(checkpoint)
+        self.bar = tqdm(desc=title, unit=" steps", disable=not shown, leave=False, mininterval=_rarely())
+
+    def step(self, phase: str, objective: float, gap: float | None) -> None:
+        """One step more; the objective and how far from the best it can be."""
+        known = "" if gap is None else f", gap {gap:.3%}"
+        self.bar.set_postfix_str(f"{phase}: objective {objective:.6f}{known}", refresh=False)
+        self.bar.update()
+
+
 class SelectionModule(pl.LightningModule):
     """Selects from each part; `found` keeps the coresets by the parts' positions."""
 
-    def __init__(self, selector: Selector, seed: int) -> None:
+    def __init__(self, selector: Selector, seed: int, checkpoints: Path, shown: bool) -> None:
         super().__init__()
-        self.selector, self.seed = selector, seed
+        self.selector, self.seed, self.checkpoints, self.shown = selector, seed, checkpoints, shown
         self.found: dict[int, Coreset] = {}
 
     def transfer_batch_to_device(self, batch: Any, _device: Any, _loader: int) -> Any:
@@ -38,13 +56,28 @@ class SelectionModule(pl.LightningModule):
         return batch
 
     def predict_step(self, part: by_class.Part, _place: int) -> None:
-        """Select from one part."""
-        self.found[part.position] = by_class.solve(self.selector, part, self.seed)
+        """Select from one part, going on from its checkpoint."""
+        title = "select" if part.label is None else f"select class {part.label}"
+        watch = Bar(self.checkpoints / f"{part.position}.npz", title, self.shown)
+        try:
+            self.found[part.position] = by_class.solve(self.selector, part, self.seed, watch)
+        finally:
+            watch.bar.close()
 
 
-def select(selector: Selector, problem: SelectionProblem, budget: int, seed: int, job: Job) -> Coreset:
-    """The coreset of a problem; the same as `goracs.selection.by_class.select` gives."""
+def select(
+    selector: Selector, problem: SelectionProblem, budget: int, seed: int, job: Job, checkpoints: Path
+) -> Coreset:
+    """The coreset of a problem; the same as `goracs.selection.by_class.select` gives.
+
+    An interrupted search leaves what the next one goes on from in the folder `checkpoints`.
+    """
     parts = by_class.parts(selector, problem, budget)
-    module = SelectionModule(selector, seed)
+    module = SelectionModule(selector, seed, checkpoints, job.runtime.progress)
     predict(module, Parts(parts), job)
     return by_class.join(problem, parts, [module.found[part.position] for part in parts], budget)
+
+
+def _rarely() -> float:
+    """Seconds between two states of the bar; few outside a terminal, to keep logs short."""
+    return 0.5 if sys.stderr.isatty() else 10.0

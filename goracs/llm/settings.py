@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from goracs.data.candidates import Kind
 from goracs.types import InvalidInput
 
 
@@ -139,12 +140,14 @@ class Evaluate:
     """How answers become figures.
 
     `part` is whose examples are asked: test, or valid to choose settings by. `negatives` items beside the
-    target are ranked (drawn with `seed`), the answer generated with `beams` beams of at most `max_new_tokens`
-    tokens; intervals come from `draws` bootstrap samples of users.
+    target are ranked (drawn with `seed`; `candidates` says how, see `goracs.data.candidates`), the answer
+    generated with `beams` beams of at most `max_new_tokens` tokens; intervals come from `draws` bootstrap
+    samples of users.
     """
 
     part: Literal["test", "valid"]
     seed: int
+    candidates: Kind
     negatives: int
     beams: int
     max_new_tokens: int

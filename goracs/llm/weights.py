@@ -45,14 +45,18 @@ def locate(model: str) -> Source:
     Raises:
         GoracsError: none has it; the message names the places and the command that installs a known package.
     """
+    source = at_hand(model) or _on_hub(model)
+    if source is None:
+        raise GoracsError(_not_found(model))
+    return source
+
+
+def at_hand(model: str) -> Source | None:
+    """The files of a model where nothing has to be downloaded for them, or None."""
     folder = Path(model).expanduser()
     if (folder / "config.json").is_file():
         return Source(folder, None)
-    for find in (_in_cache, _in_package, _on_hub):
-        source = find(model)
-        if source is not None:
-            return source
-    raise GoracsError(_not_found(model))
+    return _in_cache(model) or _in_package(model)
 
 
 def _in_cache(model: str) -> Source | None:

@@ -19,7 +19,7 @@ CHUNK = 16  # columns looked at together: most chunks hold nothing cheap enough
 
 
 class Shape(NamedTuple):
-    """How a row spreads: `whole` columns of weight `weight`, then one of weight `rest` (0 where n divides m)."""
+    """How a row spreads: `whole` columns of weight `weight`, then one of `rest` (0 where n divides m)."""
 
     whole: int
     weight: float
@@ -41,7 +41,7 @@ def shares(costs: FloatArray, prices: FloatArray, spread: Shape) -> FloatArray:
     """rho_i [k]: what each row of costs [k, m] ships at least at prices [m], as a mean over its mass."""
     values = np.empty((len(costs), spread.length))
     cheapest_of_all(costs, prices, values, np.empty(values.shape, np.int32))
-    found = spread.weight * values[:, : spread.whole].sum(axis=1)
+    found: FloatArray = spread.weight * values[:, : spread.whole].sum(axis=1)
     if spread.rest > 0:
         found += spread.rest * values[:, -1]
     return found
@@ -49,7 +49,7 @@ def shares(costs: FloatArray, prices: FloatArray, spread: Shape) -> FloatArray:
 
 @kernel
 def lowest(row, prices, values, columns):  # type: ignore[no-untyped-def]
-    """The len(values) smallest of row - prices, ascending, and their columns; ties in the order of columns."""
+    """The len(values) smallest of row - prices, ascending, and their columns; ties by column."""
     count, m = len(values), len(row)
     values[:] = BIG
     worst = BIG

@@ -30,7 +30,7 @@ def inlined(function: Any) -> Any:
     return numba.njit(inline="always")(function)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def smaller(context: Any, first: Any, second: Any) -> Any:  # noqa: ARG001
     """The smaller of two float64."""
 

@@ -4,7 +4,7 @@ Problem      c_ij = d_ij / max d - lam * g_i / max g, with d the Euclidean dista
              gradient norm of a pool row, the maxima over pool x validation and over the pool.
 Conventions  float64 throughout; an entry depends on its own two rows alone, so neither the order of the rows
              nor the size of a block moves it.
-Not here     distances (`goracs.ot.distance`), transport (`goracs.ot.exact`), which rows to choose (`goracs.selection`).
+Not here     distances (`goracs.ot.distance`), transport (`goracs.ot.exact`), which rows to choose.
 Source       GORACS (KDD 2025), Eq. 10 and the scaling of its code.
 """
 

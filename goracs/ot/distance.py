@@ -41,7 +41,7 @@ def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
 
 def largest_distance(features: FloatArray, target: FloatArray) -> float:
     """max d over pool x target, exactly, by one pass and the distances of the rows that could hold it."""
-    above = np.concatenate([block.high().max(axis=1) for block in blocks(features, target)])
+    above = np.concatenate([block.unit * block.high().max(axis=1) for block in blocks(features, target)])
     rows = decided(-above, 1, lambda rows: -distances(features[rows], target).max(axis=1))
     return -float(rows[1][0])
 
@@ -52,24 +52,24 @@ class Block:
 
     Args:
         squares: of points centred on the target's mean and scaled to norms <= 1.
-        unit: what they were scaled by.
+        unit: what they were scaled by, in feature units: of any size, so never cast to float32.
         error: of a square: with d terms in float32, at most 4 (d/2 + 8) 2^-24.
     """
 
     squares: FloatArray
-    unit: float
+    unit: np.float64
     error: np.float32
 
     def low(self) -> FloatArray:
-        """Lower bounds, in feature units."""
+        """Lower bounds, float32, in units of `unit`."""
         found: FloatArray = np.sqrt(np.maximum(self.squares - self.error, 0))
-        found *= np.float32(self.unit * (1 - 4 * ROUNDING))
+        found *= np.float32(1 - 4 * ROUNDING)
         return found
 
     def high(self) -> FloatArray:
-        """Upper bounds, in feature units."""
+        """Upper bounds, float32, in units of `unit`."""
         found: FloatArray = np.sqrt(np.maximum(self.squares, 0) + self.error)
-        found *= np.float32(self.unit * (1 + 4 * ROUNDING))
+        found *= np.float32(1 + 4 * ROUNDING)
         return found
 
 
@@ -84,7 +84,7 @@ def blocks(features: FloatArray, target: FloatArray) -> Iterator[Block]:
     for start in range(0, len(features), size):
         with np.errstate(over="ignore", invalid="ignore"):
             rows = features[start : start + size] - centre
-            unit = float(max(reach, np.linalg.norm(rows, axis=1).max()) or 1.0)
+            unit = np.float64(max(reach, np.linalg.norm(rows, axis=1).max()) or 1.0)
         if not np.isfinite(unit):
             raise InvalidInput("distances overflow float64: the embeddings are too large; rescale them.")
         squares = _squares((rows / unit).astype(np.float32), (centred / unit).astype(np.float32))

@@ -1,7 +1,7 @@
 """The kernels of incremental transport: an optimal flow on a condensed graph of rows, re-optimised in place.
 
-Problem    min sum f_ij C_ij over whole f >= 0, row sums s = m/g, column sums t = n/g, g = gcd(n, m): transport
-           in units of 1/(n s).
+Problem    min sum f_ij C_ij over whole f >= 0, row sums s = m/g, column sums t = n/g, g = gcd(n, m):
+           transport in units of 1/(n s).
 Graph      its nodes are the n rows. W[k, i] = min over columns j that k serves of C_ij - C_kj: what it costs
            that i takes a unit over from k. Column duals are implied, v_j = C_kj - u_k for any server k of j.
 Invariant  u_i <= u_k + W[k, i] for all i, k; that is C - u - v >= 0, with 0 where f > 0.
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goracs.ot.compiled import inlined, kernel, smaller
+from goracs.types import FloatArray
 
 BIG = 1e300
 DONE = -3 * BIG  # a dual that puts a settled row behind all others
@@ -64,7 +65,7 @@ class Flow(NamedTuple):
     kept_u: Floats
 
 
-def empty(costs: Floats) -> Flow:
+def empty(costs: FloatArray) -> Flow:
     """Space for the flow of n rows [n, m], without arcs."""
     n, m = costs.shape
     g = int(np.gcd(n, m))
@@ -208,7 +209,7 @@ def insert(flow, p, row):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def reach(flow, p, far):  # type: ignore[no-untyped-def]
+def reach(flow, p, far):  # type: ignore[no-untyped-def]  # noqa: C901
     """Dijkstra from the lacking columns until the row in place p is reached, or all keys are at least `far`.
 
     With p = -1 over all rows in place. Rows of equal key are settled together. Returns the distance: the key
@@ -271,7 +272,7 @@ def lift(flow, distance):  # type: ignore[no-untyped-def]
 
 @inlined
 def trace(flow, p, path, taken):  # type: ignore[no-untyped-def]
-    """The shortest path found by `reach`: rows path[0] = p, ..; taken[x] the column path[x] takes from the next.
+    """The shortest path found by `reach`: rows path[0] = p, ..; path[x] takes column taken[x] from the next.
 
     A row's true cost is exactly the sum that gave it, so equality finds the way back: a lacking column, or
     one of the rows settled before. Before the ascent. Returns the number of rows and the place of the lacking
@@ -360,7 +361,8 @@ def route(flow, p, value, limit):  # type: ignore[no-untyped-def]
     """Ship all units of the row in place p; give up once the dual objective reaches the limit.
 
     Args:
-        flow: with a removed row's columns lacking and a new row in place p.
+        flow: with a removed row's columns lacking.
+        p: the place of a new row.
         value: cost of the units shipped so far.
         limit: in the same units.
 

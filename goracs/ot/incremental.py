@@ -41,7 +41,7 @@ class OpenTransport:
     @property
     def value(self) -> float:
         """The transport, in the costs' unit."""
-        return self._units / self.total_units
+        return float(self._units / self.total_units)
 
     @property
     def u(self) -> FloatArray:

@@ -1,12 +1,12 @@
 """The bound on the global optimum: a Lagrangian dual over all coresets of n rows.
 
-Problem    min over n rows S and plans of transport; each chosen row ships exactly 1/n, at most 1/m to a column.
+Problem    min over n rows S and plans; each chosen row ships exactly 1/n, at most 1/m to a column.
 Bound      L(v) = mean v + mean of the n smallest rho_i(v), for any prices v [m]: never above the optimum, and
            never below the plain bound that lets a row ship all of its mass to one column.
-Ascent     subgradient steps on L: a column's price rises while the n cheapest rows leave it short, by Polyak's
-           rule against a known objective, on a smoothed direction. The steps look at generated rows alone, and
-           at the columns of each that can matter; a pass over the pool then prices all rows, gives the valid
-           bound, and generates the rows that were missing.
+Ascent     subgradient steps on L: a column's price rises while the n cheapest rows leave it short, by
+           Polyak's rule against a known objective, on a smoothed direction. The steps look at generated rows
+           alone, and at the columns of each that can matter; a pass over the pool then prices all rows, gives
+           the valid bound, and generates the rows that were missing.
 Primal     how often a row was among the n cheapest approximates its share in the optimum of the relaxation.
 """
 
@@ -23,16 +23,19 @@ from goracs.ot.pool import Pool
 from goracs.types import FloatArray, IndexArray
 
 BIG = 1e300
-NEAR = 8  # each column is in the lists of so many rows at least, lest its price run away
+WIDTH = 8  # a row's list holds its WIDTH (R + 4) cheapest columns
+NEAR = 16  # each column is in the lists of so many rows at least, lest its price run away
 SPREAD = 4  # a pricing pass generates the SPREAD n cheapest rows
-PASSES = 8  # pricing passes at most, each after
-STEPS = 200  # subgradient steps
+PASSES = 20  # pricing passes at most
+STEPS = 200  # subgradient steps between two passes
 PATIENCE, SHRINK = 20, 0.7  # after so many steps without progress the pace shrinks
 PROGRESS = 1e-6  # of the distance to the objective: what counts as progress of a step
-ENOUGH = 0.01  # of the distance to the objective: less progress between two passes ends the ascent
+RETREAT = 0.3  # of the pace is left after steps that a pass proves to lead down
+ENOUGH = 0.01  # of the distance to the objective: less progress between two passes ends the ascent,
+NEW = 0.05  # if the later pass generated fewer than NEW n rows
 SMOOTH = 0.2  # weight of a new direction
 FORGET = 0.99  # of how often a row was chosen
-TIE = 1e-9
+TIE = 1e-9  # what being among the n cheapest of the last pass adds to how often a row was chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +114,15 @@ def ascend(
     for turn in range(PASSES + 1):
         rows, found = pool.cheapest(prices, spread, min(SPREAD * budget, pool.size))
         value = float(prices.mean() + found[:budget].mean())
+        known = len(generated.rows)
         generated = generated.with_rows(pool, rows)
-        progress = value - best
-        if progress > 0:
+        few = len(generated.rows) - known < NEW * budget
+        settled = few and 0 <= value - best < ENOUGH * (objective - value)
+        if value >= best:
             best, best_prices = value, prices
-        if turn == PASSES or progress < ENOUGH * (objective - best) or not go_on(best):
+        else:  # the steps went to where the rows and columns they looked at tell too little
+            prices, pace = best_prices, RETREAT * pace
+        if turn == PASSES or settled or not go_on(best):
             break
         prices, pace, seen = _climb(generated, prices, budget, spread, objective, pace)
         often *= FORGET**STEPS
@@ -142,7 +149,7 @@ def _lists(costs: FloatArray, prices: FloatArray, length: int) -> tuple[IndexArr
     A row's cheapest columns at these prices, and those to which it is one of the NEAR nearest rows.
     """
     G, m = costs.shape
-    width = min(m, 4 * length + 16)
+    width = min(m, WIDTH * (length + 4))
     values, listed = np.empty((G, width)), np.empty((G, width), np.int32)
     cheapest_of_all(costs, prices, values, listed)
     near = np.full((m, min(NEAR, G)), -1, np.int64)

@@ -3,7 +3,7 @@
 Both answer two questions, with the same numbers: the exact costs of given rows, and which rows are cheapest
 at given prices.
 
-Symbols    rho_i(v) = what row i ships at least at prices v (`goracs.ot.cheapest`); costs in units of the scale.
+Symbols    rho_i(v) = what row i ships at least at prices v (`goracs.ot.cheapest`); costs in the scale's unit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 from goracs.ot.cheapest import Shape, shares
 from goracs.ot.distance import blocks, decided, distances, first_of
 from goracs.types import FloatArray, IndexArray
+
+SLACK = 1e-12  # of the terms of a figure: far above its rounding, and hardly a row more to measure
 
 
 class Pool(Protocol):
@@ -50,7 +52,7 @@ class Dense:
     @property
     def width(self) -> int:
         """m."""
-        return self.costs.shape[1]
+        return int(self.costs.shape[1])
 
     @property
     def low(self) -> float:
@@ -97,21 +99,33 @@ class Streamed:
     @property
     def low(self) -> float:
         """The smallest cost."""
-        below = self._below(lambda low: low.min(axis=1))
+        below = self._below(np.zeros(self.width), lambda low, _: low.min(axis=1))
         return float(decided(below, 1, lambda rows: self.rows(rows).min(axis=1))[1][0])
 
     def rows(self, indices: IndexArray) -> FloatArray:
         """[k, m] float64 costs of k rows."""
         stored = self.order[indices]
-        return distances(self.features[stored], self.target) / self.scale - self.offset[stored, None]
+        costs = distances(self.features[stored], self.target)
+        costs /= self.scale
+        costs -= self.offset[stored, None]
+        return costs
 
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
         """As `Dense.cheapest`, by one pass over the features."""
-        below = self._below(lambda low: shares(low, prices * self.scale, spread))
+        below = self._below(prices, lambda low, scaled: shares(low, scaled, spread))
         return decided(below, count, lambda rows: shares(self.rows(rows), prices, spread))
 
-    def _below(self, measure: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """[N] lower bounds, in pool order, of a figure of each row that grows with its distances."""
-        passes = [measure(block.low()) for block in blocks(self.features, self.target)]
-        found: FloatArray = (np.concatenate(passes) / self.scale - self.offset)[self.order]
-        return found
+    def _below(
+        self, prices: FloatArray, measure: Callable[[FloatArray, FloatArray], FloatArray]
+    ) -> FloatArray:
+        """[N] lower bounds, in pool order, of a figure of each row that grows with its distances less prices.
+
+        Where a distance is 0 its bound is exact: then only the slack makes up for the order of the roundings.
+        """
+        passes = [
+            block.unit * measure(block.low(), prices * (self.scale / block.unit))
+            for block in blocks(self.features, self.target)
+        ]
+        found: FloatArray = np.concatenate(passes) / self.scale - self.offset
+        found -= SLACK * (np.abs(found) + self.offset + np.abs(prices).max())
+        return found[self.order]

@@ -1,8 +1,8 @@
 """Alternating minimisation: all rows of a coreset are replaced at once.
 
-Step     hold the optimal plan; row q in place p would cost sum_j pi_pj C_qj. These add up over the places, so the
-         best distinct rows for all of them are an assignment problem; then the plan is solved again. Neither
-         half can raise the transport.
+Step     hold the optimal plan; row q in place p would cost sum_j pi_pj C_qj. These add up over the places, so
+         the best distinct rows for all of them are an assignment problem; then the plan is solved again.
+         Neither half can raise the transport.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Symbols    S the rows in place, T the columns that p serves, s units a row, t units a column; values are in
            units: n s times transport.
-Bounds     LB(q)  optimal duals of the flow that lacks p, and the s cheapest units of q at those prices: read off
-                  T and a list of q's cheapest columns at reference prices, O(R); then over all columns, O(m).
+Bounds     LB(q)  optimal duals of the flow that lacks p, and the s cheapest units of q at those prices: read
+                  off T and a list of q's cheapest columns at reference prices, O(R); then over all, O(m).
            cuts   the duals at which an earlier q was given up hold for every other q: O(m).
            UB(q)  q takes over p's flow as it is.
            LB, cuts <= OT(S - p + q) <= UB.
@@ -92,9 +92,7 @@ def best_exchange(flow, costs, rows, chosen, p, value, tolerance, reference, spa
     best = -1
     if left > 0:
         order = np.argsort(space.bound[:left], kind="mergesort")
-        best = try_rows(
-            flow, costs, p, shipped, base, value - tolerance, order, promising, space, counts
-        )
+        best = try_rows(flow, costs, p, shipped, base, value - tolerance, order, promising, space, counts)
     if best < 0:
         flows.put_back(flow, p, space.out)
         return value

@@ -13,17 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from goracs.ot import cost, distance, exact
-from goracs.selection.report import gradient_norms, scale_warnings
+from goracs.selection.report import gap, gradient_norms, scale_warnings
+from goracs.selection.watch import Searcher, Watch
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
 
-WEIGHTED = ("transport", "mean_gradient", "poo")  # figures of a part that add up with weights n_k / n
+WEIGHTED = ("transport", "mean_gradient", "poo", "lower_bound", "lowest_cost", "gap_absolute")  # by n_k / n
 SHARED = ("max_distance", "max_gradient", "lam")  # the same in every part
-COUNTED = ("exchanges", "solves")  # work done
+COUNTED = ("exchanges", "solves", "swaps", "given_up", "bounded", "generated")  # work done
+
+
+@runtime_checkable
+class OwnBudgets(Protocol):
+    """A selector with class budgets of its own; arguments and result as of `class_budgets`."""
+
+    def class_budgets(  # noqa: D102
+        self, pool: Mapping[int, int], target: Mapping[int, int], budget: int
+    ) -> dict[int, int]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +76,7 @@ def parts(selector: Selector, problem: SelectionProblem, budget: int) -> list[Pa
 
     Raises:
         InvalidInput: a `by_class` that is no bool, or without labels; classes of the validation set that hold
-            fewer than n pool rows.
+            fewer than n pool rows; what the selector itself refuses.
     """
     asked: object = selector.by_class
     if not isinstance(asked, bool):
@@ -79,14 +89,18 @@ def parts(selector: Selector, problem: SelectionProblem, budget: int) -> list[Pa
             "target_labels, or set by_class=false."
         )
     scale = _measured(problem) if "features" in selector.needs else problem.scale
-    budgets = class_budgets(_counts(problem.labels), _counts(problem.target_labels), budget)
+    rule = selector.class_budgets if isinstance(selector, OwnBudgets) else class_budgets
+    budgets = rule(_counts(problem.labels), _counts(problem.target_labels), budget)
     given = [(label, n) for label, n in budgets.items() if n > 0]
     return [_part(problem, label, n, position, scale) for position, (label, n) in enumerate(given)]
 
 
-def solve(selector: Selector, part: Part, seed: int) -> Coreset:
+def solve(selector: Selector, part: Part, seed: int, watch: Watch | None = None) -> Coreset:
     """The coreset of one part, in its own row numbers; a pure function of part and seed."""
-    return selector.select(part.problem, part.budget, np.random.default_rng([seed, part.position]))
+    rng = np.random.default_rng([seed, part.position])
+    if watch is not None and isinstance(selector, Searcher):
+        return selector.search(part.problem, part.budget, rng, watch)
+    return selector.select(part.problem, part.budget, rng)
 
 
 def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Coreset], budget: int) -> Coreset:
@@ -111,7 +125,7 @@ def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Corese
     report = _joined(list(reports.values()), shares)
     if "transport" in report:
         between = distance.distances(problem.features[np.sort(rows)], problem.target_features)
-        report |= {"transport_global": exact.solve(between).value, "lower_bound": None, "gap": None}
+        report["transport_global"] = exact.solve(between).value
     report["classes"] = {str(part.label): {"budget": part.budget, **reports[part.label]} for part in todo}
     report["warnings"] = _warnings(problem, budget, scaled="transport" in report)
     trace = [
@@ -209,7 +223,20 @@ def _joined(reports: Sequence[Mapping[str, Any]], shares: Iterable[float]) -> di
             joined[key] = values[0]
         elif key in COUNTED:
             joined[key] = sum(values)
-    return joined
+    return joined | _certificate(reports, joined)
+
+
+def _certificate(reports: Sequence[Mapping[str, Any]], joined: Mapping[str, Any]) -> dict[str, Any]:
+    """The certificates of the parts as one: the bound holds for these class budgets."""
+    if joined.get("lower_bound") is None:
+        return {"gap": None} if "lower_bound" in joined else {}
+    proven = {report["certified_local"] for report in reports}
+    return {
+        "gap": gap(joined["poo"], joined["lower_bound"], joined["lowest_cost"]),
+        "certified_local": proven.pop() if len(proven) == 1 else None if None in proven else "generated",
+        "status": next((r["status"] for r in reports if r["status"] != "finished"), "finished"),
+        "reproducible": all(report["reproducible"] for report in reports),
+    }
 
 
 def _warnings(problem: SelectionProblem, budget: int, *, scaled: bool) -> list[str]:

@@ -48,4 +48,5 @@ def _columns(problem: SelectionProblem) -> Iterator[FloatArray]:
 def _shared(group: IndexArray) -> np.typing.NDArray[np.bool_]:
     """Which places have a neighbour in the same group."""
     same = group[1:] == group[:-1]
-    return np.concatenate([[False], same]) | np.concatenate([same, [False]])
+    shared: np.typing.NDArray[np.bool_] = np.concatenate([[False], same]) | np.concatenate([same, [False]])
+    return shared

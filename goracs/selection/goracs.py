@@ -36,7 +36,7 @@ class Goracs:
         start: capacity, lagrangian, facility, random, or best: the better of the first two.
         effort: how far to go: start, alternate, exchange, or certify: until no single exchange helps.
         max_exchanges: at most so many, >= 0; None: as many as help.
-        seconds: stop after so many, >= 0 (0: the start); None: no limit. A result then depends on the machine.
+        seconds: stop after so many, >= 0 (0: the start): the result then depends on the machine; or None.
         memory: GB, > 0; the costs of all rows are held at once only if they fit (8 N m bytes).
         by_class: one problem for each label.
     """
@@ -107,14 +107,15 @@ class Goracs:
 
     def _report(self, search: Search) -> dict[str, Any]:
         bounded, given_up, swaps = search.sweeps.counts if search.sweeps else (0, 0, 0)
+        known = bool(np.isfinite(search.bound))  # not if interrupted before the first pass
         return {
-            "lower_bound": search.bound,
+            "lower_bound": search.bound if known else None,
             "lowest_cost": search.low,
-            "gap": search.gap,
-            "gap_absolute": search.value - search.bound,
+            "gap": search.gap if known else None,
+            "gap_absolute": search.value - search.bound if known else None,
             "certified_local": search.certified,
             "generated": search.generated,
-            "exchanges": search.sweeps.exchanges if search.sweeps else 0,
+            "exchanges": sum(step["phase"] == "exchange" for step in search.trace),
             "solves": search.solves,
             "swaps": swaps,
             "given_up": given_up,

@@ -1,9 +1,9 @@
-"""Stage 1: greedy facility location, the start of the exchanges.
+"""Greedy facility location with the stopping rule of the released code: the start of `goracs_released`.
 
-Problem    min over S of (1/m) sum_j min_{i in S} C_ij: transport without the marginal of S, so a lower bound.
-Rule       first the row of smallest mean cost, then always the row of largest gain. A picked row that is no
-           longer the nearest of any column counts for nothing: it gives up its place, unless the whole pool
-           cannot fill n places with nearest rows.
+Rule       rows as `goracs.selection.starts.facility` picks them, until n of them are the nearest row of some
+           column; those. If no more than n rows of the pool are nearest to anything, the first n picks.
+Ties       can leave fewer than n nearest rows after all picks that gain, where the released code crashes:
+           rows that gain nothing fill the places.
 Source     GORACS (KDD 2025), Eq. 14, with the stopping rule of its code.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from goracs.selection.starts import facility
 from goracs.types import FloatArray, IndexArray
 
 
@@ -24,20 +25,15 @@ def greedy(costs: FloatArray, budget: int) -> IndexArray:
     Returns:
         [n] int64 distinct rows in the order of picking. Ties, and picks that gain nothing, go to the first
         row left.
-
-    Cost: at least n passes over [N, m].
     """
-    enough = len(np.unique(costs.argmin(axis=0))) > budget
-    kept = [int(costs.mean(axis=1).argmin())]
-    nearest, owner = costs[kept[0]].copy(), np.full(costs.shape[1], kept[0])
-    drop = np.empty(costs.shape)
-    while len(kept) < budget:
-        np.maximum(np.subtract(nearest, costs, out=drop), 0.0, out=drop)
-        gains = drop.sum(axis=1)
-        gains[kept] = -1.0
-        kept.append(int(gains.argmax()))
-        closer = costs[kept[-1]] < nearest
-        nearest[closer], owner[closer] = costs[kept[-1]][closer], kept[-1]
-        if enough and closer.any():
-            kept = [row for row in kept if row in owner]
-    return np.array(kept, dtype=np.int64)
+    wanted, picked = budget, facility(costs, budget)
+    if len(np.unique(costs.argmin(axis=0))) <= budget:
+        return picked
+    while True:
+        near = np.unique(costs[picked].argmin(axis=0))
+        if len(near) >= budget or wanted == len(costs):
+            places = np.concatenate([near, np.setdiff1d(np.arange(wanted), near)])[:budget]
+            kept: IndexArray = picked[np.sort(places)]
+            return kept
+        wanted = min(len(costs), wanted + budget - len(near))
+        picked = facility(costs, wanted)

@@ -22,22 +22,23 @@ from typing import Any
 import numpy as np
 
 from goracs.ot import exact, lagrangian
-from goracs.ot.lagrangian import Generated
+from goracs.ot.lagrangian import Dual, Generated
 from goracs.ot.pool import Dense, Pool
 from goracs.selection import starts
 from goracs.selection.alternate import alternate
 from goracs.selection.goracs import EFFORTS
 from goracs.selection.refine import Sweeps, refine
+from goracs.selection.report import gap
 from goracs.selection.watch import Watch
 from goracs.types import GoracsError, IndexArray
 
 ROUNDING = 1e-10  # of the size of the costs
-ALL = 4096  # a pool of so few rows is looked at closely as a whole
+FIRST = 4096  # so many rows at least are looked at closely to begin with
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends a search: `effort` and `start` as `goracs.selection.goracs`, exchanges and seconds (None: no limit)."""
+    """Where a search begins and what ends it, as the fields of `goracs.selection.goracs`."""
 
     start: str
     effort: str
@@ -83,7 +84,7 @@ class Search:
         try:
             kept = self.watch.load()
             generated, sweeps = self._begin() if kept is None else self._continued(kept)
-            if self.limits.reach("exchange"):
+            if self.limits.reach("exchange") and self._go_on():
                 self._exchange(generated, sweeps)
         except KeyboardInterrupt:
             if self.rows is None or self.watch.checkpoint is not None:
@@ -107,17 +108,39 @@ class Search:
         generated = lagrangian.sample(self.pool, _closely(self.pool.size, self.budget))
         rows = self._first(generated)
         held = self._solve("start", rows)
-        generated = generated.with_rows(self.pool, rows)
-        dual = lagrangian.ascend(self.pool, self.budget, held.v, held.value, generated, self._raise_bound)
+        dual, aim = self._ascend(generated.with_rows(self.pool, rows), rows, held)
         if self.limits.start in ("best", "lagrangian"):
-            favoured = self._solve("start", dual.favoured)
-            if self.limits.start == "lagrangian" or favoured.value < held.value:
-                rows, held = dual.favoured, favoured
+            rows, held = aim
         if self.limits.reach("alternate") and self._go_on():
-            rows = self._alternate(dual.generated, rows, held)
-        sweeps = Sweeps(np.searchsorted(dual.generated.rows, np.sort(rows)))
+            self._alternate(dual.generated, rows, held)
+        assert self.rows is not None
+        sweeps = Sweeps(np.searchsorted(dual.generated.rows, self.rows))  # the best so far: what is returned
         self._keep(dual.generated, sweeps)
         return dual.generated, sweeps
+
+    def _ascend(
+        self, generated: Generated, rows: IndexArray, held: exact.Transport
+    ) -> tuple[Dual, tuple[IndexArray, exact.Transport]]:
+        """Raise the bound, aiming at the best coreset known, while that yields a better one to aim at.
+
+        Returns: the last ascent, and that coreset; with start=lagrangian the best that the ascents yielded.
+        """
+        prices, aim = held.v, (rows, held)
+        if self.limits.start == "lagrangian":
+            aim = (rows, replace(held, value=np.inf))
+        while True:
+            known = min(held.value, aim[1].value)
+            dual = lagrangian.ascend(self.pool, self.budget, prices, known, generated, self._raise_bound)
+            prices, generated = dual.prices, dual.generated
+            found = exact.solve(self.pool.rows(dual.favoured))
+            self.solves += 1
+            better = found.value < aim[1].value
+            if better:
+                aim = (dual.favoured, found)
+                if self.limits.start in ("best", "lagrangian"):
+                    self._better("start", aim[0], aim[1].value)
+            if not better or not self._go_on():
+                return dual, aim
 
     def _first(self, generated: Generated) -> IndexArray:
         if self.limits.start == "random":
@@ -133,28 +156,34 @@ class Search:
     def _solve(self, phase: str, rows: IndexArray) -> exact.Transport:
         held = exact.solve(self.pool.rows(rows))
         self.solves += 1
-        self._note(phase, rows, held.value)
+        self._better(phase, rows, held.value)
         return held
 
-    def _alternate(self, generated: Generated, rows: IndexArray, held: exact.Transport) -> IndexArray:
+    def _alternate(self, generated: Generated, rows: IndexArray, held: exact.Transport) -> None:
         def go_on(places: IndexArray, found: exact.Transport) -> bool:
             self.solves += 1
-            self._note("alternate", generated.rows[places], found.value)
+            self._better("alternate", generated.rows[places], found.value)
             return self._go_on()
 
-        places, _ = alternate(generated.costs, np.searchsorted(generated.rows, rows), held, go_on)
+        alternate(generated.costs, np.searchsorted(generated.rows, rows), held, go_on)
         self.solves += 1  # the one that brought nothing
-        return generated.rows[places]
 
     def _exchange(self, generated: Generated, sweeps: Sweeps) -> None:
-        if self.limits.effort == "certify" and isinstance(self.pool, Dense):
-            sweeps = replace(sweeps, rows=generated.rows[sweeps.rows])
-            generated = self._whole()
+        """Among the generated rows, and then, to certify, among all."""
+        sweeps = self._refine(generated, sweeps)
+        certify = self.limits.effort == "certify" and isinstance(self.pool, Dense)
+        if certify and sweeps.proven and self.generated < self.pool.size:
+            rows = generated.rows[sweeps.rows]
+            self._refine(self._whole(), replace(sweeps, rows=rows, proven=False))
+
+    def _refine(self, generated: Generated, sweeps: Sweeps) -> Sweeps:
         self.generated = len(generated.rows)
 
         def go_on(places: IndexArray, value: float) -> bool:
-            if value < self.value:
-                self._note("exchange", generated.rows[places], value)
+            assert self.rows is not None
+            rows = np.sort(generated.rows[places])
+            if value < self.value and not np.array_equal(rows, self.rows):  # not by rounding alone
+                self._better("exchange", rows, value)
             return self._go_on()
 
         def between(sweeps: Sweeps) -> None:
@@ -163,8 +192,9 @@ class Search:
 
         self.sweeps = sweeps
         self.sweeps = refine(generated.costs, sweeps, self.limits.max_exchanges, go_on, between)
+        return self.sweeps
 
-    def _note(self, phase: str, rows: IndexArray, value: float) -> None:
+    def _better(self, phase: str, rows: IndexArray, value: float) -> None:
         if value < self.value:
             self.rows, self.value = np.sort(rows), value
         self._tell(phase)
@@ -178,7 +208,7 @@ class Search:
         bound = self.bound if np.isfinite(self.bound) else None
         seconds = round(time.perf_counter() - self.began, 4)
         self.trace.append({"phase": phase, "seconds": seconds, "objective": self.value, "bound": bound})
-        self.watch.step(phase, self.value, bound, None if bound is None else self.gap)
+        self.watch.step(phase, self.value, None if bound is None else self.gap)
 
     def _go_on(self) -> bool:
         limit = self.limits.seconds
@@ -215,19 +245,14 @@ class Search:
 
     def _check(self) -> None:
         """A bound above the value would be a defect of ours; by less than rounding it is the value."""
-        size = abs(self.value) + abs(self.low)
+        size = max(1.0, abs(self.low))  # distances are at most 1
         if self.bound > self.value + ROUNDING * size:
             raise GoracsError(
-                f"the lower bound {self.bound!r} is above the transport {self.value!r} of a coreset: a defect of "
-                "goracs; please report it with the data."
+                f"the lower bound {self.bound!r} is above the transport {self.value!r} of a coreset: a "
+                "defect of goracs; please report it with the data."
             )
         self.bound = min(self.bound, self.value)
 
 
-def gap(value: float, bound: float, low: float) -> float:
-    """(value - bound) / (value - smallest cost); 0 where the denominator is 0."""
-    return (value - bound) / (value - low) if value > low else 0.0
-
-
 def _closely(pool: int, budget: int) -> int:
-    return pool if pool <= ALL else lagrangian.SPREAD * budget
+    return min(pool, max(FIRST, lagrangian.SPREAD * budget))

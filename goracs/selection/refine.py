@@ -1,9 +1,9 @@
 """Stage 2: exchanges of single rows, sweep after sweep, until none helps.
 
-Sweep      every place in turn, in an order drawn anew for each sweep; the best row for it is put in, if that is
-           better than rounding (`goracs.selection.best_exchange`). The transport is opened anew before each
-           sweep, so what a sweep does follows from the coreset and its number alone: a search that is continued
-           from there ends where an undisturbed one does.
+Sweep      every place in turn, in an order drawn anew for each sweep; the best row for it is put in, if that
+           gains more than rounding (`goracs.selection.best_exchange`). The transport is opened anew before
+           each sweep, so what a sweep does follows from the coreset and its number alone: a search that is
+           continued from there ends where an undisturbed one does.
 Proof      a sweep without an exchange proves that no single exchange helps, up to the tolerance.
 Prices     the reference prices of the lists are renewed once the work since then would have paid for it.
 """
@@ -120,7 +120,7 @@ class _Sweep:
             rows=np.sort(self.rows),
             number=self.sweeps.number + 1,
             exchanges=self.sweeps.exchanges + self.exchanges,
-            counts=tuple(int(count) for count in self.counts),
+            counts=_three(self.counts),
             proven=ended and self.exchanges == 0,
         )
 
@@ -128,3 +128,8 @@ class _Sweep:
         flows.column_duals(self.flow, self.reference.v)
         cheapest_of_all(self.costs, self.reference.v, self.reference.values, self.reference.columns)
         self.work, self.stale = 0, False
+
+
+def _three(counts: IndexArray) -> tuple[int, int, int]:
+    bounded, given_up, solved = counts.tolist()
+    return bounded, given_up, solved

@@ -1,9 +1,9 @@
 """Where the search begins: n rows, by four rules.
 
-facility     greedy facility location: the transport that forgets the marginal of the coreset, the paper's stage 1.
-             Rows run out of gain long before n when lam is large: the places left go to the first rows.
-capacity     greedy that keeps the marginal: always the row whose cheapest unserved s units cost least, at most
-             t to a column. What it serves is a plan, so its cost is above the transport of its rows.
+facility     greedy facility location: the transport that forgets the marginal of the coreset, the paper's
+             stage 1. Rows run out of gain long before n when lam is large: then the first left are taken.
+capacity     greedy that keeps the marginal: always the row whose cheapest unserved s units cost least, at
+             most t to a column. What it serves is a plan, so its cost is above the transport of its rows.
 random       uniform.
 (lagrangian  the rows most often among the n cheapest while the bound is raised: `goracs.ot.lagrangian`.)
 Symbols      costs [N, m]; s = m / gcd(n, m), t = n / gcd(n, m).
@@ -30,7 +30,7 @@ def random(pool: int, budget: int, rng: np.random.Generator) -> IndexArray:
 
 
 def facility(costs: FloatArray, budget: int) -> IndexArray:
-    """[n] int64 rows in the order of picking; lazy: a gain only falls, so most rows are never looked at twice."""
+    """[n] int64 rows in the order of picking; lazy: a gain only falls, so few rows are looked at twice."""
     nearest = np.full(costs.shape[1], np.nan)
     picked = np.full(budget, -1, np.int64)
     pick_facilities(costs, nearest, picked)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from goracs.types import Coreset, SelectionProblem
 
 
 class Watch:
@@ -22,8 +24,8 @@ class Watch:
     def __init__(self, checkpoint: Path | None = None) -> None:
         self.checkpoint = checkpoint
 
-    def step(self, phase: str, objective: float, bound: float | None, gap: float | None) -> None:
-        """Told now and then how far the search is."""
+    def step(self, phase: str, objective: float, gap: float | None) -> None:
+        """Told at each progress how far the search is."""
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Keep arrays and numbers by name."""
@@ -39,3 +41,12 @@ class Watch:
             return None
         with np.load(self.checkpoint) as kept:
             return dict(kept)
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """A selector that searches for long: it can be watched, and goes on from a checkpoint."""
+
+    def search(  # noqa: D102
+        self, problem: SelectionProblem, budget: int, rng: np.random.Generator, watch: Watch
+    ) -> Coreset: ...

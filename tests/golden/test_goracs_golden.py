@@ -1,5 +1,6 @@
 """Conformance with values made by the authors' code (goracs_itra) and by the mathematics (swap_bounds)."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import pytest
 
 import goracs
 from goracs.ot import cost, distance, exact
-from goracs.selection import exchange as ex
+from goracs.selection import bounds
+from goracs.selection.alternate import takeovers
 from goracs.selection.by_class import class_budgets
+from goracs.selection.exchange import Exchanged, Method, exchange
+from goracs.selection.goracs_paper import paper
+from goracs.selection.goracs_released import pruned, released, scores
 from goracs.selection.greedy import greedy
 from goracs.selection.report import objective
 
@@ -67,19 +72,59 @@ def test_objective_equals_the_authors_values(k: int) -> None:
     assert poo == pytest.approx(float(case["poo_final"]), abs=SINGLE)
 
 
+def search(case: dict[str, Any], method: Method, costs: np.ndarray) -> Exchanged:
+    """From the authors' start; theirs on float32 leaves rows that gain nothing to rounding."""
+    from_theirs = replace(method, start=lambda _costs, _n: case["S_greedy"])
+    return exchange(costs, int(case["n"]), int(case["max_iters"]), from_theirs)
+
+
 @pytest.mark.parametrize("k", range(4))
-def test_exchange_never_ends_above_the_authors(k: int) -> None:
+def test_paper_never_ends_above_the_authors(k: int) -> None:
     case = end_to_end(k)
-    costs, given = cost.min_max(case["costs"]), (int(case["max_iters"]), int(case["cut"]))
-    end = ex.exchange(costs, case["S_greedy"], *given)
-    assert end.transport.value <= float(case["ot_norm_final"]) + SINGLE
-    assert end.exchanges <= given[0]
-    unshifted = ex.exchange(case["costs"], case["S_greedy"], *given)
-    assert cost_of(costs, unshifted.rows) <= float(case["ot_norm_final"]) + SINGLE
+    unit = cost.min_max(case["costs"])
+    for costs in (unit, case["costs"]):
+        end = search(case, paper(int(case["cut"])), costs)
+        assert exact.solve(unit[end.rows]).value <= float(case["ot_norm_final"]) + SINGLE
+        assert end.exchanges <= int(case["max_iters"])
 
 
-def cost_of(costs: np.ndarray, rows: np.ndarray) -> float:
-    return exact.solve(costs[rows]).value
+@pytest.mark.parametrize("k", range(4))
+def test_released_equals_the_authors_end(k: int) -> None:
+    """Value, rows, and the number of solves: theirs has one more, which prints the value of the start."""
+    case = end_to_end(k)
+    end = search(case, released(int(case["cut"])), case["costs"])
+    value = exact.solve(cost.min_max(case["costs"])[end.rows]).value
+    assert value == pytest.approx(float(case["ot_norm_final"]), abs=SINGLE)
+    np.testing.assert_array_equal(np.sort(end.rows), np.sort(case["S_final_released"]))
+    assert end.solves == int(case["solves"]) - 1
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_released_pairs_equal_the_authors(k: int) -> None:
+    costs, rows, cut = (
+        itra[f"prune{k}_cost"].astype(np.float64),
+        itra[f"prune{k}_S"],
+        int(itra[f"prune{k}_cut"]),
+    )
+    u = itra[f"prune{k}_x_star"][rows]
+    np.testing.assert_allclose(scores(costs, rows, u), itra[f"prune{k}_est_released"], atol=SINGLE)
+    pairs = [
+        (row, come) for row in itra[f"prune{k}_inner_released"] for come in itra[f"prune{k}_outer_released"]
+    ]
+    assert [(rows[p], q) for p, q in pruned(costs, rows, u, cut)] == pairs
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_bounds_equal_what_the_authors_intended(k: int) -> None:
+    """Second minimum where a row is alone smallest, R-th smallest; but for what LB has beside F."""
+    costs, rows = itra[f"prune{k}_cost"].astype(np.float64), itra[f"prune{k}_S"]
+    prices = bounds.leave_one_out(costs, rows, itra[f"prune{k}_x_star"][rows])
+    found = bounds.bounds_of(costs, prices) - prices.base
+    expected = itra[f"prune{k}_est_intended"]
+    np.testing.assert_allclose(found[rows, np.arange(len(rows))], expected[rows], atol=SINGLE)
+    elsewhere = np.setdiff1d(np.arange(len(costs)), rows)
+    loosest = bounds.bounds_of(costs, prices._replace(columns=prices.columns[:0], starts=0 * prices.starts))
+    np.testing.assert_allclose((loosest - prices.base)[elsewhere, 0], expected[elsewhere], atol=SINGLE)
 
 
 @pytest.mark.parametrize("b", range(3))
@@ -88,16 +133,23 @@ def test_bounds_equal_the_reference(b: int) -> None:
     costs, rows = swaps[f"b{b}_cost"], swaps[f"b{b}_S"]
     value, u, v = float(swaps[f"b{b}_ot"]), swaps[f"b{b}_u"], swaps[f"b{b}_v"]
     given = exact.Transport(value, swaps[f"b{b}_plan"], u, v, gap=0.0)
-    low, high = ex.lower_bounds(costs, rows, given), ex.upper_bounds(costs, rows, given)
     true = swaps[f"b{b}_true_after_swap"]
     new = np.isfinite(true)
+    low, high = both_bounds(costs, rows, given)
     np.testing.assert_allclose(low[new], swaps[f"b{b}_LB"][new], atol=ROUNDING)
     np.testing.assert_allclose(high[new], swaps[f"b{b}_UB"][new], atol=ROUNDING)
     own = exact.solve(costs[rows])
     assert own.value == pytest.approx(value, abs=ROUNDING)
     for now in (given, own):
-        assert (ex.lower_bounds(costs, rows, now)[new] <= true[new] + ROUNDING).all()
-        assert (ex.upper_bounds(costs, rows, now)[new] >= true[new] - ROUNDING).all()
+        low, high = both_bounds(costs, rows, now)
+        assert (low[new] <= true[new] + ROUNDING).all()
+        assert (high[new] >= true[new] - ROUNDING).all()
+
+
+def both_bounds(costs: np.ndarray, rows: np.ndarray, now: exact.Transport) -> tuple[np.ndarray, np.ndarray]:
+    own = (now.plan * costs[rows]).sum(axis=1)[:, None]
+    low = bounds.bounds_of(costs, bounds.leave_one_out(costs, rows, now.u)).T
+    return low, now.value + takeovers(now.plan, costs) - own
 
 
 def labelled() -> goracs.SelectionProblem:
@@ -116,13 +168,31 @@ def test_class_budgets_equal_the_authors() -> None:
     assert found == {0: int(itra["label_nneg"]), 1: int(itra["label_npos"])}
 
 
-def test_goracs_by_class_never_ends_above_the_authors() -> None:
-    given, lam, n = labelled(), float(itra["label_lam"]), int(itra["label_n"])
-    ours = goracs.select(given, n, "goracs", lam=lam, by_class=True).report
+def their_poo(given: goracs.SelectionProblem, rows: np.ndarray, lam: float) -> float:
+    """The objective of rows by class, one scale for both classes."""
     scale = cost.measure_scale(given.features, given.target_features, given.scores["gradient_norm"])
-    theirs = 0.0
-    for label, share in ((0, int(itra["label_nneg"]) / n), (1, int(itra["label_npos"]) / n)):
-        rows = itra["label_S"][itra["label_train"][itra["label_S"]] == label]
-        found = distance.distances(given.features[rows], given.target_features[itra["label_valid"] == label])
-        theirs += share * objective(found, itra["label_g"][rows], lam, scale)["poo"]
-    assert ours["poo"] <= theirs
+    total = 0.0
+    for label in (0, 1):
+        part = rows[itra["label_train"][rows] == label]
+        found = distance.distances(given.features[part], given.target_features[itra["label_valid"] == label])
+        total += len(part) / len(rows) * objective(found, itra["label_g"][part], lam, scale)["poo"]
+    return total
+
+
+@pytest.mark.parametrize("name", ["goracs", "goracs_paper"])
+def test_by_class_never_ends_above_the_authors(name: str) -> None:
+    given, lam, n = labelled(), float(itra["label_lam"]), int(itra["label_n"])
+    ours = goracs.select(given, n, name, lam=lam, by_class=True).report
+    assert ours["poo"] <= their_poo(given, itra["label_S"], lam)
+
+
+def test_released_by_class_equals_the_authors() -> None:
+    """With the settings of their CTR script. Distances are not divided by their maximum there."""
+    given, lam, n = labelled(), float(itra["label_lam"]), int(itra["label_n"])
+    asked: dict[str, Any] = {"lam": lam, "max_exchanges": 20, "candidates": 3, "by_class": True}
+    coreset = goracs.select(given, n, "goracs_released", **asked)
+    assert coreset.report["poo"] == pytest.approx(their_poo(given, itra["label_S"], lam), abs=SINGLE)
+    np.testing.assert_array_equal(coreset.indices, np.sort(itra["label_S"]))
+    norms = given.scores["gradient_norm"]
+    assert coreset.report["max_gradient"] == norms.max()
+    assert coreset.report["max_distance"] == distance.distances(given.features, given.target_features).max()

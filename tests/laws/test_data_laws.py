@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, hypergeom
 
 from goracs.data.candidates import negatives
-from goracs.data.samples import samples, subsample
-from goracs.data.splits import Paper, Users
+from goracs.data.filters import k_core
+from goracs.data.samples import in_order, samples, subsample, user_logs, with_history
+from goracs.data.splits import Dates, LeaveOneOut, Paper, Splitter, Users
 from goracs.types import InvalidInput
 
 IMPROBABLE = 1e-6  # a fixed seed: it fails for good or never; this low, a failure is no accident
@@ -33,7 +34,18 @@ def table(events: list[Event]) -> pl.DataFrame:
     return pl.DataFrame(events, schema=SCHEMA, orient="row")
 
 
-def by_the_rule(events: list[Event], history: int, min_history: int) -> list[tuple[Any, ...]]:
+SHOWN = ("user", "item", "rating", "time", "history", "history_rating")
+ALIKE: Any = {"seed": 0, "ties": "file", "every_event": False}
+
+
+def cut(events: pl.DataFrame, history: int, min_history: int, every_event: bool = False) -> pl.DataFrame:
+    log = user_logs(events)
+    return with_history(samples(log, history, min_history, every_event), log).select(SHOWN)
+
+
+def by_the_rule(
+    events: list[Event], history: int, min_history: int, every_event: bool
+) -> list[tuple[Any, ...]]:
     """The sample rule, word for word."""
     of_user: dict[str, list[Event]] = {}
     for event in events:
@@ -42,7 +54,7 @@ def by_the_rule(events: list[Event], history: int, min_history: int) -> list[tup
     for user, own in of_user.items():
         items = sorted(own, key=lambda event: event[3])
         n = len(items)
-        for i in range(min(history, n - 1), n):
+        for i in range(min(1 if every_event else history, n - 1), n):
             before = items[max(i - history, 0) : i]
             _, item, rating, time = items[i]
             if len(before) >= min_history:
@@ -50,17 +62,31 @@ def by_the_rule(events: list[Event], history: int, min_history: int) -> list[tup
     return sorted(found, key=lambda sample: sample[3])
 
 
-@given(EVENTS, st.integers(1, 6), st.integers(0, 6))
-def test_samples_equals_the_rule_in_plain_python(events: list[Event], history: int, min_history: int) -> None:
-    found = samples(table(events), history, min_history)
-    assert found.rows() == by_the_rule(events, history, min_history)
+@given(EVENTS, st.integers(1, 6), st.integers(0, 6), st.booleans())
+def test_samples_equals_the_rule_in_plain_python(
+    events: list[Event], history: int, min_history: int, every: bool
+) -> None:
+    found = cut(table(events), history, min_history, every)
+    assert found.rows() == by_the_rule(events, history, min_history, every)
+
+
+@given(EVENTS, st.randoms(use_true_random=False), st.integers(1, 6))
+def test_ties_by_key_are_unchanged_by_the_order_of_the_rows(
+    events: list[Event], mixer: Any, history: int
+) -> None:
+    mixed = mixer.sample(events, len(events))
+    found = [cut(in_order(table(rows), "key"), history, 0) for rows in (events, mixed)]
+    assert found[0].equals(found[1])
+    assert found[0]["time"].is_sorted()
+    ends = found[0].select("time", "user").rows()
+    assert ends == sorted(ends)
 
 
 @given(st.permutations(range(40)), st.integers(1, 12), st.integers(2, 4))
 def test_samples_never_show_what_lies_ahead(times: list[int], history: int, users: int) -> None:
     """Item k happens at times[k] and nowhere else: every history item is an earlier one of the same user."""
     events = [(f"u{k % users}", str(k), 4.0, time) for k, time in enumerate(times)]
-    for user, _, _, time, shown, _ in samples(table(events), history, 0).iter_rows():
+    for user, _, _, time, shown, _ in cut(table(events), history, 0).iter_rows():
         moments = [times[int(item)] for item in shown]
         assert moments == sorted(moments)
         assert all(moment < time for moment in moments)
@@ -69,8 +95,8 @@ def test_samples_never_show_what_lies_ahead(times: list[int], history: int, user
 
 @given(EVENTS, st.integers(1, 6))
 def test_samples_is_unchanged_by_other_users(events: list[Event], history: int) -> None:
-    whole = samples(table(events), history, 0).filter(pl.col("user") == "a")
-    alone = samples(table([event for event in events if event[0] == "a"]), history, 0)
+    whole = cut(table(events), history, 0).filter(pl.col("user") == "a")
+    alone = cut(table([event for event in events if event[0] == "a"]), history, 0)
     assert whole.equals(alone)
 
 
@@ -78,8 +104,8 @@ def test_samples_is_unchanged_by_other_users(events: list[Event], history: int) 
 def test_paper_keeps_the_samples_and_their_order(
     events: list[Event], history: int, valid: int, test: int
 ) -> None:
-    rows = samples(table(events), history, 0)
-    split = Paper(valid=valid, test=test).assign(rows)
+    rows = cut(table(events), history, 0)
+    split = Paper(valid=valid, test=test, **ALIKE).assign(rows)
     assert pl.concat([split.train, split.valid, split.test]).equals(rows)
     assert (len(split.valid), len(split.test)) == (valid, test)
     assert split.train["time"][-1] <= split.valid["time"][0]
@@ -104,7 +130,8 @@ def test_users_keeps_its_promises(
     pool = int(np.floor(share * len(users) + 0.5))
     can_be_drawn = rows[pool:]["user"].value_counts()["count"].clip(upper_bound=per_user).sum()
     try:
-        split = Users(valid=valid, test=test, per_user=per_user, pool_share=share, seed=seed).assign(rows)
+        rule = Users(valid=valid, test=test, per_user=per_user, pool_share=share, **{**ALIKE, "seed": seed})
+        split = rule.assign(rows)
     except InvalidInput as refusal:
         assert f"hold {can_be_drawn} with" in str(refusal)  # noqa: PT017
         assert can_be_drawn < valid + test + per_user - 1
@@ -118,12 +145,68 @@ def test_users_keeps_its_promises(
         assert part["time"][0] >= pool
 
 
-@given(st.integers(1, 30), st.integers(0, 99), st.data())
-def test_subsample_keeps_a_sorted_subset(total: int, seed: int, data: st.DataObject) -> None:
+@given(st.lists(EVENT, min_size=12, max_size=50), st.integers(0, 99), st.integers(0, 6))
+def test_every_split_has_disjoint_parts_in_order(events: list[Event], seed: int, day: int) -> None:
+    """The rows of a split are samples, none in two parts; the chronological ones are ordered in time."""
+    rows = samples(user_logs(table(events)), 2, 0, every_event=True).with_row_index("number")
+    alike = {**ALIKE, "seed": seed}
+    moment = [f"1970-01-01T00:00:0{second}" for second in (day, day + 1)]
+    rules: list[Splitter] = [
+        Paper(valid=0.2, test=0.2, **alike),
+        Dates(valid=moment[0], test=moment[1], **alike),
+        LeaveOneOut(valid=None, test=2, **alike),
+        Users(valid=0.1, test=0.1, per_user=2, pool_share=0.5, **alike),
+    ]
+    for rule in rules:
+        try:
+            split = rule.assign(rows)
+        except InvalidInput:
+            continue
+        numbers = [part["number"].to_list() for part in (split.train, split.valid, split.test)]
+        assert all(part == sorted(set(part)) for part in numbers)
+        assert sum(map(len, numbers)) == len({*numbers[0], *numbers[1], *numbers[2]}) <= len(rows)
+        if isinstance(rule, (Paper, Dates)):
+            assert numbers[0] + numbers[1] + numbers[2] == list(range(len(rows)))
+        if isinstance(rule, LeaveOneOut):
+            last = dict(zip(split.valid["user"], split.valid["number"], strict=True))
+            assert all(
+                number < last[user]
+                for user, number in split.train.select("user", "number").rows()
+                if user in last
+            )
+            assert all(number > last[user] for user, number in split.test.select("user", "number").rows())
+
+
+@given(EVENTS, st.integers(2, 5))
+def test_k_core_equals_dropping_one_event_at_a_time(events: list[Event], k: int) -> None:
+    left = list(events)
+    while poor := [
+        e for e in left if min(sum(e[0] == o[0] for o in left), sum(e[1] == o[1] for o in left)) < k
+    ]:
+        left.remove(poor[0])
+    assert k_core(table(events), k).rows() == left
+
+
+@given(st.integers(1, 30), st.integers(0, 99), st.sampled_from(["uniform", "newest", "users"]), st.data())
+def test_subsample_keeps_a_sorted_subset(total: int, seed: int, how: Any, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, total))
-    drawn = subsample(pl.DataFrame({"row": range(total)}), size, seed)["row"].to_list()
-    assert drawn == sorted(set(drawn))
+    pool = pl.DataFrame({"user": [f"u{row % 4}" for row in range(total)], "row": range(total)})
+    drawn = subsample(pool, size, how, seed)
+    assert drawn["row"].to_list() == sorted(set(drawn["row"]))
     assert len(drawn) == size
+    if how == "newest":
+        assert drawn.equals(pool[total - size :])
+    if how == "users":
+        cut_short = [
+            user
+            for user, count in drawn["user"].value_counts().rows()
+            if count < (pool["user"] == user).sum()
+        ]
+        assert len(cut_short) <= 1
+        for user in cut_short:
+            rows = pool.filter(pl.col("user") == user)
+            taken = drawn.filter(pl.col("user") == user)
+            assert taken.equals(rows[len(rows) - len(taken) :])
 
 
 ITEMS = st.sampled_from([f"i{number}" for number in range(15)])

@@ -16,6 +16,7 @@ from goracs.llm.embedding import embed
 from goracs.llm.settings import Backbone, Encoder
 from goracs.store import External, Store
 from tests.conftest import RUNTIME
+from tests.unit.test_tokens import follows_one_rule
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real")]
 
@@ -42,6 +43,14 @@ def test_smollm2_is_converted_to_safetensors_and_answers_in_words(weights: Path)
 def test_smollm2_has_one_token_for_each_answer(weights: Path) -> None:
     tokenizer = load_tokenizer(weights)
     assert tokenizer.convert_ids_to_tokens(answer_tokens("No", "Yes", tokenizer)) == ["No", "Yes"]
+
+
+@pytest.mark.parametrize("template", ["own", "chat"])
+@pytest.mark.parametrize("name", ["ctr", "seqrec"])
+def test_smollm2_is_asked_the_beginning_of_what_it_is_trained_on(
+    weights: Path, name: str, template: str
+) -> None:
+    follows_one_rule(load_tokenizer(weights), name, template)
 
 
 def test_minilm_puts_like_beside_like(tmp_path: Path) -> None:

@@ -132,6 +132,14 @@ def test_seqrec_goes_the_road(goracs: Command) -> None:
     assert ended.result["coreset"]["report"]["lam"] == 0.1
 
 
+@pytest.mark.parametrize("candidates", ["popular", "shared", "everything"])
+def test_seqrec_ranks_against_other_candidates(goracs: Command, candidates: str) -> None:
+    words = ("split.valid=6", "split.test=6", "evaluate.max_new_tokens=4", "selector=random")
+    ended = goracs("task=seqrec", *words, f"evaluate.candidates={candidates}", "evaluate.negatives=9")
+    assert ended.code == 0, ended.text
+    assert ended.result["metrics"]["tuned"]["hr@10"]["n"] == 6
+
+
 def test_sketches_serve_as_features(goracs: Command) -> None:
     ended = goracs("features=sketch", "until=select", "score.sketch_dim=8")
     assert ended.code == 0, ended.text
@@ -214,4 +222,18 @@ def test_a_result_is_found_again_wherever_the_data_lie(goracs: Command, tmp_path
     moved = tmp_path / "data"
     shutil.copytree(BUNDLED, moved)
     goracs("until=select", "selector=random")
-    assert "skipped:" in goracs("until=select", "selector=random", f"dataset.reader.folder={moved}").text
+    assert "skipped:" in goracs("until=select", "selector=random", f"dataset.path={moved}").text
+
+
+def test_prompts_that_are_too_long_are_shortened_and_counted(goracs: Command) -> None:
+    whole = goracs("until=finetune", "selector=el2n").result
+    assert whole["prompts"] == {
+        "adapter": {"read": 8, "shortened": 0},
+        "score": {"read": 60, "shortened": 0},
+        "finetune": {"read": 8, "shortened": 0},
+    }
+    ended = goracs("until=finetune", "selector=el2n", "backbone.max_length=160")
+    assert ended.code == 0, ended.text
+    counts = ended.result["prompts"]["score"]
+    assert 0 < counts["shortened"] < counts["read"] == 60
+    assert f"{counts['shortened']} of 60 prompts shortened to 160 tokens" in ended.text

@@ -55,8 +55,9 @@ def test_conf_equals_the_fields_of_its_selector(name: str) -> None:
     assert selector.by_class is False
 
 
-def test_conf_follows_the_task_where_there_is_one() -> None:
-    node = OmegaConf.load(conf_dir() / "selector" / "goracs.yaml")
+@pytest.mark.parametrize("name", ["goracs_paper", "goracs_released"])
+def test_conf_follows_the_task_where_there_is_one(name: str) -> None:
+    node = OmegaConf.load(conf_dir() / "selector" / f"{name}.yaml")
     task = {"lam": 0.5, "max_exchanges": 20, "candidates": 3, "by_class": True}
     found = OmegaConf.to_container(OmegaConf.create({"task": task, "selector": node}), resolve=True)
     assert isinstance(found, dict)
@@ -64,15 +65,15 @@ def test_conf_follows_the_task_where_there_is_one() -> None:
 
 
 def test_select_equals_the_packaged_defaults() -> None:
-    from goracs.selection.goracs import Goracs
+    from goracs.selection.goracs_paper import GoracsPaper
 
-    assert build("goracs", {}) == Goracs(lam=0.1, max_exchanges=100, candidates=30, by_class=False)
+    assert build("goracs_paper", {}) == GoracsPaper(lam=0.1, max_exchanges=100, candidates=30, by_class=False)
     assert goracs.select(problem(), 4, "goracs").report["lam"] == 0.1
 
 
 @pytest.mark.parametrize("lam", [0.5, np.float64(0.5), np.float32(0.5)])
 def test_select_takes_overrides(lam: float) -> None:
-    assert goracs.select(problem(), 4, "goracs", lam=lam, candidates=np.int64(2)).report["lam"] == 0.5
+    assert goracs.select(problem(), 4, "goracs_paper", lam=lam, candidates=np.int64(2)).report["lam"] == 0.5
 
 
 @pytest.mark.parametrize(("budget", "rows"), [(4, 4), (0.25, 5), ("all", 20), (np.int64(3), 3)])
@@ -90,9 +91,19 @@ def test_select_equals_another_draw_for_another_seed() -> None:
 
 
 BAD: list[tuple[Any, str, dict[str, Any], str]] = [
-    (4, "gorax", {}, "no selector 'gorax'; the selectors: el2n, full, goracs, kcenter, random"),
+    (
+        4,
+        "gorax",
+        {},
+        "no selector 'gorax'; the selectors: el2n, full, goracs, goracs_paper, goracs_released",
+    ),
     (4, "../selector/goracs", {}, "no selector '../selector/goracs'"),
-    (4, "goracs", {"lambda_": 1}, "has no lambda_; its fields: by_class, candidates, lam, max_exchanges"),
+    (
+        4,
+        "goracs_paper",
+        {"lambda_": 1},
+        "has no lambda_; its fields: by_class, candidates, lam, max_exchanges",
+    ),
     (4, "random", {"_target_": "os.getcwd"}, "has no _target_; its fields: by_class"),
     (4, "goracs", {"lam": -1}, "lam must be a number >= 0, got -1"),
     (4, "goracs", {"lam": None}, "lam must be a number >= 0, got None"),

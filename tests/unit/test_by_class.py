@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goracs.ot import cost, distance, exact
+from goracs.ot import distance, exact
 from goracs.selection import by_class
 from goracs.selection.el2n import El2n
 from goracs.selection.full import Full

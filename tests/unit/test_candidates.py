@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goracs.data.candidates import negatives
+from goracs.data.candidates import drawn, everything, negatives, popular, shared
 from goracs.types import InvalidInput
 
 CATALOGUE = [f"i{number}" for number in range(50)]
@@ -72,3 +72,73 @@ def test_negatives_refuses_lengths_that_differ() -> None:
 def test_negatives_refuses_no_items() -> None:
     with pytest.raises(InvalidInput, match="at least 1 item per row, got 0"):
         draw(count=0)
+
+
+WEIGHTS = {item: 1.0 + place for place, item in enumerate(CATALOGUE)}
+
+
+def draw_by(kind: Any, catalogue: Any = CATALOGUE, **changes: Any) -> Any:
+    given = {"users": ["a", "b", "c"], "targets": ["i1", "i3", "i9"], "seen": SEEN, "count": 20, "seed": 0}
+    return kind(**(given | changes), **{"weights" if kind is popular else "catalogue": catalogue})
+
+
+@pytest.mark.parametrize(("kind", "catalogue"), [(popular, WEIGHTS), (shared, CATALOGUE)])
+def test_other_kinds_never_have_a_seen_item_the_target_or_a_repeat(kind: Any, catalogue: Any) -> None:
+    rows = draw_by(kind, catalogue)
+    assert rows.shape == (3, 20)
+    for row, user, target in zip(rows, "abc", ["i1", "i3", "i9"], strict=True):
+        assert len(set(row)) == 20
+        assert set(row) <= set(CATALOGUE) - set(SEEN[user]) - {target}
+    np.testing.assert_array_equal(rows, draw_by(kind, catalogue))
+    assert (rows != draw_by(kind, catalogue, seed=1)).any()
+
+
+def test_popular_draws_in_proportion_to_the_weights() -> None:
+    """One of two items of weights 3 and 1, 4,000 times: 3,000 of the first, standard deviation 27."""
+    users = [f"u{number}" for number in range(4000)]
+    rows = popular(users, ["x"] * 4000, dict.fromkeys(users, ()), {"i": 3, "j": 1}, 1, 0)
+    assert abs((rows == "i").sum() - 3000) < 5 * 28
+
+
+def test_popular_is_unchanged_by_other_rows_and_the_order_of_the_weights() -> None:
+    mixed = dict(sorted(WEIGHTS.items(), key=lambda pair: -pair[1]))
+    alone = draw_by(popular, mixed, users=["b"], targets=["i3"])
+    np.testing.assert_array_equal(draw_by(popular, WEIGHTS)[1:2], alone)
+
+
+def test_popular_refuses_a_weight_of_nothing() -> None:
+    with pytest.raises(InvalidInput, match="a weight > 0 for every item"):
+        draw_by(popular, {**WEIGHTS, "i7": 0})
+
+
+def test_shared_draws_the_same_places_for_every_user() -> None:
+    """Users who have seen nothing share all; as in the released code, whose users share most."""
+    users = ["a", "b", "c", "d"]
+    rows = draw_by(shared, users=users, targets=["x"] * 4, seen=dict.fromkeys(users, ()))
+    assert len({tuple(row) for row in rows}) == 1
+    own = draw_by(negatives, users=users, targets=["x"] * 4, seen=dict.fromkeys(users, ()))
+    assert len({tuple(row) for row in own}) == 4
+
+
+def test_everything_equals_the_catalogue_without_what_was_seen_and_the_target() -> None:
+    rows = everything(["a", "c"], ["i5", "i9"], SEEN, CATALOGUE)
+    for row, user, target in zip(rows, "ac", ["i5", "i9"], strict=True):
+        assert row.tolist() == sorted(set(CATALOGUE) - set(SEEN[user]) - {target})
+
+
+@pytest.mark.parametrize(("kind", "function"), [("own", negatives), ("shared", shared)])
+def test_drawn_equals_the_function_of_its_name(kind: Any, function: Any) -> None:
+    given = (["a", "b"], ["i5", "i9"], SEEN, CATALOGUE, 7, 3)
+    np.testing.assert_array_equal(drawn(kind, *given), function(*given))
+
+
+def test_drawn_by_popularity_never_has_what_nobody_touched_while_others_are_left() -> None:
+    """Chances are the users who touched an item; one of a hundred users' items is drawn far more often."""
+    seen = {f"u{number}": ["hit"] if number else ["rare"] for number in range(100)} | {"me": []}
+    rows = [drawn("popular", ["me"], [f"x{k}"], seen, ["hit", "rare"], 1, 0)[0][0] for k in range(50)]
+    assert rows.count("hit") > 40
+
+
+def test_drawn_everything_has_rows_of_any_length() -> None:
+    rows = drawn("everything", ["a", "c"], ["i5", "i9"], SEEN, CATALOGUE, 3, 0)
+    assert [len(row) for row in rows] == [47, 49]

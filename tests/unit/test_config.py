@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 
+from goracs import sweep
 from goracs.config import conf_dir
 
 FILES = [file for file in sorted(conf_dir().glob("*/*.yaml")) if file.parent.name != "experiment"]
-EXPERIMENTS = [file.stem for file in sorted((conf_dir() / "experiment").glob("*.yaml"))]
+FOLDER = conf_dir() / "experiment"
+EXPERIMENTS = [str(file.relative_to(FOLDER).with_suffix("")) for file in sorted(FOLDER.rglob("*.yaml"))]
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -42,11 +45,27 @@ def test_every_file_of_a_group_builds_something_or_is_plain_values() -> None:
 
 @pytest.mark.parametrize("experiment", [None, *EXPERIMENTS])
 def test_every_experiment_composes_and_builds_its_objects(experiment: str | None) -> None:
+    """As the last job of its sweep, where it is one."""
+    chosen = [f"experiment={experiment}"] if experiment else []
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("config", overrides=[f"experiment={experiment}"] if experiment else [])
-    made = instantiate(config, _convert_="all")
+        swept = compose("config", overrides=chosen, return_hydra_config=True).hydra.sweeper.params or {}
+        job = [f"{name}={str(values).rpartition(',')[2]}" for name, values in swept.items()]
+        config = compose("config", overrides=[*chosen, *job])
+    for name in map(str, OmegaConf.missing_keys(config)):
+        OmegaConf.update(config, name, "left to the user")
+    made = sweep.build(config)
     assert made["dataset"].name
     assert hasattr(made["selector"], "needs")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_says_what_it_is_for_and_what_it_costs(experiment: str) -> None:
+    lines = (FOLDER / f"{experiment}.yaml").read_text().splitlines()
+    said = [line for line in lines if line.startswith("# ") and "@package" not in line]
+    assert lines[0] == "# @package _global_"
+    assert said
+    if "/" in experiment:
+        assert re.search(r"[Cc]osts", " ".join(said))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parts[-2]}/{file.stem}")
@@ -64,3 +83,11 @@ def test_selectors_follow_the_task_and_an_override_wins() -> None:
         seqrec = compose("config", overrides=["task=seqrec", "selector.lam=0.3"])
     assert (ctr.selector.lam, ctr.selector.by_class) == (ctr.task.lam, True)
     assert (seqrec.selector.lam, seqrec.selector.by_class) == (0.3, False)
+
+
+@pytest.mark.parametrize("name", ["goracs_paper", "goracs_released"])
+def test_the_searches_of_the_paper_take_its_parameters_from_the_task(name: str) -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        for task, expected in (("ctr", (0.5, 20, 3, True)), ("seqrec", (0.1, 100, 30, False))):
+            chosen = compose("config", overrides=[f"task={task}", f"selector={name}"]).selector
+            assert (chosen.lam, chosen.max_exchanges, chosen.candidates, chosen.by_class) == expected

@@ -40,7 +40,7 @@ def test_distances_refuses_embeddings_without_columns() -> None:
 def test_measure_scale_equals_the_maxima(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, target, gradients = table(25, 4), table(6, 4, seed=1), np.arange(25.0)
     expected = Scale(distance=float(distance.distances(pool, target).max()), gradient=24.0)
-    monkeypatch.setattr(cost, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(distance, "BLOCK_BYTES", 4 * 6 * 5)
     assert cost.measure_scale(pool, target, gradients) == expected
     far_last = np.concatenate([pool, [[99.0, 0, 0, 0]]])
     assert cost.measure_scale(far_last, target, None).distance > expected.distance
@@ -62,7 +62,7 @@ def test_degenerate_terms_equals_one_warning_per_term() -> None:
 
 def test_unit_scale_refuses_an_overflow() -> None:
     huge = np.full((2, 2), 1e200)
-    with pytest.raises(InvalidInput, match="overflows float64"):
+    with pytest.raises(InvalidInput, match="overflow float64"):
         cost.measure_scale(huge, -huge, None)
 
 

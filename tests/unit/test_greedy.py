@@ -1,4 +1,4 @@
-"""Greedy facility location: against a plain enumeration of every step."""
+"""Greedy facility location with the released stopping rule: against a plain enumeration of every step."""
 
 import numpy as np
 import pytest
@@ -11,15 +11,15 @@ def relaxed(costs: np.ndarray, rows: list[int]) -> float:
 
 
 def enumerated(costs: np.ndarray, budget: int) -> list[int]:
-    """Every step tries every row; a row that owns no column leaves, if the pool can fill its place."""
+    """Every step tries every row, until n rows own a column; the others leave, where n rows can."""
     enough = len(set(costs.argmin(axis=0))) > budget
     rows: list[int] = []
-    while len(rows) < budget:
+    owners: set[int] = set()
+    while len(rows) < budget or (enough and len(owners) < budget):
         others = [row for row in range(len(costs)) if row not in rows]
         rows.append(min(others, key=lambda row: relaxed(costs, [*rows, row])))
         owners = {rows[k] for k in costs[rows].argmin(axis=0)}
-        rows = [row for row in rows if row in owners] if enough else rows
-    return rows
+    return [row for row in rows if row in owners] if enough else rows
 
 
 @pytest.mark.parametrize("budget", [1, 2, 5, 9])

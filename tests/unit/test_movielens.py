@@ -1,7 +1,9 @@
-"""The MovieLens reader and the Dataset: what they give on the bundled copy, what they refuse."""
+"""The MovieLens reader on every layout, and the Dataset: what they give, what they refuse."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from goracs.data.dataset import Dataset
+from goracs.data import movielens
+from goracs.data.dataset import Interactions
 from goracs.data.movielens import MovieLens
 from goracs.types import GoracsError
 
@@ -21,16 +24,38 @@ OFFICIAL = {  # sha256 of the files of the release of 26 September 2018
 }
 MOVIES = 'movieId,title,genres\r\n1,Toy Story (1995),Comedy\r\n2,"American President, The (1995)",Drama\r\n'
 RATINGS = "userId,movieId,rating,timestamp\r\n7,1,4.0,100\r\n7,2,3.5,90\r\n"
+LAYOUTS = {
+    "csv": {"movies.csv": MOVIES, "ratings.csv": RATINGS},
+    "dat": {
+        "movies.dat": "1::Toy Story (1995)::Comedy|Drama\n2::American President, The (1995)::\n",
+        "ratings.dat": "7::1::4::100\n7::2::3.5::90\n",
+    },
+    "100k": {
+        "u.item": "1|Toy Story (1995)|01-Jan-1995||http://x|0|1\n2|American President, The (1995)|||http://y|0|0\n",
+        "u.data": "7\t1\t4\t100\n7\t2\t3.5\t90\n",
+    },
+}
+
+
+def dataset(**changes: Any) -> Any:
+    return instantiate(OmegaConf.merge(OmegaConf.load(CONF), changes))
 
 
 def folder(path: Path, movies: str = MOVIES, ratings: str = RATINGS) -> MovieLens:
     (path / "movies.csv").write_text(movies, encoding="utf-8", newline="")
     (path / "ratings.csv").write_text(ratings, encoding="utf-8", newline="")
-    return MovieLens(folder=str(path))
+    made: MovieLens = dataset(path=str(path))
+    return made
+
+
+def layout(path: Path, files: dict[str, str], encoding: str = "utf-8") -> Interactions:
+    for name, content in files.items():
+        (path / name).write_bytes(content.encode(encoding))
+    return movielens.read(str(path), None)
 
 
 def test_bundled_copy_equals_the_official_release() -> None:
-    assert MovieLens(folder="bundled").digests() == OFFICIAL
+    assert dataset().digests() == OFFICIAL
 
 
 def test_bundled_copy_keeps_its_terms_beside_it() -> None:
@@ -67,13 +92,13 @@ def test_digests_is_unchanged_by_the_place_of_the_folder(tmp_path: Path) -> None
     [
         (
             {"ratings": ""},
-            r"ratings\.csv is not a csv file with the columns userId, movieId, rating, timestamp",
+            r"ratings\.csv is not a table with the columns userId, movieId, rating, timestamp: empty CSV",
         ),
-        ({"ratings": "userId,movieId,rating,timestamp\n"}, "no rows below its header"),
-        ({"movies": "movieId,title\n"}, "no rows below its header"),
+        ({"ratings": "userId,movieId,rating,timestamp\n"}, "has no rows: the data set is empty"),
+        ({"movies": "movieId,title\n"}, "has no rows: the data set is empty"),
         (
             {"ratings": "userId,movieId,rating\n1,1,4\n"},
-            r"columns userId, movieId, rating, timestamp.*timestamp",
+            r"lacks one of the columns userId, .*: it has userId, movieId, rating\.",
         ),
         ({"ratings": "user,movieId,rating,timestamp\n1,1,4,5\n"}, "userId"),
         ({"movies": "movieId,name\n1,x\n"}, "title"),
@@ -82,10 +107,10 @@ def test_digests_is_unchanged_by_the_place_of_the_folder(tmp_path: Path) -> None
             {"ratings": "userId,movieId,rating,timestamp\n1,1,4,5\n1,1,,6\n"},
             "has no rating in 1 .*first in row 2",
         ),
-        ({"ratings": "userId,movieId,rating,timestamp\n1,1,4\n"}, "has no timestamp in 1 "),
+        ({"ratings": "userId,movieId,rating,timestamp\n1,1,4\n"}, "has no time in 1 "),
         ({"ratings": "userId,movieId,rating,timestamp\n1,1,nan,5\n"}, "not finite in 1 .*first in row 1"),
-        ({"movies": "movieId,title\n1,a\n2,b\n1,c\n"}, "repeats a movieId in 1 .*first in row 3"),
-        ({"movies": "movieId,title\n1,a\n,b\n"}, "has no movieId in 1 .*first in row 2"),
+        ({"movies": "movieId,title\n1,a\n2,b\n1,c\n"}, "repeats an item id in 1 .*first in row 3"),
+        ({"movies": "movieId,title\n1,a\n,b\n"}, "has no item id in 1 .*first in row 2"),
     ],
 )
 def test_read_refuses_a_damaged_file(tmp_path: Path, change: dict[str, str], match: str) -> None:
@@ -95,23 +120,84 @@ def test_read_refuses_a_damaged_file(tmp_path: Path, change: dict[str, str], mat
 
 
 def test_read_refuses_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(GoracsError, match=r"no folder .*nowhere: dataset\.reader\.folder"):
-        MovieLens(folder=str(tmp_path / "nowhere")).read()
+    with pytest.raises(GoracsError, match=r"no folder .*nowhere: dataset\.path"):
+        movielens.read(str(tmp_path / "nowhere"), None)
 
 
 @pytest.mark.parametrize("name", ["movies.csv", "ratings.csv"])
 def test_digests_refuses_a_missing_file(tmp_path: Path, name: str) -> None:
     reader = folder(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(GoracsError, match=f"no file {name} in "):
+    with pytest.raises(
+        GoracsError, match=r"is no MovieLens folder: .*ratings\.csv and movies\.csv; .*u\.item"
+    ):
         reader.digests()
 
 
+@pytest.mark.parametrize("files", LAYOUTS.values(), ids=LAYOUTS)
+def test_every_layout_equals_the_same_tables(tmp_path: Path, files: dict[str, str]) -> None:
+    found = layout(tmp_path, files)
+    assert found.events.rows() == [("7", "1", 4.0, 100), ("7", "2", 3.5, 90)]
+    assert found.items.rows() == [("1", "Toy Story (1995)"), ("2", "American President, The (1995)")]
+    assert found.events.schema == pl.Schema(
+        {"user": pl.String, "item": pl.String, "rating": pl.Float64, "time": pl.Int64}
+    )
+
+
+@pytest.mark.parametrize("files", LAYOUTS.values(), ids=LAYOUTS)
+def test_compressed_files_equal_the_plain_ones(tmp_path: Path, files: dict[str, str]) -> None:
+    for folder, end, pack in (("a", ".gz", gzip.compress), ("b", ".bz2", bz2.compress), ("c", "", bytes)):
+        (tmp_path / folder).mkdir()
+        for name, content in files.items():
+            (tmp_path / folder / f"{name}{end}").write_bytes(pack(content.encode()))
+    plain, *packed = (movielens.read(str(tmp_path / folder), None) for folder in "cab")
+    assert all(one.events.equals(plain.events) and one.items.equals(plain.items) for one in packed)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("name", ["dat", "100k"])
+def test_old_layouts_are_read_in_utf8_and_in_latin1(tmp_path: Path, name: str, encoding: str) -> None:
+    files = {file: content.replace("Toy Story", "Misérables\x85") for file, content in LAYOUTS[name].items()}
+    assert layout(tmp_path, files, encoding).items["title"][0] == "Misérables\x85 (1995)"
+
+
+def test_a_dat_title_may_hold_colons_and_an_id_leading_zeros(tmp_path: Path) -> None:
+    files = {
+        "movies.dat": "0000008::Edison: A::B (1894)::Short\n",
+        "ratings.dat": "1::0000008::10::1381006850\n",
+    }
+    found = layout(tmp_path, files)
+    assert found.items.rows() == [("0000008", "Edison: A::B (1894)")]
+    assert found.events.rows() == [("1", "0000008", 10.0, 1381006850)]
+
+
+@pytest.mark.parametrize(
+    ("files", "match"),
+    [
+        (
+            LAYOUTS["dat"] | {"movies.dat": "1::a::b\nno film\n"},
+            r"movies\.dat is not of its layout in 1 .*row 2",
+        ),
+        (LAYOUTS["dat"] | {"ratings.dat": "1::1::4::5\n1::1::4\n"}, r"ratings\.dat has no time in 1 "),
+        (
+            LAYOUTS["dat"] | {"ratings.dat": "1::1::4::5::6\n"},
+            r"ratings\.dat is not a table with the columns",
+        ),
+        (LAYOUTS["100k"] | {"u.item": "\n"}, r"u\.item lists no film"),
+    ],
+)
+def test_read_refuses_a_damaged_file_of_an_old_layout(
+    tmp_path: Path, files: dict[str, str], match: str
+) -> None:
+    with pytest.raises(GoracsError, match=match):
+        layout(tmp_path, files)
+
+
 def test_dataset_equals_its_configuration() -> None:
-    dataset = instantiate(OmegaConf.load(CONF))
-    assert (dataset.reader, dataset.history, dataset.size) == (MovieLens(folder="bundled"), 10, None)
-    assert "Harper" in dataset.notice
-    assert "commercial" in dataset.notice
+    made = dataset()
+    assert (made.path, made.history, made.size, made.ties) == ("bundled", 10, None, "file")
+    assert "Harper" in made.notice
+    assert "commercial" in made.notice
 
 
 @pytest.mark.parametrize(
@@ -125,7 +211,6 @@ def test_dataset_equals_its_configuration() -> None:
     ],
 )
 def test_dataset_refuses_a_number_out_of_bounds(change: dict[str, Any], match: str) -> None:
-    config = OmegaConf.merge(OmegaConf.load(CONF), change)
-    values = {str(key): value for key, value in config.items() if key not in ("_target_", "reader")}
+    values = {str(key): value for key, value in OmegaConf.load(CONF).items() if key != "_target_"}
     with pytest.raises(GoracsError, match=match):
-        Dataset(reader=MovieLens(folder="bundled"), **values)
+        MovieLens(**(values | change))

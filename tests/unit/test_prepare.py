@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from goracs.data import prepare as module
+from goracs.data.dataset import Dataset, Interactions
 from goracs.data.prepare import PARTS, Prepared, prepare, read_catalogue, read_examples, read_seen, write
-from goracs.data.splits import Paper
-from goracs.types import InvalidInput
+from goracs.data.tasks import EXAMPLE, as_examples
+from goracs.types import Example, InvalidInput
 
 ROOT = Path(__file__).parents[2]
 MOVIES = "movieId,title\n1,One\n2,Two\n3,Three\n4,\n5,Never rated\n"
@@ -40,14 +44,49 @@ def small(path: Path, events: Any = EVENTS, **changes: Any) -> Prepared:
     rows = "\n".join(f"{user},{item},{rating},{time}" for time, (user, item, rating) in enumerate(events))
     (path / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n{rows}\n")
     (path / "movies.csv").write_text(MOVIES)
-    dataset = configured("dataset/movielens_small", reader={"folder": str(path)}, **changes)
-    return prepare(dataset, Paper(valid=1, test=1), configured("task/ctr"))
+    dataset = configured("dataset/movielens_small", path=str(path), **changes)
+    return prepare(dataset, paper(), configured("task/ctr"))
+
+
+def paper(**changes: Any) -> Any:
+    return configured("split/paper", **{"valid": 1, "test": 1, "ties": "file", **changes})
+
+
+def examples(prepared: Prepared, part: str) -> list[Example]:
+    frame: pl.LazyFrame = getattr(prepared, part)
+    return as_examples(frame.collect())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made(Dataset):
+    """A data set made of two tables; its rules are those of movielens_small unless changed."""
+
+    raw: Interactions
+
+    def digests(self) -> dict[str, str]:
+        return {}
+
+    def read(self) -> Interactions:
+        return self.raw
+
+
+def made(rows: list[tuple[str, str, float, int]], titles: dict[str, str | None], **changes: Any) -> Made:
+    """rows are user, item, rating, time; `timed` and `excluded` go to the interactions."""
+    schema = {"user": pl.String, "item": pl.String, "rating": pl.Float64, "time": pl.Int64}
+    told = {name: changes.pop(name) for name in ("timed", "excluded") if name in changes}
+    items = pl.DataFrame(
+        {"item": list(titles), "title": list(titles.values())}, schema_overrides={"title": pl.String}
+    )
+    raw = Interactions(pl.DataFrame(rows, schema=schema, orient="row"), items, **told)
+    rules: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/dataset/movielens_small.yaml"))
+    plain = {name: value for name, value in rules.items() if name not in ("_target_", "path", "scale")}
+    return Made(raw=raw, **{**plain, **changes})
 
 
 @pytest.fixture(scope="module")
 def quick() -> Prepared:
     dataset = configured("dataset/movielens_small", history=4, size=400)
-    return prepare(dataset, configured("split/users"), configured("task/ctr"))
+    return prepare(dataset, configured("split/users", ties="file"), configured("task/ctr"))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -59,24 +98,27 @@ def test_prepare_equals_counts_by_hand(tmp_path: Path) -> None:
     found = small(tmp_path)
     assert found.statistics == {
         "events": 8,
-        "dropped_events": 3,
-        "users": 3,
-        "items": 3,
+        "users": 5,
+        "items": 5,
+        "kept": {"events": 5, "users": 3, "items": 3},
+        "excluded": {"no title": 3},
+        "time": [0, 6],
+        "titles_cleaned": 0,
         "samples": 3,
+        "left_out": 0,
         "liked": 1,
         "like_rate": 1 / 3,
         "pool": 1,
         "splits": {
-            "train": {"samples": 1, "liked": 0, "users": 1},
-            "valid": {"samples": 1, "liked": 0, "users": 1},
-            "test": {"samples": 1, "liked": 1, "users": 1},
+            part: {"samples": 1, "liked": liked, "users": 1, "first": target, "last": target}
+            for part, liked, target in (
+                ("train", 0, {"user": "a", "item": "2", "time": 2}),
+                ("valid", 0, {"user": "c", "item": "1", "time": 4}),
+                ("test", 1, {"user": "d", "item": "2", "time": 6}),
+            )
         },
     }
-    assert [example.item for part in (found.train, found.valid, found.test) for example in part] == [
-        "2",
-        "1",
-        "2",
-    ]
+    assert [example.item for part in PARTS for example in examples(found, part)] == ["2", "1", "2"]
 
 
 def test_prepare_keeps_in_the_catalogue_what_has_an_event_and_a_title(tmp_path: Path) -> None:
@@ -89,20 +131,27 @@ def test_prepare_keeps_every_item_of_a_user_as_seen_once(tmp_path: Path) -> None
 
 
 def test_prepare_equals_the_demo_counts(quick: Prepared) -> None:
-    assert quick.statistics["dropped_events"] == 0
+    assert quick.statistics["excluded"] == {}
     assert (quick.statistics["users"], quick.statistics["items"]) == (610, 9724)
-    assert [len(part) for part in (quick.train, quick.valid, quick.test)] == [400, 200, 200]
-    assert quick.statistics["splits"]["train"]["liked"] == sum(example.label or 0 for example in quick.train)
+    assert [len(examples(quick, part)) for part in PARTS] == [400, 200, 200]
+    liked = sum(example.label or 0 for example in examples(quick, "train"))
+    assert quick.statistics["splits"]["train"]["liked"] == liked
 
 
 def test_prepare_never_shows_more_than_the_history(quick: Prepared) -> None:
-    assert {len(example.history) for example in quick.train} == {4}
+    assert {len(example.history) for example in examples(quick, "train")} == {4}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_prepare_keeps_the_order_of_time(quick: Prepared, part: str) -> None:
+    times = [example.time for example in examples(quick, part)]
+    assert times == sorted(times)
 
 
 def test_read_equals_what_was_written(quick: Prepared, tmp_path: Path) -> None:
     write(quick, tmp_path)
     for part in PARTS:
-        assert read_examples(tmp_path, part) == getattr(quick, part)
+        assert read_examples(tmp_path, part) == examples(quick, part)
     assert list(read_catalogue(tmp_path).items()) == quick.catalogue.rows()
     assert list(read_seen(tmp_path).items()) == quick.seen.rows()
     assert json.loads((tmp_path / "statistics.json").read_text()) == quick.statistics
@@ -110,10 +159,11 @@ def test_read_equals_what_was_written(quick: Prepared, tmp_path: Path) -> None:
 
 def test_read_equals_what_was_written_without_labels(tmp_path: Path) -> None:
     dataset = configured("dataset/movielens_small", size=5)
-    made = prepare(dataset, configured("split/users"), configured("task/seqrec"))
-    write(made, tmp_path)
-    assert read_examples(tmp_path, "train") == made.train
-    assert made.train[0].label is None
+    prepared = prepare(dataset, configured("split/users", ties="file"), configured("task/seqrec"))
+    write(prepared, tmp_path)
+    pool = examples(prepared, "train")
+    assert read_examples(tmp_path, "train") == pool
+    assert pool[0].label is None
 
 
 def test_write_equals_its_own_bytes_in_another_process_and_thread_count(
@@ -123,7 +173,7 @@ def test_write_equals_its_own_bytes_in_another_process_and_thread_count(
     script = (
         "from tests.unit.test_prepare import *\n"
         "dataset = configured('dataset/movielens_small', history=4, size=400)\n"
-        "made = prepare(dataset, configured('split/users'), configured('task/ctr'))\n"
+        "made = prepare(dataset, configured('split/users', ties='file'), configured('task/ctr'))\n"
         f"write(made, Path({str(tmp_path / 'there')!r}))"
     )
     environment = {"POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": "7", "PATH": ""}
@@ -146,7 +196,7 @@ def test_prepare_never_imports_an_llm_framework() -> None:
         (
             [("a", 9, 5), ("b", 4, 5)],
             {},
-            "data set movielens_small is empty: of its 2 events none has an item",
+            r"data set movielens_small is empty: of its 2 events none can be used \(no title: 2\)",
         ),
         (
             EVENTS,
@@ -176,3 +226,84 @@ def test_catalogue_titles_equal_the_file(quick: Prepared) -> None:
     titles = dict(quick.catalogue.rows())
     assert titles["1"] == "Toy Story (1995)"
     assert quick.catalogue.schema == {"item": pl.String, "title": pl.String}
+
+
+MANY = [(f"u{k % 7}", f"i{k * k % 11}", float(1 + k % 5), k // 4) for k in range(120)]
+NAMES: dict[str, str | None] = {f"i{k}": f"Film {k}" for k in range(11)}
+
+
+def test_chunks_of_any_size_give_the_same_examples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is worded and written piece by piece equals what is made at once; also its bytes."""
+    found = []
+    for size in (1, 7, 1 << 16):
+        monkeypatch.setattr(module, "CHUNK", size)
+        prepared = prepare(made(MANY, NAMES, history=3), paper(valid=9, test=9), configured("task/ctr"))
+        write(prepared, tmp_path / str(size))
+        found.append(digests(tmp_path / str(size)))
+        assert prepared.train.collect_schema() == pl.Schema(EXAMPLE)
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("split", ["paper", "users", "leave_one_out"])
+def test_ties_by_key_give_the_same_artifact_for_rows_in_any_order(tmp_path: Path, split: str) -> None:
+    asked = {"valid": 5, "test": 5, "ties": "key"}
+    mixed = random.Random(1).sample(MANY, len(MANY))
+    found = []
+    for name, rows in (("one", MANY), ("other", mixed)):
+        dataset = made(
+            rows, dict(random.Random(name).sample(list(NAMES.items()), len(NAMES))), history=3, size=9
+        )
+        write(
+            prepare(dataset, configured(f"split/{split}", **asked), configured("task/ctr")), tmp_path / name
+        )
+        found.append(digests(tmp_path / name))
+    assert found[0] == found[1]
+
+
+def test_ties_by_file_follow_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows = [("a", "i1", 4.0, 5), ("a", "i2", 4.0, 5), ("b", "i3", 4.0, 5), ("c", "i4", 4.0, 5)]
+    last = [
+        prepare(made(order, NAMES), paper(), configured("task/ctr")).statistics["splits"]["test"]["last"][
+            "user"
+        ]
+        for order in (rows, rows[::-1])
+    ]
+    assert last == ["c", "a"]
+
+
+def test_expected_counts_that_come_out_pass() -> None:
+    expected = {"events": 120, "users": 7, "items": len({item for _, item, *_ in MANY}), "test": 9}
+    prepared = prepare(
+        made(MANY, NAMES, size=5, expected={**expected, "train": 32}),
+        paper(valid=9, test=9),
+        configured("task/ctr"),
+    )
+    assert prepared.statistics["splits"]["train"]["samples"] == 5
+
+
+def test_expected_counts_that_do_not_come_out_stop_the_run_and_are_named() -> None:
+    wrong = made(MANY, NAMES, expected={"events": 121, "users": 7, "train": 3})
+    with pytest.raises(InvalidInput, match=r"events 120 \(expected 121\), train 32 \(expected 3\)\. Either"):
+        prepare(wrong, paper(valid=9, test=9), configured("task/ctr"))
+    with pytest.raises(InvalidInput, match=r"dataset\.expected has no evnts; it may have events, users"):
+        prepare(made(MANY, NAMES, expected={"evnts": 1}), paper(), configured("task/ctr"))
+
+
+def test_events_without_times_are_refused_but_by_leave_one_out_in_file_order() -> None:
+    rows = [(f"u{k % 3}", f"i{k % 5}", 4.0, 0) for k in range(15)]
+    untimed = made(rows, NAMES, timed=False)
+    for split in (paper(), configured("split/leave_one_out", ties="key")):
+        with pytest.raises(InvalidInput, match=r"only split=leave_one_out split\.ties=file works"):
+            prepare(untimed, split, configured("task/ctr"))
+    prepared = prepare(untimed, configured("split/leave_one_out", ties="file"), configured("task/seqrec"))
+    assert [example.item for example in examples(prepared, "test")] == ["i2", "i3", "i4"]
+    assert next(example.history for example in examples(prepared, "test")) == ("i0", "i3", "i1", "i4")
+
+
+def test_what_a_reader_left_out_is_told_beside_what_the_filters_left_out() -> None:
+    titles = {**NAMES, "i0": None}
+    found = prepare(
+        made(MANY, titles, excluded={"broken line": 3}), paper(), configured("task/ctr")
+    ).statistics
+    assert found["excluded"] == {"broken line": 3, "no title": sum(item == "i0" for _, item, *_ in MANY)}
+    assert found["events"] == 120

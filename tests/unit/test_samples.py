@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from goracs.data.movielens import MovieLens
-from goracs.data.samples import samples, subsample
+from goracs.data import movielens as format_of_movielens
+from goracs.data.samples import samples, subsample, user_logs, with_history
 from goracs.data.splits import Paper
 from goracs.types import InvalidInput
 
@@ -25,9 +25,15 @@ RULE = "rule_games_food (no minimum history)"
 ORDERED = "sha256_ordered (user\\titem\\ttimestamp lines, \\n joined)"
 
 
+def cut(events: pl.DataFrame, history: int, min_history: int, every_event: bool = False) -> pl.DataFrame:
+    log = user_logs(events)
+    found = with_history(samples(log, history, min_history, every_event), log)
+    return found.select("user", "item", "rating", "time", "history", "history_rating")
+
+
 @pytest.fixture(scope="module")
 def movielens() -> pl.DataFrame:
-    return samples(MovieLens(folder="bundled").read().events, history=10, min_history=0)
+    return cut(format_of_movielens.read("bundled", None).events, history=10, min_history=0)
 
 
 def table(*rows: tuple[str, str, float, int]) -> pl.DataFrame:
@@ -70,7 +76,10 @@ def test_samples_equals_the_reference_order(movielens: pl.DataFrame) -> None:
 
 @pytest.mark.parametrize(("asked", "key"), [(0.1, "0.1"), (5000, "5000")])
 def test_paper_split_equals_the_reference_counts(movielens: pl.DataFrame, asked: float, key: str) -> None:
-    split, expected = Paper(valid=asked, test=asked).assign(movielens), GOLDEN["splits"][key]
+    split, expected = (
+        Paper(valid=asked, test=asked, seed=0, ties="file", every_event=False).assign(movielens),
+        GOLDEN["splits"][key],
+    )
     parts = {"train": split.train, "valid": split.valid, "test": split.test}
     assert {name: len(part) for name, part in parts.items()} == expected["sizes"]
     assert {name: liked(part) for name, part in parts.items()} == expected["liked"]
@@ -97,7 +106,7 @@ def test_samples_equals_the_reference_where_histories_are_short_and_times_tied()
         user="reviewerID", item="asin", rating=pl.col("overall").cast(pl.Float64), time="unixReviewTime"
     )
     reference = json.loads((SHARED / "reference_counts.json").read_text())["amazon2018_gift_cards"][RULE]
-    found = samples(events, history=10, min_history=0)
+    found = cut(events, history=10, min_history=0)
     assert ordered_digest(found) == reference[ORDERED]
     assert liked(found) == reference["liked_rating_gt_3"]
     assert found["history"].head(3).to_list() == [sample["history"] for sample in reference["first_3"]]
@@ -112,7 +121,7 @@ def test_samples_equals_one_by_hand() -> None:
         ("c", "t", 3, 7),
         ("c", "u", 4, 7),
     )
-    found = samples(events, history=2, min_history=0)
+    found = cut(events, history=2, min_history=0)
     assert found.rows() == [
         ("b", "q", 1, 5, [], []),  # a single event: an empty history
         ("c", "u", 4, 7, ["t"], [3]),  # not more than h events: only the last; tied times keep file order
@@ -122,39 +131,52 @@ def test_samples_equals_one_by_hand() -> None:
 
 def test_samples_keeps_users_of_one_time_in_order_of_first_appearance() -> None:
     events = table(("z", "p", 5, 9), ("a", "q", 5, 9), ("m", "r", 5, 9))
-    assert samples(events, history=3, min_history=0)["user"].to_list() == ["z", "a", "m"]
+    assert cut(events, history=3, min_history=0)["user"].to_list() == ["z", "a", "m"]
 
 
 def test_samples_never_has_fewer_than_min_history_items() -> None:
     events = table(("b", "q", 1, 5), ("c", "t", 3, 7), ("c", "u", 4, 8), ("c", "v", 4, 9))
-    assert samples(events, history=2, min_history=1)["user"].to_list() == ["c"]
-    assert samples(events, history=3, min_history=3).is_empty()
+    assert cut(events, history=2, min_history=1)["user"].to_list() == ["c"]
+    assert cut(events, history=3, min_history=3).is_empty()
+
+
+def test_every_event_but_the_first_is_a_target_where_that_is_asked() -> None:
+    events = table(("a", "p", 5, 1), ("a", "q", 5, 2), ("a", "r", 5, 3), ("b", "s", 5, 4))
+    found = cut(events, history=2, min_history=0, every_event=True)
+    assert found.select("item", "history").rows() == [("q", ["p"]), ("r", ["p", "q"]), ("s", [])]
+
+
+def test_the_notebooks_truncated_likes_equal_a_threshold_of_three_and_a_half(movielens: pl.DataFrame) -> None:
+    """The released code compares int(rating) with 3; of half stars it so takes those above 3.5."""
+    assert int((movielens["rating"] > 3.5).sum()) == 45284
 
 
 def test_samples_of_no_events_equals_no_samples() -> None:
-    found = samples(table(), history=10, min_history=0)
+    found = cut(table(), history=10, min_history=0)
     assert found.columns == ["user", "item", "rating", "time", "history", "history_rating"]
     assert found.is_empty()
 
 
 def test_subsample_keeps_time_order_and_draws_distinct_rows(movielens: pl.DataFrame) -> None:
     pool = movielens.with_row_index("row")
-    drawn = subsample(pool, 500, seed=3)
+    drawn = subsample(pool, 500, "uniform", seed=3)
     assert drawn["row"].is_sorted()
     assert drawn["row"].n_unique() == 500
     assert drawn.equals(pool[drawn["row"].to_list()])
 
 
 def test_subsample_equals_itself_for_one_seed_only(movielens: pl.DataFrame) -> None:
-    assert subsample(movielens, 500, seed=3).equals(subsample(movielens, 500, seed=3))
-    assert not subsample(movielens, 500, seed=3).equals(subsample(movielens, 500, seed=4))
+    assert subsample(movielens, 500, "uniform", seed=3).equals(subsample(movielens, 500, "uniform", seed=3))
+    assert not subsample(movielens, 500, "uniform", seed=3).equals(
+        subsample(movielens, 500, "uniform", seed=4)
+    )
 
 
 @pytest.mark.parametrize("size", [None, 4])
 def test_subsample_of_everything_equals_the_pool(movielens: pl.DataFrame, size: int | None) -> None:
-    assert subsample(movielens[:4], size, seed=0).equals(movielens[:4])
+    assert subsample(movielens[:4], size, "uniform", seed=0).equals(movielens[:4])
 
 
 def test_subsample_refuses_more_than_the_pool(movielens: pl.DataFrame) -> None:
     with pytest.raises(InvalidInput, match=r"dataset\.size is 5, but the pool of this split has 4 samples"):
-        subsample(movielens[:4], 5, seed=0)
+        subsample(movielens[:4], 5, "uniform", seed=0)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from goracs import SelectionProblem, assess
-from goracs.ot.cost import distances
+from goracs.ot.distance import distances
 from goracs.selection.canonical import canonical_order
 from goracs.selection.el2n import El2n
 from goracs.selection.full import Full
-from goracs.selection.goracs import Goracs
+from goracs.selection.goracs_paper import GoracsPaper
+from goracs.selection.goracs_released import GoracsReleased
+from goracs.selection.grand import GraNd
 from goracs.selection.kcenter import KCenter
 from goracs.selection.random import Random
 from goracs.types import InvalidInput
@@ -40,39 +42,47 @@ def test_canonical_order_equals_sorted_tuples() -> None:
     assert canonical_order(blank).tolist() == [0, 1, 2]
 
 
-def test_goracs_equals_what_assess_says() -> None:
+def asked(**changed: Any) -> dict[str, Any]:
+    return {"lam": 0.1, "max_exchanges": 5, "candidates": 2, "by_class": False, **changed}
+
+
+BOTH = pytest.mark.parametrize("search", [GoracsPaper, GoracsReleased])
+
+
+@BOTH
+def test_exchanges_equal_what_assess_says(search: Any) -> None:
     given = problem()
-    coreset = Goracs(lam=0.3, max_exchanges=30, candidates=5, by_class=False).select(given, 6, rng())
+    coreset = search(**asked(lam=0.3, max_exchanges=30, candidates=40)).select(given, 6, rng())
     judged = assess(given, coreset.indices, 0.3)
     for figure, value in judged.items():
         exact = isinstance(value, list) or value is None
         assert coreset.report[figure] == (value if exact else pytest.approx(value, rel=ROUNDING)), figure
-    assert coreset.trace[-1]["poo"] == pytest.approx(judged["poo"], abs=ROUNDING)
+    assert set(coreset.report) == {*judged, "exchanges", "solves"}
+    assert coreset.trace[-1]["objective"] == pytest.approx(judged["poo"], abs=ROUNDING)
     assert coreset.report["exchanges"] == len(coreset.trace) - 1 > 0
     assert type(coreset.report["exchanges"]) is int
 
 
-def test_goracs_equals_gradients_alone_at_a_huge_lam() -> None:
+def test_paper_equals_gradients_alone_at_a_huge_lam() -> None:
     given = problem()
-    coreset = Goracs(lam=1e6, max_exchanges=200, candidates=40, by_class=False).select(given, 6, rng())
+    coreset = GoracsPaper(**asked(lam=1e6, max_exchanges=200, candidates=40)).select(given, 6, rng())
     best = np.sort(np.argsort(given.scores["gradient_norm"])[-6:])
     np.testing.assert_array_equal(coreset.indices, best)
 
 
-def test_goracs_needs_gradients_only_where_they_count() -> None:
-    plain = Goracs(lam=0.0, max_exchanges=5, candidates=2, by_class=False)
+@BOTH
+def test_exchanges_need_gradients_only_where_they_count(search: Any) -> None:
+    plain = search(**asked(lam=0.0))
     assert plain.needs == {"features"}
-    assert Goracs(lam=0.1, max_exchanges=5, candidates=2, by_class=False).needs == {
-        "features",
-        "gradient_norm",
-    }
+    assert search(**asked()).needs == {"features", "gradient_norm"}
     assert plain.select(problem(loss=np.ones(40)), 3, rng()).report["mean_gradient"] is None
 
 
+@BOTH
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
-def test_goracs_is_unchanged_by_the_order_of_tied_rows(order: list[int]) -> None:
+def test_exchanges_are_unchanged_by_the_order_of_tied_rows(search: Any, order: list[int]) -> None:
     line, gradients = np.array([[1.0], [-1.0], [5.0]])[order], {"gradient_norm": np.ones(3)}
-    coreset = goracs().select(SelectionProblem(line, np.zeros((1, 1)), scores=gradients), 1, rng())
+    coreset = search(**asked()).select(SelectionProblem(line, np.zeros((1, 1)), scores=gradients), 1, rng())
     assert line[coreset.indices].tolist() == [[-1.0]]
 
 
@@ -109,6 +119,14 @@ def test_el2n_equals_the_largest_with_ties_by_index() -> None:
     assert coreset.report["smallest_kept"] == 0.2
 
 
+def test_grand_equals_the_largest_with_ties_by_canonical_order() -> None:
+    features = np.array([[3.0], [2.0], [1.0], [0.0]])
+    given = SelectionProblem(features, features, scores={"gradient_norm": np.array([0.5, 0.5, 0.9, 0.5])})
+    coreset = GraNd(by_class=False).select(given, 2, rng())
+    assert coreset.indices.tolist() == [2, 3]
+    assert coreset.report["smallest_kept"] == 0.5
+
+
 def test_random_equals_a_uniform_draw() -> None:
     given = problem(6)
     counts = np.zeros(6)
@@ -121,20 +139,17 @@ def test_full_equals_every_row() -> None:
     assert Full(by_class=False).select(problem(), 40, rng()).indices.tolist() == list(range(40))
 
 
-def goracs(**changed: Any) -> Goracs:
-    return Goracs(**{"lam": 0.1, "max_exchanges": 5, "candidates": 2, "by_class": False, **changed})
-
-
 BAD: list[tuple[Any, dict[str, Any], str]] = [
-    (goracs(lam=-1.0), {}, "lam must be a number >= 0, got -1.0"),
-    (goracs(max_exchanges=-1), {}, "max_exchanges must be a whole number >= 0, got -1"),
-    (goracs(max_exchanges=1.5), {}, "max_exchanges must be a whole number >= 0, got 1.5"),
-    (goracs(candidates=0), {}, "candidates must be a whole number >= 1, got 0"),
-    (goracs(candidates=True), {}, "candidates must be a whole number >= 1, got True"),
+    (GoracsPaper(**asked(lam=-1.0)), {}, "lam must be a number >= 0, got -1.0"),
+    (GoracsPaper(**asked(max_exchanges=-1)), {}, "max_exchanges must be a whole number >= 0, got -1"),
+    (GoracsPaper(**asked(max_exchanges=1.5)), {}, "goracs_paper: max_exchanges must .* >= 0, got 1.5"),
+    (GoracsPaper(**asked(candidates=0)), {}, "candidates must be a whole number >= 1, got 0"),
+    (GoracsReleased(**asked(candidates=True)), {}, "goracs_released: candidates must .* >= 1, got True"),
+    (GoracsReleased(**asked(max_exchanges=None)), {}, "max_exchanges must be a whole number >= 0, got None"),
     (
-        goracs(),
+        GoracsPaper(**asked()),
         {"loss": np.ones(40)},
-        "selector goracs with lam=0.1 needs the score 'gradient_norm'; .* loss",
+        "selector goracs_paper with lam=0.1 needs the score 'gradient_norm'; .* loss",
     ),
     (KCenter(start=40, by_class=False), {}, r"start must be a row in 0\.\.39, got 40"),
     (KCenter(start=-1, by_class=False), {}, r"start must be a row in 0\.\.39, got -1"),
@@ -142,6 +157,12 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (KCenter(start=1.5, by_class=False), {}, "got 1.5"),  # type: ignore[arg-type]
     (El2n(by_class=False), {"loss": np.ones(40)}, "selector el2n needs the score 'el2n'"),
     (El2n(by_class=False), {"el2n": np.ones((40, 2))}, r"one number for each pool row, got shape \(40, 2\)"),
+    (GraNd(by_class=False), {"loss": np.ones(40)}, "selector grand needs the score 'gradient_norm'"),
+    (
+        GraNd(by_class=False),
+        {"gradient_norm": np.ones((40, 2))},
+        r"one number for each pool row, .*\(40, 2\)",
+    ),
     (Full(by_class=False), {}, "whole pool of 40 rows, and the budget is 3: set budget=all"),
 ]
 

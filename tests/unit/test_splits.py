@@ -12,13 +12,20 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from goracs.data.movielens import MovieLens
-from goracs.data.samples import samples, subsample
-from goracs.data.splits import Paper, Split, Users
+from goracs.data import movielens as format_of_movielens
+from goracs.data.samples import samples, subsample, user_logs
+from goracs.data.splits import Dates, LeaveOneOut, Paper, Split, Users
 from goracs.types import InvalidInput
 
 ROOT = Path(__file__).parents[2]
 OURS = json.loads((ROOT / "tests" / "golden" / "movielens_counts.json").read_text())["ours"]
+
+
+ALIKE: Any = {"seed": 0, "ties": "file", "every_event": False}
+
+
+def paper(valid: Any, test: Any) -> Paper:
+    return Paper(valid=valid, test=test, **ALIKE)
 
 
 def users(**changes: Any) -> Users:
@@ -33,7 +40,8 @@ def rows(count: int, of: int = 1) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def movielens() -> pl.DataFrame:
-    return samples(MovieLens(folder="bundled").read().events, 10, 0).with_row_index("row")
+    log = user_logs(format_of_movielens.read("bundled", None).events)
+    return samples(log, 10, 0, every_event=False).drop("row").with_row_index("row")
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +61,13 @@ def digest(frame: pl.DataFrame) -> str:
     [(0.1, 94736, 9474), (0.25, 10, 3), (0.15, 10, 2), (0.149, 10, 1), (3, 10, 3), (3.0, 10, 3), (1, 10, 1)],
 )
 def test_paper_equals_floor_of_share_plus_half(asked: float, total: int, expected: int) -> None:
-    split = Paper(valid=asked, test=1).assign(rows(total))
+    split = paper(valid=asked, test=1).assign(rows(total))
     assert len(split.valid) == expected
 
 
 def test_paper_keeps_every_sample_in_order() -> None:
     table = rows(20)
-    split = Paper(valid=3, test=0.2).assign(table)
+    split = paper(valid=3, test=0.2).assign(table)
     assert [len(part) for part in (split.train, split.valid, split.test)] == [13, 3, 4]
     assert pl.concat([split.train, split.valid, split.test]).equals(table)
 
@@ -69,25 +77,25 @@ def test_paper_refuses_what_is_neither_count_nor_share(asked: Any) -> None:
     with pytest.raises(
         InvalidInput, match=r"split\.test must be a whole number >= 1 or a share in \(0, 1\), got"
     ):
-        Paper(valid=1, test=asked).assign(rows(20))
+        paper(valid=1, test=asked).assign(rows(20))
 
 
 def test_paper_refuses_a_share_of_no_sample() -> None:
     with pytest.raises(InvalidInput, match=r"split\.valid=0\.01 of 20 samples is no sample"):
-        Paper(valid=0.01, test=1).assign(rows(20))
+        paper(valid=0.01, test=1).assign(rows(20))
 
 
 def test_paper_refuses_an_empty_pool() -> None:
     with pytest.raises(
         InvalidInput, match=r"\(12 samples\) and split\.test \(8\) leave nothing .* has 20 samples"
     ):
-        Paper(valid=12, test=0.4).assign(rows(20))
+        paper(valid=12, test=0.4).assign(rows(20))
 
 
 def test_users_equals_its_first_values(dealt: Split) -> None:
     assert digest(dealt.valid) == OURS["users_split_valid"]
     assert digest(dealt.test) == OURS["users_split_test"]
-    assert digest(subsample(dealt.train, 400, 0)) == OURS["pool_of_400"]
+    assert digest(subsample(dealt.train, 400, "uniform", 0)) == OURS["pool_of_400"]
 
 
 def test_users_keeps_the_first_seventy_percent_as_pool(movielens: pl.DataFrame, dealt: Split) -> None:
@@ -140,8 +148,6 @@ def test_users_cuts_the_last_user_to_hit_the_count() -> None:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"valid": 0}, r"split\.valid must be a whole number >= 1 here, got 0"),
-        ({"test": 0.1}, r"split\.test must be a whole number >= 1 here, got 0\.1"),
         ({"per_user": 0}, r"split\.per_user must be .*got 0"),
         ({"seed": -1}, r"split\.seed must be a whole number >= 0 here, got -1"),
         ({"pool_share": 1.0}, r"split\.pool_share must lie between 0 and 1, got 1\.0"),
@@ -149,7 +155,7 @@ def test_users_cuts_the_last_user_to_hit_the_count() -> None:
     ],
 )
 def test_users_refuses_a_number_out_of_bounds(change: dict[str, Any], match: str) -> None:
-    values = {"valid": 2, "test": 2, "per_user": 2, "pool_share": 0.5, "seed": 0} | change
+    values = {"valid": 2, "test": 2, "per_user": 2, "pool_share": 0.5, **ALIKE} | change
     with pytest.raises(InvalidInput, match=match):
         Users(**values)
 
@@ -160,4 +166,71 @@ def test_users_refuses_an_empty_pool() -> None:
 
 
 def test_paper_equals_its_configuration() -> None:
-    assert instantiate(OmegaConf.load(ROOT / "conf" / "split" / "paper.yaml")) == Paper(valid=0.1, test=0.1)
+    made = instantiate(OmegaConf.load(ROOT / "conf" / "split" / "paper.yaml"))
+    assert made == Paper(valid=0.1, test=0.1, seed=0, ties="key", every_event=False)
+
+
+def test_users_takes_shares_of_all_samples() -> None:
+    split = users(valid=0.1, test=0.2, per_user=5, pool_share=0.5).assign(rows(40, of=8))
+    assert (len(split.valid), len(split.test)) == (4, 8)
+
+
+@pytest.mark.parametrize("asked", [0, 1.5, "0.1"])
+def test_users_refuses_what_is_neither_count_nor_share(asked: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"split\.valid must be a whole number >= 1 or a share"):
+        users(valid=asked).assign(rows(40, of=8))
+
+
+def leave_one_out(valid: Any, test: Any) -> LeaveOneOut:
+    return LeaveOneOut(valid=valid, test=test, **ALIKE)
+
+
+def test_leave_one_out_equals_one_by_hand() -> None:
+    """a has 3 samples, b 2, c a single one, which stays in the pool."""
+    table = pl.DataFrame({"user": list("abacab"), "time": range(6)})
+    split = leave_one_out(None, None).assign(table)
+    assert split.train.rows() == [("a", 0), ("c", 3)]
+    assert split.valid.rows() == [("b", 1), ("a", 2)]
+    assert split.test.rows() == [("a", 4), ("b", 5)]
+
+
+def test_leave_one_out_draws_as_many_as_are_asked_for() -> None:
+    split = leave_one_out(2, 0.1).assign(rows(40, of=8))
+    assert [len(part) for part in (split.train, split.valid, split.test)] == [24, 2, 4]
+    with pytest.raises(
+        InvalidInput, match=r"split\.test=9 asks for 9 samples, but one for each user makes 8"
+    ):
+        leave_one_out(2, 9).assign(rows(40, of=8))
+
+
+def test_leave_one_out_refuses_users_without_three_samples() -> None:
+    with pytest.raises(InvalidInput, match=r"needs users with at least 3 samples: of 8 there is none"):
+        leave_one_out(None, None).assign(rows(16, of=8))
+
+
+def test_dates_put_a_moment_itself_behind_the_border() -> None:
+    table = rows(5)
+    split = Dates(valid="1970-01-01T00:00:02", test="1970-01-01T02:00:03+02:00", **ALIKE).assign(table)
+    assert [part["time"].to_list() for part in (split.train, split.valid, split.test)] == [
+        [0, 1],
+        [2],
+        [3, 4],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("valid", "test", "match"),
+    [
+        ("soon", "1970-01-02", r"split\.valid must be a day such as 2017-01-01, got 'soon'"),
+        ("1970-01-02", "1970-01-02", r"split\.test \(1970-01-02\) must lie after split\.valid"),
+        (
+            "1970-01-02",
+            "1970-01-03",
+            r"no sample lies from split\.valid to split\.test .* 1970-01-01 to 1970-01-01",
+        ),
+        ("1969-01-02", "1970-01-03", r"no sample lies before split\.valid"),
+    ],
+)
+def test_dates_refuse_what_leaves_a_part_empty(valid: str, test: str, match: str) -> None:
+    with pytest.raises(InvalidInput, match=match):
+        Dates(valid=valid, test=test, **ALIKE).assign(rows(5))

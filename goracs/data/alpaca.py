@@ -1,0 +1,159 @@
+"""Ready prompts: three alpaca files, for who only wants a coreset of them, the fine-tune and Yes/No answers.
+
+Format   a JSON array of objects, or JSON lines, compressed or not. An object has instruction and output
+         (texts), and may have input (a text; none is an empty one), label (a whole number, true or false) and
+         user (an id: intervals are over users; without it every row is its own).
+Labels   where every object has one they are taken. Where none has, a task with answers takes them from the
+         outputs: blanks around them and one full stop at the end do not count. Other tasks then have none.
+Items    there are none, nor times or histories: next-item evaluation needs a data set of interactions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from goracs.data.events import refuse
+from goracs.data.prepare import PARTS, Prepared
+from goracs.data.raw import digest, found, json_lines, unpacked
+from goracs.data.samples import subsample
+from goracs.data.tasks import EXAMPLE, Ctr, Task
+from goracs.types import InvalidInput
+
+FIELDS = dict.fromkeys(("instruction", "input", "output", "label", "user"), pl.String())
+NEEDED = ("instruction", "output")
+CLASSES = {"true": "1", "false": "0"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """Three files of ready prompts.
+
+    Args:
+        name: what tables call them.
+        train: path of the pool.
+        valid, test: paths of the validation and of the test set.
+        size: rows of the pool that are drawn from all of its rows, >= 1; None keeps all.
+        seed: of that draw, >= 0.
+        broken_lines: so many broken lines of a file of JSON lines may be left out, >= 0.
+        notice: the terms of the data, shown where they are used.
+    """
+
+    files: ClassVar[tuple[str, ...]] = PARTS
+
+    name: str
+    train: str
+    valid: str
+    test: str
+    size: int | None
+    seed: int
+    broken_lines: int
+    notice: str
+
+    def digests(self) -> dict[str, str]:
+        """Part -> sha256 (hex) of its file; InvalidInput if one is missing."""
+        return {part: digest(file) for part, file in self.places().items()}
+
+    def places(self) -> dict[str, Path]:
+        """Part -> its file; InvalidInput if one is missing."""
+        return {part: found(getattr(self, part), f"dataset.{part}") for part in PARTS}
+
+
+def prepare(prompts: Prompts, task: Task) -> Prepared:
+    """The examples of the three files, in their order; the pool drawn.
+
+    Raises:
+        InvalidInput: a missing or damaged file, a row without a text, labels that are on some rows only, or
+            an output that is no answer of a task that has answers.
+    """
+    parts, excluded = dict[str, pl.DataFrame](), dict[str, int]()
+    for part, file in prompts.places().items():
+        rows, left_out = _rows(file, prompts.broken_lines)
+        parts[part] = _examples(file, part, rows, task)
+        excluded |= {f"{part}: {why}": count for why, count in left_out.items()}
+    _refuse_half_labelled(parts)
+    whole = pl.concat(parts.values())
+    pool = len(parts["train"])
+    parts["train"] = subsample(parts["train"], prompts.size, "uniform", prompts.seed)
+    return Prepared(
+        **{part: rows.lazy() for part, rows in parts.items()},
+        catalogue=pl.DataFrame(schema={"item": pl.String(), "title": pl.String()}),
+        seen=pl.DataFrame(schema={"user": pl.String(), "items": pl.List(pl.String())}),
+        statistics={
+            "events": 0,
+            "items": 0,
+            **_counts(whole),
+            "pool": pool,
+            "excluded": excluded,
+            "splits": {part: {**_counts(rows), "first": None, "last": None} for part, rows in parts.items()},
+        },
+    )
+
+
+def _rows(file: Path, broken_lines: int) -> tuple[pl.DataFrame, dict[str, int]]:
+    content = unpacked(file)
+    if not content.lstrip().startswith(b"["):
+        return json_lines(file, FIELDS, NEEDED, broken_lines)
+    try:
+        objects = json.loads(content)
+        lines = [json.dumps(one) for one in objects]
+        return pl.read_ndjson("\n".join(lines).encode(), schema=FIELDS), {}
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        raise InvalidInput(
+            f"{file} is no JSON array of objects with {', '.join(NEEDED)}: {error}."
+        ) from error
+
+
+def _examples(file: Path, part: str, rows: pl.DataFrame, task: Task) -> pl.DataFrame:
+    if rows.is_empty():
+        raise InvalidInput(f"{file} holds no prompt: every part needs one.")
+    for name in NEEDED:
+        refuse(file, f"has no {name}", rows[name], rows[name].fill_null("") == "")
+    own = pl.format("{} {}", pl.lit(part), pl.int_range(pl.len()))
+    return rows.select(
+        user=pl.col("user").fill_null(own),
+        item=pl.lit(""),
+        time=pl.lit(0, pl.Int64),
+        label=_labels(file, rows, task),
+        history=pl.lit([], pl.List(pl.String())),
+        history_liked=pl.lit([], pl.List(pl.Boolean())),
+        instruction="instruction",
+        input=pl.col("input").fill_null(""),
+        output="output",
+    ).cast(EXAMPLE)
+
+
+def _labels(file: Path, rows: pl.DataFrame, task: Task) -> pl.Series:
+    """[len] i64: the file's own labels or those its outputs say; all null where there are neither."""
+    given = rows["label"]
+    if given.null_count() < len(given):
+        refuse(file, "has no label, though others have,", rows["output"], given.is_null())
+        labels = given.replace(CLASSES).cast(pl.Int64, strict=False)
+        refuse(file, "has a label that is no whole number", given, labels.is_null())
+        if isinstance(task, Ctr):
+            refuse(file, "has a label other than 0 and 1", given, ~labels.is_between(0, 1))
+        return labels
+    if not isinstance(task, Ctr):
+        return given.cast(pl.Int64)
+    answers = {task.answer_no: 0, task.answer_yes: 1}
+    said = rows["output"].str.strip_chars().str.strip_suffix(".")
+    labels = said.replace_strict(answers, default=None, return_dtype=pl.Int64)
+    answers_are = f"{task.answer_yes} nor {task.answer_no} (task.answer_yes and answer_no)"
+    refuse(file, f"has an output that is neither {answers_are}", rows["output"], labels.is_null())
+    return labels
+
+
+def _refuse_half_labelled(parts: Mapping[str, pl.DataFrame]) -> None:
+    bare = [part for part, rows in parts.items() if rows["label"].null_count()]
+    if bare and len(bare) < len(parts):
+        raise InvalidInput(f"dataset.{bare[0]} has no labels but another part has: give all three, or none.")
+
+
+def _counts(rows: pl.DataFrame) -> dict[str, Any]:
+    liked = None if rows["label"].null_count() else int((rows["label"] == 1).sum())
+    return {"samples": len(rows), "liked": liked, "users": rows["user"].n_unique()}

@@ -1,0 +1,56 @@
+"""The Amazon review data of 2018: reviews and metadata as JSON lines, one category a file.
+
+Fields    reviews: reviewerID, asin, overall, unixReviewTime (seconds). metadata: asin, title, brand.
+Source    as `goracs.data.amazon`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from goracs.data import amazon
+from goracs.data.dataset import Dataset, Interactions
+from goracs.data.raw import found
+
+REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}
+META = {"item": "asin", "title": "title", "brand": "brand"}
+RELEASED = {name: f'"{field}": "(.*?)"' for name, field in META.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amazon2018(Dataset):
+    """Reader of one category.
+
+    Args:
+        reviews: path of the reviews, as in Video_Games_5.json.gz.
+        items: path of the metadata, as in meta_Video_Games.json.gz.
+        titles: parsed or released.
+        brand: none, nonempty or always.
+        scale: least and greatest rating, or None.
+        broken_lines: so many broken lines of either file may be left out, >= 0.
+    """
+
+    files: ClassVar[tuple[str, ...]] = ("reviews", "items")
+
+    reviews: str
+    items: str
+    titles: amazon.Titles
+    brand: amazon.Brand
+    scale: Sequence[float] | None
+    broken_lines: int
+
+    def digests(self) -> dict[str, str]:
+        """reviews, items -> sha256 (hex)."""
+        return amazon.digests(self.reviews, self.items)
+
+    def read(self) -> Interactions:
+        """The reviews and the products; InvalidInput for a file that is missing or damaged."""
+        reviews, items = found(self.reviews, "dataset.reviews"), found(self.items, "dataset.items")
+        events = amazon.review_events(reviews, REVIEW, "s", self.scale, self.broken_lines)
+        if self.titles == "released":
+            meta = amazon.released_meta(items, RELEASED)
+        else:
+            meta = amazon.parsed_meta(items, META, self.broken_lines)
+        return amazon.interactions(events, meta, self.brand)

@@ -1,0 +1,51 @@
+"""The Amazon reviews of 2023: reviews and metadata as JSON lines, one category a file.
+
+Fields    reviews: user_id, parent_asin (a product in all its variants), rating, timestamp (milliseconds).
+          metadata: parent_asin, title, store (which stands for the brand).
+Source    Yupeng Hou et al.: Bridging Language and Items for Retrieval and Recommendation. 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from goracs.data import amazon
+from goracs.data.dataset import Dataset, Interactions
+from goracs.data.raw import found
+
+REVIEW = {"user": "user_id", "item": "parent_asin", "rating": "rating", "time": "timestamp"}
+META = {"item": "parent_asin", "title": "title", "brand": "store"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amazon2023(Dataset):
+    """Reader of one category.
+
+    Args:
+        reviews: path of the reviews, as in Video_Games.jsonl.gz.
+        items: path of the metadata, as in meta_Video_Games.jsonl.gz.
+        brand: none, nonempty or always.
+        scale: least and greatest rating, or None.
+        broken_lines: so many broken lines of either file may be left out, >= 0.
+    """
+
+    files: ClassVar[tuple[str, ...]] = ("reviews", "items")
+
+    reviews: str
+    items: str
+    brand: amazon.Brand
+    scale: Sequence[float] | None
+    broken_lines: int
+
+    def digests(self) -> dict[str, str]:
+        """reviews, items -> sha256 (hex)."""
+        return amazon.digests(self.reviews, self.items)
+
+    def read(self) -> Interactions:
+        """The reviews and the products; InvalidInput for a file that is missing or damaged."""
+        reviews, items = found(self.reviews, "dataset.reviews"), found(self.items, "dataset.items")
+        events = amazon.review_events(reviews, REVIEW, "ms", self.scale, self.broken_lines)
+        meta = amazon.parsed_meta(items, META, self.broken_lines)
+        return amazon.interactions(events, meta, self.brand)

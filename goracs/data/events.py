@@ -1,0 +1,79 @@
+"""What every reader refuses in the events it has read, whatever their format.
+
+Rows   are counted from 1, without the broken lines that a reader has left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from goracs.types import InvalidInput
+
+Unit = Literal["s", "ms"]
+MILLISECONDS = 100_000_000_000  # a time from here on (the year 5138, or March 1973 in ms) is in milliseconds
+
+
+def checked(frame: pl.DataFrame, file: Path, scale: Sequence[float] | None, unit: Unit) -> pl.DataFrame:
+    """The events of one file with their time in seconds, if nothing is wrong with them.
+
+    Args:
+        frame: user str, item str, rating f64, time i64 in `unit`; in file order.
+        file: where they are from, for messages.
+        scale: the least and the greatest rating; None: any finite number.
+        unit: of `frame`'s time. Where it is ms, events of one user in one second come in the order of
+            their milliseconds, in the rows that they have together.
+
+    Returns: user, item, rating, time (i64, seconds).
+
+    Raises:
+        InvalidInput: no rows, an empty id, a missing value, a rating that is not finite or off the scale, a
+            time in the other unit.
+    """
+    if frame.is_empty():
+        raise InvalidInput(f"{file} has no events: the data set is empty.")
+    for name in ("user", "item", "rating", "time"):
+        refuse(file, f"has no {name}", frame[name], frame[name].is_null())
+    for name in ("user", "item"):
+        refuse(file, f"has an empty {name}", frame[name], frame[name] == "")
+    rating, time = frame["rating"], frame["time"]
+    refuse(file, "has a rating that is not finite", rating, ~rating.is_finite())
+    if scale is not None:
+        low, high = _bounds(scale)
+        off = ~rating.is_between(low, high)
+        refuse(file, f"has a rating outside dataset.scale=[{low},{high}]", rating, off)
+    early, late = time < MILLISECONDS, time >= MILLISECONDS
+    if unit == "s":
+        refuse(file, "has a time in milliseconds, not in seconds,", time, late)
+        return frame.select("user", "item", "rating", "time")
+    refuse(file, "has a time in seconds, not in milliseconds,", time, early)
+    return _in_seconds(frame)
+
+
+def refuse(file: Path, fault: str, values: pl.Series, wrong: pl.Series) -> None:
+    """Raise InvalidInput, naming the first, if a row is wrong."""
+    rows = wrong.arg_true()
+    if len(rows):
+        value = values[rows[0]]
+        shown = "" if value is None else f": {value!r}"
+        raise InvalidInput(
+            f"{file} {fault} in {len(rows)} of its {len(wrong)} rows, first in row {rows[0] + 1}{shown}."
+        )
+
+
+def _bounds(scale: Sequence[float]) -> tuple[float, float]:
+    if len(scale) != 2 or not all(isinstance(end, (int, float)) for end in scale) or scale[0] > scale[1]:
+        raise InvalidInput(f"dataset.scale must be two numbers, the lesser first, or null; got {scale!r}.")
+    return scale[0], scale[1]
+
+
+def _in_seconds(frame: pl.DataFrame) -> pl.DataFrame:
+    whole = frame.select("user", "item", "rating", "time", second=pl.col("time") // 1000)
+    together = ["user", "second"]
+    if whole.select(pl.struct(together).is_duplicated().any()).item():
+        ordered = pl.col("item", "rating").sort_by("time", maintain_order=True)
+        whole = whole.with_columns(ordered.over(together))
+    return whole.select("user", "item", "rating", time="second")

@@ -1,0 +1,80 @@
+"""Which events can be used at all: those of titled items, then a k-core; what goes is counted.
+
+Order    titles are cleaned, then judged (missing or blank, short, repeated), then the core is taken.
+Counts   every event that goes is counted under the one reason for which it went.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from goracs.data.dataset import Dataset, Interactions
+
+CONTROL = r"\p{Cc}"  # line breaks, tabs and the like: they would break the form of a prompt
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is left.
+
+    Args:
+        events: as in `Interactions`, in the same order.
+        titles: item -> title of every item that may have events; no title is blank.
+        excluded: why -> how many events went.
+        cleaned: titles of items with events in which control characters became spaces.
+    """
+
+    events: pl.DataFrame
+    titles: pl.DataFrame
+    excluded: Mapping[str, int]
+    cleaned: int
+
+
+def usable(raw: Interactions, rules: Dataset) -> Kept:
+    """The events that the title rules and the core of a data set leave."""
+    items = raw.items.select("item", "title").join(raw.events, on="item", how="semi", maintain_order="left")
+    items = items.with_columns(title=unescaped(items["title"])) if rules.title_unescape else items
+    broken = items["title"].str.contains(CONTROL).sum()
+    items = items.with_columns(pl.col("title").str.replace_all(CONTROL, " "))
+    judged = items.with_columns(why=_fault(rules.title_longer_than, rules.title_unique))
+    events = raw.events.join(judged.select("item", "why"), on="item", how="left", maintain_order="left")
+    events = events.with_columns(pl.col("why").fill_null("no title"))
+    titled = events.filter(pl.col("why") == "").drop("why")
+    core = titled if rules.core is None else k_core(titled, rules.core)
+    excluded = dict(events.filter(pl.col("why") != "")["why"].value_counts().sort("why").iter_rows())
+    if len(core) < len(titled):
+        excluded[f"outside the {rules.core}-core"] = len(titled) - len(core)
+    return Kept(core, judged.filter(pl.col("why") == "").drop("why"), excluded, int(broken))
+
+
+def unescaped(titles: pl.Series) -> pl.Series:
+    """Titles with their HTML entities as the characters they stand for."""
+    spelled = titles.filter(titles.str.contains("&", literal=True).fill_null(value=False)).unique()
+    return titles.replace(spelled, pl.Series(map(html.unescape, spelled), dtype=pl.String))
+
+
+def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
+    """The largest part of the events in which every user and every item has at least k of them, in order."""
+    often = (pl.len().over("user") >= k) & (pl.len().over("item") >= k)
+    while len(kept := events.filter(often)) < len(events):
+        events = kept
+    return events
+
+
+def _fault(longer_than: int, unique: bool) -> pl.Expr:
+    """Why the items of a title are not used; "" where they are."""
+    title, item = pl.col("title"), pl.col("item")
+    first = item == item.min().over("title")
+    return (
+        pl.when(title.is_null() | (title.str.strip_chars() == ""))
+        .then(pl.lit("no title"))
+        .when(title.str.len_chars() <= longer_than)
+        .then(pl.lit(f"title of at most {longer_than} characters"))
+        .when(pl.lit(unique) & ~first)
+        .then(pl.lit("title of another item"))
+        .otherwise(pl.lit(""))
+    )

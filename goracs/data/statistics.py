@@ -1,0 +1,93 @@
+"""What statistics.json says of a prepared set, and the check of its counts against those that were expected.
+
+Raw      events, users and items are those of the raw files; `kept` has them after all filters.
+Parts    `splits` counts what is written: of the pool what `dataset.size` draws from its `pool` samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from goracs.data.dataset import Interactions
+from goracs.data.filters import Kept
+from goracs.data.splits import Split
+from goracs.types import InvalidInput
+
+PARTS = ("train", "valid", "test")
+EXPECTED = ("events", "users", "items", "samples", "liked", *PARTS)  # the parts before dataset.size draws
+
+
+def statistics(
+    raw: Interactions, kept: Kept, rows: pl.DataFrame, whole: Split, drawn: Split, threshold: float
+) -> dict[str, Any]:
+    """Counts of a prepared set, plain JSON values.
+
+    Args:
+        raw: the events before the filters.
+        kept: those after them.
+        rows: all samples.
+        whole: their parts.
+        drawn: the same after the draw from the pool.
+        threshold: a like is a rating above it.
+    """
+    total = of_part(rows, threshold)
+    return {
+        **_sizes(raw.events),
+        "kept": _sizes(kept.events),
+        "excluded": {**raw.excluded, **kept.excluded},
+        "time": [kept.events["time"].min(), kept.events["time"].max()],
+        "titles_cleaned": kept.cleaned,
+        "samples": total["samples"],
+        "left_out": len(rows) - sum(len(getattr(whole, part)) for part in PARTS),
+        "liked": total["liked"],
+        "like_rate": total["liked"] / total["samples"],
+        "pool": len(whole.train),
+        "splits": {part: of_part(getattr(drawn, part), threshold) for part in PARTS},
+    }
+
+
+def of_part(rows: pl.DataFrame, threshold: float) -> dict[str, Any]:
+    """Counts of some samples, and the first and the last of them."""
+    targets = rows.select("user", pl.col("item").cast(pl.String), "time")
+    return {
+        "samples": len(rows),
+        "liked": int((rows["rating"] > threshold).sum()),
+        "users": rows["user"].n_unique(),
+        "first": targets.row(0, named=True),
+        "last": targets.row(-1, named=True),
+    }
+
+
+def check(expected: Mapping[str, int] | None, found: Mapping[str, Any], whole: Split) -> None:
+    """Refuse counts that are not the expected ones.
+
+    Raises:
+        InvalidInput: a name that is not in `EXPECTED`, or counts that differ; each is named.
+    """
+    counts = {**found, **{part: len(getattr(whole, part)) for part in PARTS}}
+    wanted = expected or {}
+    unknown = sorted(set(wanted) - set(EXPECTED))
+    if unknown:
+        raise InvalidInput(
+            f"dataset.expected has no {', '.join(unknown)}; it may have {', '.join(EXPECTED)}."
+        )
+    wrong = [
+        f"{name} {counts[name]} (expected {wanted[name]})" for name in wanted if counts[name] != wanted[name]
+    ]
+    if wrong:
+        raise InvalidInput(
+            f"the data do not come out as they should: {', '.join(wrong)}. Either the raw files are not "
+            "those of dataset.expected, or a rule was changed (dataset.*, split.*, task.like_threshold); "
+            "with dataset.expected=null no counts are checked."
+        )
+
+
+def _sizes(events: pl.DataFrame) -> dict[str, int]:
+    return {
+        "events": len(events),
+        "users": events["user"].n_unique(),
+        "items": events["item"].n_unique(),
+    }

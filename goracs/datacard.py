@@ -1,0 +1,87 @@
+"""The word `data`: the card of a prepared set, without running anything but its preparation.
+
+    goracs data dataset=movielens_small                   as text
+    goracs data dataset=movielens_small output=json       as JSON
+    goracs data dataset=movielens_small output=card.png   as pictures
+
+The other words are those of a run, --config-dir=FOLDER among them: the same artifact serves it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from goracs import stages, sweep
+from goracs.config import conf_dir
+from goracs.data.card import card, render, token_counts
+from goracs.data.card_plot import FORMATS, draw
+from goracs.store import Stage, Store
+from goracs.types import GoracsError, InvalidInput
+
+NEEDED = ("dataset", "split", "task", "backbone")
+OUTPUT = "output="
+OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the card that the words ask for, or write its pictures; the exit code."""
+    outputs = [word.removeprefix(OUTPUT) for word in words if word.startswith(OUTPUT)]
+    overrides = [word for word in words if not word.startswith(OUTPUT)]
+    try:
+        _tell((outputs or ["text"])[-1], _composed(overrides))
+    except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    own = [f"file://{Path(word.removeprefix(OWN)).resolve()}" for word in overrides if word.startswith(OWN)]
+    given = [word for word in overrides if not word.startswith(OWN)]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("config", overrides=[f"hydra.searchpath={own}", *given])
+
+
+def _tell(output: str, config: DictConfig) -> None:
+    picture = Path(output) if output.endswith(FORMATS) else None
+    if picture is None and output not in ("text", "json"):
+        raise InvalidInput(
+            f"output must be text, json, or a file that ends in {', '.join(FORMATS)}; got {output!r}."
+        )
+    made = sweep.build(OmegaConf.masked_copy(config, list(NEEDED)))
+    store = Store(Path(config.store.root))
+    folder = store.get(stages.prepare(made["dataset"], made["split"], made["task"])).path
+    if picture:
+        draw(folder, picture)
+        print(picture)
+        return
+    found = card(folder)
+    tokens, why = _tokens(folder, made, store)
+    for part, counts in tokens.items():
+        found[part]["tokens"] = counts
+    if output == "json":
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(filter(None, (render(made["dataset"].name, found), why))))
+
+
+def _tokens(folder: Path, made: dict[str, Any], store: Store) -> tuple[dict[str, Any], str]:
+    """Token counts by part, or none and the reason: a card does not need a backbone."""
+    from goracs.llm import weights
+    from goracs.llm.backbone import load_tokenizer
+
+    backbone = made["backbone"]
+    tiny = stages.weights("tiny") if backbone.model == "tiny" else None
+    source = store.get(tiny) if isinstance(tiny, Stage) else weights.at_hand(backbone.model)
+    if source is None:
+        return {}, f"tokens were not counted: backbone {backbone.name} is not on this machine"
+    return token_counts(folder, made["task"], load_tokenizer(source.path), backbone.max_length), ""

@@ -1,0 +1,53 @@
+"""GraNd: keep the rows with the largest gradient at the start (the ones the loss pulls at hardest).
+
+Score      norm of the gradient of a row's loss, computed by the score stage.
+Here       it is also the ablation of GORACS that looks at no transport at all.
+Source     Paul et al. (NeurIPS 2021), with the gradient of one matrix (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.selection.canonical import canonical_order
+from goracs.types import Coreset, InvalidInput, SelectionProblem
+
+
+@dataclass(frozen=True)
+class GraNd:
+    """The rows of largest `gradient_norm`; ties go by the canonical order. Deterministic.
+
+    Args:
+        by_class: the largest of each class, in the proportions of the validation labels.
+    """
+
+    by_class: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The score it ranks by."""
+        return frozenset({"gradient_norm"})
+
+    @property
+    def seeded(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
+        """See `goracs.types.Selector`.
+
+        Raises:
+            InvalidInput: no score `gradient_norm`, or more than one number for a row.
+        """
+        score = problem.score("gradient_norm", "selector grand")
+        if score.ndim != 1:
+            raise InvalidInput(
+                f"the score 'gradient_norm' must be one number for each pool row, got shape {score.shape}."
+            )
+        order = canonical_order(problem)
+        rows = order[np.argsort(-score[order], kind="stable")[:budget]]
+        return Coreset(
+            rows, budget, problem.pool_size, {"smallest_kept": float(score[rows[-1]]), "warnings": []}
+        )

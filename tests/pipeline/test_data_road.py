@@ -1,0 +1,125 @@
+"""Data sets of the user's own through the command, on the tiny backbone: no code is touched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.amazon_files import write_2014, write_2018, write_2023
+from tests.pipeline.conftest import Command
+
+PROMPTS = ("dataset=prompts", "dataset.size=null")
+NO_HISTORY = ("dataset.history", "split.valid", "split.test", "split.per_user", "dataset.size")
+
+
+@pytest.fixture
+def alpaca(tmp_path: Path) -> list[str]:
+    """The words that name three files of 40 prompts."""
+    rng = np.random.default_rng(0)
+    words = []
+    for part in ("train", "valid", "test"):
+        rows = [
+            {"instruction": "Will they?", "input": f"{part} {k}", "output": f"{rng.choice(['Yes', 'No'])}."}
+            for k in range(40)
+        ]
+        (tmp_path / f"{part}.json").write_text(json.dumps(rows))
+        words.append(f"dataset.{part}={tmp_path / part}.json")
+    return words
+
+
+def test_ready_prompts_go_the_whole_road(goracs: Command, alpaca: list[str]) -> None:
+    ended = goracs(*PROMPTS, *alpaca, "selector=goracs", without=NO_HISTORY)
+    assert ended.code == 0, ended.text
+    assert ended.result["metrics"]["tuned"]["auc"]["n"] == 40
+    chosen = json.loads((ended.folder / "coreset.json").read_text())
+    assert len(chosen) == 8
+    assert all(row["input"].startswith("train") and row["output"] in ("Yes.", "No.") for row in chosen)
+
+
+def test_ready_prompts_of_the_other_task_stop_before_their_evaluation(
+    goracs: Command, alpaca: list[str]
+) -> None:
+    words = (*PROMPTS, *alpaca, "task=seqrec", "selector=random")
+    ended = goracs(*words, without=NO_HISTORY)
+    assert ended.code == 1
+    assert "ready prompts name no items to rank (dataset=prompts): stop at until=finetune" in ended.text
+    assert not (ended.folder / "result.json").exists()
+    assert goracs(*words, "until=finetune", without=NO_HISTORY).code == 0
+
+
+@pytest.mark.parametrize("edition", [2014, 2018, 2023])
+def test_amazon_files_go_as_far_as_selection(goracs: Command, tmp_path: Path, edition: int) -> None:
+    reviews, items = {2014: write_2014, 2018: write_2018, 2023: write_2023}[edition](tmp_path, 5)
+    words = (f"dataset=amazon{edition}", f"dataset.reviews={reviews}", f"dataset.items={items}")
+    ended = goracs(*words, "until=select", "selector=random", "split.valid=8", "split.test=8")
+    assert ended.code == 0, ended.text
+    assert len(json.loads((ended.folder / "coreset.json").read_text())) == 8
+
+
+def test_tables_of_ones_own_go_as_far_as_selection_wherever_they_lie(goracs: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "moved").mkdir()
+    events = {
+        "who": rng.integers(0, 30, 400),
+        "sku": rng.integers(0, 20, 400),
+        "stars": rng.integers(1, 6, 400),
+    }
+    table = pl.DataFrame(events).with_columns(at=pl.int_range(400) * 1000)
+    items = pl.DataFrame({"sku": range(20), "title": [f"../Thing {k}" for k in range(20)]})
+    for folder in (tmp_path, tmp_path / "moved"):
+        table.write_csv(folder / "log.tsv", separator="\t")
+        items.write_ndjson(folder / "things.jsonl")
+    columns = ("user=who", "item=sku", "rating=stars", "time=at")
+    for folder, status in ((tmp_path, "done"), (tmp_path / "moved", "skipped")):
+        ended = goracs(
+            "dataset=interactions",
+            f"dataset.interactions={folder / 'log.tsv'}",
+            f"dataset.items={folder / 'things.jsonl'}",
+            *(f"dataset.columns.{column}" for column in columns),
+            *("until=select", "selector=random", "split.valid=8", "split.test=8"),
+        )
+        assert ended.code == 0, ended.text
+        assert f"{status}: " in ended.text
+
+
+def test_a_column_that_is_not_there_is_told(goracs: Command, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,rating\n1,2,3\n")
+    (tmp_path / "items.csv").write_text("item,title\n2,Two\n")
+    files = (f"dataset.interactions={tmp_path / 'log.csv'}", f"dataset.items={tmp_path / 'items.csv'}")
+    ended = goracs("dataset=interactions", *files, "until=prepare")
+    assert ended.code == 1
+    assert "it has user, item, rating. dataset.columns says what they are called." in ended.text
+    assert "split=leave_one_out split.ties=file" in ended.text
+
+
+def test_a_table_without_time_goes_with_leave_one_out_in_file_order_alone(
+    goracs: Command, tmp_path: Path
+) -> None:
+    log = "".join(f"{user},{item},{1 + item % 5}\n" for item in range(12) for user in range(40))
+    (tmp_path / "log.csv").write_text(f"user,item,rating\n{log}")
+    (tmp_path / "items.csv").write_text("item,title\n" + "".join(f"{k},Thing {k}\n" for k in range(12)))
+    files = (f"dataset.interactions={tmp_path / 'log.csv'}", f"dataset.items={tmp_path / 'items.csv'}")
+    words = (
+        "dataset=interactions",
+        *files,
+        "dataset.columns.time=null",
+        "until=prepare",
+        "dataset.size=null",
+    )
+    tiny = ("split.valid", "split.test", "split.per_user", "dataset.size")
+    ended = goracs(*words, "split=leave_one_out", "split.ties=file", without=tiny)
+    assert ended.code == 0, ended.text
+    for other in (("split=leave_one_out", "split.ties=key"), ("split=paper", "split.ties=file")):
+        ended = goracs(*words, *other, without=tiny)
+        assert ended.code == 1
+        assert "split=leave_one_out" in ended.text
+
+
+def test_a_word_that_is_none_of_the_choices_is_told(goracs: Command) -> None:
+    ended = goracs("dataset=movies", "dataset.titles=parsd", "until=prepare")
+    assert ended.code == 1
+    assert "dataset.titles must be one of parsed, released, got 'parsd'" in ended.text

@@ -1,0 +1,66 @@
+"""Every preset goes the road: its data, its split, its task and its settings, on the tiny backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from goracs.config import conf_dir
+from tests.amazon_files import write_2014, write_2018
+from tests.pipeline.conftest import Command
+
+FOLDER = conf_dir() / "experiment"
+PRESETS = sorted(str(file.relative_to(FOLDER).with_suffix("")) for file in FOLDER.glob("*/*.yaml"))
+RAW = {"games": write_2018, "movies": write_2018, "food": write_2014}
+SMALL = (
+    "hydra.mode=RUN",
+    "adapter=init",
+    "dataset.size=30",
+    "split.valid=12",
+    "split.test=12",
+    "evaluate.draws=20",
+    "evaluate.negatives=4",
+    "evaluate.max_new_tokens=4",
+)
+NOT_HERE = ("split.per_user",)  # of the tiny settings: these presets split by time
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name.endswith("_cpu") or "ablation" in name])
+def test_every_preset_in_small_and_every_ablation_runs_on_movielens(goracs: Command, preset: str) -> None:
+    ended = goracs(f"experiment={preset}", "dataset=movielens_small", *SMALL, without=NOT_HERE)
+    assert ended.code == 0, ended.text
+    assert ended.result["metrics"]["tuned"]
+
+
+@pytest.mark.parametrize(
+    "preset", [name for name in PRESETS if "paper" in name and not name.endswith("_cpu")]
+)
+def test_every_run_of_the_paper_goes_through_raw_files_of_its_format(
+    goracs: Command, preset: str, tmp_path: Path
+) -> None:
+    name = preset.removeprefix("paper/").partition("_")[0]
+    reviews, items = RAW[name](tmp_path, 0)
+    words = (f"experiment={preset}", f"dataset.reviews={reviews}", f"dataset.items={items}", *SMALL)
+    ended = goracs(*words, "dataset.expected=null", without=NOT_HERE)
+    assert ended.code == 0, ended.text
+    assert ended.result["config"]["dataset"]["name"] == name
+    assert ended.result["metrics"]["tuned"]
+
+
+def test_a_count_that_is_not_the_papers_stops_the_run(goracs: Command, tmp_path: Path) -> None:
+    reviews, items = write_2018(tmp_path, 0)
+    words = ("experiment=paper/games_ctr", f"dataset.reviews={reviews}", f"dataset.items={items}", *SMALL)
+    ended = goracs(*words, without=NOT_HERE)
+    assert ended.code == 1
+    assert "the data do not come out as they should: events " in ended.text
+    assert "(expected 497577)" in ended.text
+
+
+def test_an_ablation_sweeps_its_one_value(goracs: Command) -> None:
+    small = [word for word in SMALL if word != "hydra.mode=RUN"]
+    words = ("experiment=ablation/no_gradient_cpu", *small, "until=select")
+    ended = goracs(*words, without=NOT_HERE)
+    assert ended.code == 0, ended.text
+    assert "selector=goracs selector.lam=0" in ended.text
+    assert "selector=goracs selector.lam=0.5" in ended.text

@@ -1,0 +1,86 @@
+"""Title rules and the k-core: what stays, and that all that goes is counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from goracs.data.filters import k_core, usable
+from tests.unit.test_prepare import made
+
+ROWS = [(name[0], name[1], 4.0, time) for time, name in enumerate(["a1", "b1", "a2", "c3", "b4", "a5"])]
+
+
+def kept(titles: dict[str, str | None], **rules: Any) -> Any:
+    dataset = made(ROWS, titles, **{"title_unescape": False, **rules})
+    return usable(dataset.read(), dataset)
+
+
+def items(found: Any) -> list[str]:
+    return found.events["item"].to_list()  # type: ignore[no-any-return]
+
+
+def test_items_that_are_missing_or_have_a_blank_title_go_with_their_events() -> None:
+    found = kept({"1": "One", "2": None, "3": " \t", "4": "", "6": "Never rated"})
+    assert items(found) == ["1", "1"]
+    assert found.excluded == {"no title": 4}
+    assert found.titles.rows() == [("1", "One")]
+
+
+def test_a_title_has_to_be_longer_than_asked_in_characters_as_they_are() -> None:
+    found = kept(
+        {"1": " ab", "2": "\u00e9\u00e9", "3": "\u00e9\u00e9\u00e9", "4": "abc", "5": "abcd"},
+        title_longer_than=2,
+    )
+    assert items(found) == ["1", "1", "3", "4", "5"]
+    assert found.excluded == {"title of at most 2 characters": 1}
+
+
+def test_entities_are_unescaped_where_that_is_asked_for() -> None:
+    titles: dict[str, str | None] = {"1": "Q&amp;A", "2": "It&#39;s", "3": "R&B", "4": None, "5": "x"}
+    for unescape, first in (
+        (True, ["Q&A", "It's", "R&B", "x"]),
+        (False, ["Q&amp;A", "It&#39;s", "R&B", "x"]),
+    ):
+        assert kept(titles, title_unescape=unescape).titles["title"].to_list() == first
+
+
+def test_line_breaks_in_a_title_become_spaces_and_are_counted() -> None:
+    found = kept(
+        {"1": "One\nline", "2": "a\tb\u0085c", "3": "&#10;d", "4": "e", "5": "f"}, title_unescape=True
+    )
+    assert found.titles["title"].to_list() == ["One line", "a b c", " d", "e", "f"]
+    assert found.cleaned == 3
+
+
+def test_of_items_with_one_title_the_smallest_id_stays_where_titles_are_unique() -> None:
+    found = kept(
+        {"5": "One", "1": "One", "0": "One", "2": "Two", "3": "Three", "4": "Four"}, title_unique=True
+    )
+    assert items(found) == ["1", "1", "2", "3", "4"]  # item 0 has no event, so it takes no title from others
+    assert found.excluded == {"title of another item": 1}
+
+
+def test_a_core_is_taken_of_what_the_titles_leave_and_counted() -> None:
+    rows = [(user, item, 4.0, 0) for user in "abc" for item in "12"] + [
+        ("d", "1", 4.0, 0),
+        ("a", "3", 4.0, 0),
+    ]
+    dataset = made(rows, {"1": "One", "2": "Two", "3": "Three"}, core=2)
+    found = usable(dataset.read(), dataset)
+    assert len(found.events) == 6
+    assert found.excluded == {"outside the 2-core": 2}
+
+
+def test_no_core_is_left_of_a_chain() -> None:
+    chain = pl.DataFrame({"user": list("abbccd"), "item": list("112233")})
+    assert k_core(chain, 2).is_empty()
+
+
+@pytest.mark.parametrize("rule", [{"core": 1}, {"title_longer_than": -1}])
+def test_rules_out_of_bounds_are_refused(rule: dict[str, int]) -> None:
+    (name,) = rule
+    with pytest.raises(ValueError, match=rf"dataset\.{name} must be at least"):
+        made(ROWS, {}, **rule)

@@ -1,0 +1,119 @@
+"""What ends a search early: exchanges, seconds, an interrupt; and going on from a checkpoint."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goracs.ot import exact
+from goracs.selection import itra
+from goracs.selection.goracs import EFFORTS
+from goracs.selection.watch import Watch
+from goracs.types import Coreset
+from tests.searches import ROUNDING, STREAM, assert_falling, assert_sound, costs_of, problem, search
+
+
+def test_max_exchanges_is_a_limit() -> None:
+    given = problem()
+    whole = search(given, start="random").report["exchanges"]
+    assert whole > 3
+    for limit in (0, 1, 3):
+        coreset = search(given, start="random", max_exchanges=limit)
+        assert_sound(given, coreset, 0.3)
+        assert coreset.report["exchanges"] == limit
+        assert coreset.report["certified_local"] is None
+        assert coreset.report["reproducible"] is True
+    none = search(given, start="random", max_exchanges=0)
+    np.testing.assert_array_equal(none.indices, search(given, start="random", effort="alternate").indices)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("start", ["capacity", "facility", "random"])
+def test_no_seconds_equal_the_start(start: str, effort: str) -> None:
+    given = problem()
+    expected = search(given, start=start, effort="start")
+    for seconds in (0, 0.0):
+        coreset = search(given, start=start, effort=effort, seconds=seconds)
+        assert_sound(given, coreset, 0.3)
+        np.testing.assert_array_equal(coreset.indices, expected.indices)
+        assert coreset.report["reproducible"] is False
+        assert coreset.report["exchanges"] == 0
+
+
+def test_enough_seconds_equal_no_limit_but_for_the_promise() -> None:
+    given = problem()
+    coreset = search(given, seconds=1e6)
+    np.testing.assert_array_equal(coreset.indices, search(given).indices)
+    assert (coreset.report["status"], coreset.report["reproducible"]) == ("finished", False)
+
+
+class Stop(Watch):
+    """Presses ctrl-c at the k-th step."""
+
+    def __init__(self, at: int, checkpoint: Path | None = None) -> None:
+        super().__init__(checkpoint)
+        self.left = at
+
+    def step(self, *_: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_returns_the_best_so_far() -> None:
+    given = problem(60, 13, seed=1)
+    whole = search(given, start="random")
+    assert whole.report["exchanges"] > 2
+    for at in range(1, len(whole.trace) + 1):
+        coreset = search(given, watch=Stop(at), start="random")
+        report = coreset.report
+        assert report["status"] == "interrupted"
+        assert report["reproducible"] is False
+        assert len(coreset.trace) == at
+        assert report["poo"] == pytest.approx(coreset.trace[-1]["objective"], abs=ROUNDING)
+        assert report["poo"] == pytest.approx(exact.solve(costs_of(given, 0.3)[coreset.indices]).value)
+        assert report["certified_local"] is None
+        if coreset.trace[-1]["bound"] is None:
+            assert (report["lower_bound"], report["gap"], report["gap_absolute"]) == (None, None, None)
+            json.dumps([dict(report), list(coreset.trace)], allow_nan=False)
+        else:
+            assert_sound(given, coreset, 0.3)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"start": "random"}, {"effort": "certify"}, {"max_exchanges": 4}, {"memory": STREAM}]
+)
+def test_a_killed_search_goes_on_from_its_checkpoint_to_the_same_end(
+    changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(itra, "FIRST", 20)
+    given = problem(60, 13, seed=1)
+    whole = search(given, **changed)
+    for at in range(1, len(whole.trace) + 1):
+        file = tmp_path / f"{at}" / "search.npz"
+        with pytest.raises(KeyboardInterrupt):
+            search(given, watch=Stop(at, file), **changed)
+        again = search(given, watch=Watch(file), **changed)
+        assert_same(again, whole)
+        assert_same(search(given, watch=Watch(file), **changed), whole)  # and once more, from its end
+
+
+def assert_same(found: Coreset, expected: Coreset) -> None:
+    """But for the clock."""
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    assert {**found.report} == {**expected.report}
+    timeless = [[{**step, "seconds": 0} for step in each.trace] for each in (found, expected)]
+    assert timeless[0] == timeless[1]
+    assert_falling(found)
+
+
+def test_a_search_killed_again_and_again_ends_the_same(tmp_path: Path) -> None:
+    given, file = problem(60, 13, seed=1), tmp_path / "search.npz"
+    whole = search(given, start="random")
+    first = sum(step["phase"] != "exchange" for step in whole.trace)  # up to the first checkpoint
+    for at in (first, first + 1, 1, 1):  # before the checkpoint, within the sweep after it, and there again
+        with pytest.raises(KeyboardInterrupt):
+            search(given, watch=Stop(at, file), start="random")
+    assert_same(search(given, watch=Watch(file), start="random"), whole)
