@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -193,7 +193,7 @@ def _costs(problem: SelectionProblem, lam: float) -> FloatArray:
     return cost.ground_cost(found, norms, lam, cost.unit_scale(found.max(), norms.max()))
 
 
-def _gap(step: Row, lowest: float) -> float:
+def _gap(step: Mapping[str, Any], lowest: float) -> float:
     if step["bound"] is None:
         return float("inf")
     return float((step["objective"] - step["bound"]) / (step["objective"] - lowest))

@@ -211,7 +211,7 @@ def _is_whole(value: object) -> bool:
 
 
 def _result_stage(line: Line, last: str) -> Stage:
-    """The last stage of every job: result.json, the coreset as prompts, the adapter."""
+    """The last stage of every job: result.json, the coreset as prompts, its trace, the adapter."""
     inputs = line.upto(last)
     digests = {name: source.key for name, source in inputs.items()}
     if "finetune" in inputs:
@@ -223,7 +223,7 @@ def _result_stage(line: Line, last: str) -> Stage:
     files = line.made["dataset"].files
     named = {name: value for name, value in line.config["dataset"].items() if name not in files}
     hashed = {"config": _without_paths({**line.config, "dataset": named})}
-    return Stage("result", SCHEMA, hashed, inputs, build)
+    return Stage("result", 2, hashed, inputs, build)
 
 
 def _without_paths(value: Any) -> Any:
@@ -264,7 +264,7 @@ def _write_result(line: Line, digests: Mapping[str, str], found: Mapping[str, Pa
 
 
 def _coreset(line: Line, found: Mapping[str, Path], folder: Path) -> dict[str, Any]:
-    """Write the chosen rows and their prompts; what result.json says of them."""
+    """Write the chosen rows, their prompts and the trace; what result.json says of them."""
     import numpy as np
 
     from goracs.data.prepare import read_examples
@@ -278,6 +278,7 @@ def _coreset(line: Line, found: Mapping[str, Path], folder: Path) -> dict[str, A
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})
     _dump(folder / "indices.json", rows)
+    shutil.copy(found["select"] / "trace.json", folder)
     return {
         "selector": line.job.selector_name,
         "budget_asked": line.made["budget"],

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STARTS = ("best", "capacity", "lagrangian", "facility", "random")
 EFFORTS = ("start", "alternate", "exchange", "certify")
+SPARE = 0.1  # GB that exchanges may take whatever the limit
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Goracs:
         effort: how far to go: start, alternate, exchange, or certify: until no single exchange helps.
         max_exchanges: at most so many, >= 0; None: as many as help.
         seconds: stop after so many, >= 0 (0: the start): the result then depends on the machine; or None.
-        memory: GB, > 0; the costs of all rows are held at once only if they fit (8 N m bytes).
+        memory: GB, > 0; the costs of all rows are held at once only if they fit (8 N m bytes), and exchanges
+            need 8 n^2 bytes.
         by_class: one problem for each label.
     """
 
@@ -84,7 +86,7 @@ class Goracs:
         from goracs.ot.compiled import announced
         from goracs.selection.itra import Limits, Search
 
-        self._check()
+        self._check(budget)
         norms = gradient_norms(problem, self.lam, "selector goracs")
         order = canonical_order(problem)
         scale = problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
@@ -124,7 +126,7 @@ class Goracs:
             "reproducible": self.seconds is None and search.status != "interrupted",
         }
 
-    def _check(self) -> None:
+    def _check(self, budget: int) -> None:
         _one_of("start", self.start, STARTS)
         _one_of("effort", self.effort, EFFORTS)
         if self.max_exchanges is not None:
@@ -140,6 +142,12 @@ class Goracs:
                 "seconds", self.seconds, "null or a number >= 0", _number(self.seconds) and self.seconds >= 0
             )
         _refuse("memory", self.memory, "a number of GB > 0", _number(self.memory) and self.memory > 0)
+        needed = 8 * budget**2 / 2**30
+        if EFFORTS.index(self.effort) >= EFFORTS.index("exchange") and needed > max(self.memory, SPARE):
+            raise InvalidInput(
+                f"selector goracs: exchanges at budget {budget} need {needed:.1f} GB beside the costs, and "
+                f"memory is {self.memory}: raise selector.memory, or set selector.effort=alternate."
+            )
 
 
 def open_pool(

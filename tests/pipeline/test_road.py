@@ -185,8 +185,6 @@ def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path)
         "goracs",
         lam=0.5,
         by_class=True,
-        max_exchanges=20,
-        candidates=3,
     )
     stored = np.load(store_root / "select" / result["digests"]["select"][:24] / "indices.npy")
     np.testing.assert_array_equal(chosen.indices, stored)

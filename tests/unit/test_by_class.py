@@ -17,7 +17,15 @@ from goracs.selection.random import Random
 from goracs.types import InvalidInput, Scale, SelectionProblem
 
 ROUNDING = 1e-12  # sums of a few float64 products
-GORACS = Goracs(lam=0.4, max_exchanges=20, candidates=4, by_class=True)
+SEARCH: dict[str, Any] = {
+    "start": "best",
+    "effort": "exchange",
+    "max_exchanges": None,
+    "seconds": None,
+    "memory": 1.0,
+    "by_class": True,
+}
+GORACS = Goracs(lam=0.4, **SEARCH)
 
 
 def problem(labels: list[int], target_labels: list[int], **changed: Any) -> SelectionProblem:
@@ -170,7 +178,7 @@ def test_select_equals_no_figures_that_the_parts_lack() -> None:
 
 
 def test_select_equals_none_for_gradients_that_are_not_there() -> None:
-    plain = Goracs(lam=0.0, max_exchanges=5, candidates=2, by_class=True)
+    plain = Goracs(lam=0.0, **SEARCH)
     report = by_class.select(plain, problem([0, 1] * 6, [0, 1], scores={}), 4, 0).report
     assert (report["mean_gradient"], report["max_gradient"]) == (None, None)
     assert report["poo"] == pytest.approx(report["transport"] / report["max_distance"], rel=ROUNDING)

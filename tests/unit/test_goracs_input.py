@@ -136,3 +136,12 @@ def test_goracs_is_unchanged_by_the_unit_of_its_embeddings(unit: float) -> None:
     found, expected = search(scaled, memory=STREAM), search(given)
     np.testing.assert_array_equal(found.indices, expected.indices)
     assert found.report["lower_bound"] == expected.report["lower_bound"]
+
+
+def test_exchanges_refuse_a_budget_beyond_the_memory() -> None:
+    rng = np.random.default_rng(0)
+    big = SelectionProblem(rng.normal(size=(5000, 1)), rng.normal(size=(2, 1)))
+    with pytest.raises(
+        InvalidInput, match=r"budget 4500 need 0.2 GB beside the costs, and memory is 0.1: raise"
+    ):
+        select(big, 4500, "goracs", lam=0.0, memory=0.1)

@@ -1,0 +1,198 @@
+"""The search of one run as a picture: `python -m experiments.trace RESULT [--out FILE.png]`.
+
+Left     objective and lower bound over the seconds of the search, a marker for each step by its phase (start,
+         bound, alternate, exchange); below, the gap. By class: one line for each class, on its own clock.
+Right    where the coreset lies: pool, validation set and coreset on the two principal axes of the pool's
+         features. Only where the store still holds them.
+Reads    result.json, trace.json and indices.json of a job folder, the features of its stage in the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goracs.config import conf_dir
+from goracs.results import Result, read_results
+from goracs.selection.report import gap
+from goracs.types import FloatArray, GoracsError, InvalidInput
+
+MARKERS = {"start": "s", "bound": "^", "alternate": "D", "exchange": "o"}
+LINE_STYLES = ("-", "--", ":", "-.")  # of the classes
+SHOWN = 4000  # rows of a side that are drawn at most
+FLAT = 1e-5  # below it the scale of the gap is linear, so that 0 has a place
+Step = Mapping[str, Any]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes the picture of one job.
+
+    Args:
+        arguments: a job folder or its result.json, and where the picture goes and the store lies.
+
+    Returns:
+        The exit code: 0, or 1 after an error told on stderr.
+    """
+    parser = argparse.ArgumentParser(prog="python -m experiments.trace", description=__doc__)
+    parser.add_argument("result", type=Path, metavar="RESULT", help="a job folder, or its result.json")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the picture; else trace.png beside RESULT")
+    parser.add_argument("--store", type=Path, metavar="FOLDER", help="store.root of the run, if it was given")
+    asked = parser.parse_args(arguments)
+    folder = asked.result.parent if asked.result.name == "result.json" else asked.result
+    try:
+        result, steps = _result(folder), read_trace(folder)
+        places = projected(result, folder, asked.store or _usual_store())
+        if places is None:
+            print("The store has no features of this run: the search alone is drawn.", file=sys.stderr)
+        draw(result, steps, places, asked.out or folder / "trace.png")
+    except GoracsError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _result(folder: Path) -> Result:
+    for result in read_results([folder]):
+        if Path(result["file"]) == folder / "result.json":
+            if result["coreset"] is None:
+                raise InvalidInput(f"{result['file']} has no coreset: the run stopped before select.")
+            return result
+    raise InvalidInput(f"{folder} is not the folder of one job: give the one that holds its result.json.")
+
+
+def read_trace(folder: Path) -> list[Step]:
+    """The steps of a job's search, oldest first in each class.
+
+    Raises:
+        InvalidInput: no trace.json, one that cannot be read, or one without a step.
+    """
+    file = folder / "trace.json"
+    try:
+        steps: list[Step] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InvalidInput(
+            f"{file} is missing: run the job again (see command in {folder / 'result.json'}), which leaves "
+            "a trace beside its result."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{file} cannot be read as JSON ({error}): run its job again.") from error
+    if not steps:
+        raise InvalidInput(f"{file} has no step: this selector does not search, so there is nothing to draw.")
+    return steps
+
+
+def projected(result: Result, folder: Path, store: Path) -> dict[str, FloatArray] | None:
+    """Pool, validation set and coreset on two axes: [k, 2] each, in the order of drawing; or None.
+
+    The axes are the principal ones of the pool rows that are drawn.
+    """
+    kind = result["config"]["features"]["kind"]
+    stage = "score" if kind == "sketch" else "embed"
+    stored = store / stage / result["digests"].get(stage, "none")[:24]
+    files = [stored / f"{side}_{kind}.npy" for side in ("pool", "target")]
+    if not all(file.is_file() for file in files):
+        return None
+    pool, target = (np.load(file, mmap_mode="r") for file in files)
+    rows = json.loads((folder / result["coreset"]["indices_file"]).read_text(encoding="utf-8"))
+    shown = _drawn(pool)
+    centre = shown.mean(axis=0)
+    axes = np.linalg.svd(shown - centre, full_matrices=False)[2][:2]
+    sides = {"pool": shown, "validation": _drawn(target), "coreset": np.asarray(pool[rows])}
+    return {name: (side - centre) @ axes.T for name, side in sides.items()}
+
+
+def draw(result: Result, steps: Sequence[Step], places: Mapping[str, FloatArray] | None, out: Path) -> None:
+    """Writes the picture to `out`.
+
+    Raises:
+        GoracsError: matplotlib is not installed, or `out` cannot be written.
+    """
+    figure = _figure_class()(figsize=(8.0 if places is None else 14.0, 6.0), layout="constrained")
+    grid = figure.add_gridspec(2, 1 if places is None else 2, height_ratios=[2, 1])
+    values = figure.add_subplot(grid[0, 0])
+    gaps = figure.add_subplot(grid[1, 0], sharex=values)
+    draw_search(values, gaps, steps, result["coreset"]["report"])
+    if places is not None:
+        _draw_places(figure.add_subplot(grid[:, 1]), places)
+    figure.suptitle(f"{result['coreset']['selector']}, budget {result['coreset']['budget']}")
+    try:
+        figure.savefig(out, dpi=150)
+    except (OSError, ValueError) as error:
+        raise GoracsError(f"the picture cannot be written to {out} ({error}): give another --out.") from error
+
+
+def draw_search(values: Any, gaps: Any, steps: Sequence[Step], report: Mapping[str, Any]) -> None:
+    """Draws the steps on two axes, the first for objective and bound, the second for the gap."""
+    classes = [(label, list(part)) for label, part in groupby(steps, key=lambda step: step.get("class"))]
+    for number, (label, part) in enumerate(classes):
+        told = report if label is None else report["classes"][str(label)]
+        name = "" if label is None else f", class {label}"
+        style = LINE_STYLES[number % len(LINE_STYLES)]
+        bounded = [step for step in part if step["bound"] is not None]
+        _draw_line(values, part, "objective", "0.4", style, f"objective{name}")
+        _draw_line(values, bounded, "bound", "C5", style, f"lower bound{name}")
+        far = [
+            {**step, "gap": gap(step["objective"], step["bound"], told["lowest_cost"])} for step in bounded
+        ]
+        _draw_line(gaps, far, "gap", "0.4", style, f"gap{name}")
+    for number, (phase, marker) in enumerate(MARKERS.items()):
+        at = [step for step in steps if step["phase"] == phase]
+        points = [[step["seconds"] for step in at], [step["objective"] for step in at]]
+        values.plot(*points, marker, color=f"C{number}", markersize=4, label=phase)
+    values.set_ylabel("objective and lower bound")
+    values.legend(fontsize="small")
+    gaps.set_ylabel("gap")
+    gaps.set_yscale("symlog", linthresh=FLAT)
+    gaps.set_xlabel("seconds of the search")
+
+
+def _draw_line(axes: Any, steps: Sequence[Step], field: str, color: str, style: str, label: str) -> None:
+    seconds, heights = [step["seconds"] for step in steps], [step[field] for step in steps]
+    axes.plot(
+        seconds, heights, drawstyle="steps-post", color=color, linestyle=style, linewidth=1, label=label
+    )
+
+
+def _draw_places(axes: Any, places: Mapping[str, FloatArray]) -> None:
+    looks = {"pool": (".", "0.8", 3), "validation": ("x", "C0", 4), "coreset": ("o", "C3", 5)}
+    for name, (marker, color, size) in looks.items():
+        axes.plot(*places[name].T, marker, color=color, markersize=size, label=name)
+    axes.set_xlabel("first principal axis of the pool")
+    axes.set_ylabel("second")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(fontsize="small")
+
+
+def _drawn(features: FloatArray) -> FloatArray:
+    """At most SHOWN of the rows, always the same, as float64."""
+    count = len(features)
+    rows = np.sort(np.random.default_rng(0).choice(count, min(count, SHOWN), replace=False))
+    return np.asarray(features[rows], dtype=np.float64)
+
+
+def _usual_store() -> Path:
+    """Where runs keep their stages unless told otherwise."""
+    from omegaconf import OmegaConf
+
+    return Path(OmegaConf.load(conf_dir() / "config.yaml").store.root)
+
+
+def _figure_class() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise GoracsError(
+            "trace needs matplotlib: pip install 'goracs[plots]', or pip install matplotlib."
+        ) from error
+    return Figure
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
