@@ -7,9 +7,12 @@ Sums keep their order (no reassociation), so a kernel gives the same number wher
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -17,6 +20,26 @@ from numba.core import event, types
 from numba.extending import intrinsic
 
 log = logging.getLogger("goracs")
+
+
+def _place_of_machine_code() -> None:
+    """Keep it beside the sources, one folder for each state of them.
+
+    numba notices a change in a kernel's own file alone, and kernels call those of other files.
+    """
+    package = Path(__file__).parents[1]
+    sources = [path for room in ("ot", "selection") for path in sorted((package / room).glob("*.py"))]
+    texts = [
+        text for text in (path.read_bytes() for path in sources) if b"@kernel" in text or b"numba" in text
+    ]
+    state = hashlib.sha256(b"".join(texts)).hexdigest()
+    folder = package / "__pycache__" / f"kernels-{state[:12]}"
+    if "NUMBA_CACHE_DIR" not in os.environ and os.access(package, os.W_OK):
+        folder.mkdir(parents=True, exist_ok=True)
+        numba.config.CACHE_DIR = str(folder)
+
+
+_place_of_machine_code()
 FLAGS = ("nnan", "ninf", "nsz")  # costs are finite, checked at the door
 
 

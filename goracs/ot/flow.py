@@ -379,6 +379,8 @@ def route(flow, p, value, limit):  # type: ignore[no-untyped-def]
             lift(flow, distance)
             return False, bound
         length, end = trace(flow, p, path, taken)
+        if length < 0:
+            raise ValueError("no way back along the shortest path: a defect of goracs")
         lift(flow, distance)
         amount = bottleneck(flow, path, taken, length, end, left)
         value += amount * (flow.u[p] + flow.price[end])

@@ -107,7 +107,9 @@ class Search:
     def _begin(self) -> tuple[Generated, Sweeps]:
         generated = lagrangian.sample(self.pool, _closely(self.pool.size, self.budget))
         rows = self._first(generated)
-        held = self._solve("start", rows)
+        held = self._solve(rows)
+        if self.limits.start != "lagrangian":  # which only aims at these rows
+            self._better("start", rows, held.value)
         dual, aim = self._ascend(generated.with_rows(self.pool, rows), rows, held)
         if self.limits.start in ("best", "lagrangian"):
             rows, held = aim
@@ -132,8 +134,7 @@ class Search:
             known = min(held.value, aim[1].value)
             dual = lagrangian.ascend(self.pool, self.budget, prices, known, generated, self._raise_bound)
             prices, generated = dual.prices, dual.generated
-            found = exact.solve(self.pool.rows(dual.favoured))
-            self.solves += 1
+            found = self._solve(dual.favoured)
             better = found.value < aim[1].value
             if better:
                 aim = (dual.favoured, found)
@@ -153,11 +154,9 @@ class Search:
         assert isinstance(self.pool, Dense)
         return Generated(np.arange(self.pool.size), self.pool.costs)
 
-    def _solve(self, phase: str, rows: IndexArray) -> exact.Transport:
-        held = exact.solve(self.pool.rows(rows))
+    def _solve(self, rows: IndexArray) -> exact.Transport:
         self.solves += 1
-        self._better(phase, rows, held.value)
-        return held
+        return exact.solve(self.pool.rows(rows))
 
     def _alternate(self, generated: Generated, rows: IndexArray, held: exact.Transport) -> None:
         def go_on(places: IndexArray, found: exact.Transport) -> bool:
@@ -205,6 +204,8 @@ class Search:
         return self._go_on()
 
     def _tell(self, phase: str) -> None:
+        if self.rows is None:
+            return
         bound = self.bound if np.isfinite(self.bound) else None
         seconds = round(time.perf_counter() - self.began, 4)
         self.trace.append({"phase": phase, "seconds": seconds, "objective": self.value, "bound": bound})
@@ -240,6 +241,9 @@ class Search:
         self.rows, self.solves = generated.rows[kept["rows"]], int(kept["solves"])
         self.trace = json.loads(str(kept["trace"]))
         self.began -= self.trace[-1]["seconds"]
+        found = exact.solve(self.pool.rows(self.rows)).value
+        if abs(found - self.value) > ROUNDING * max(1.0, abs(self.value)):
+            raise GoracsError(f"the checkpoint {self.watch.checkpoint} is of another problem: delete it.")
         sweeps = Sweeps(kept["rows"], number, exchanges, tuple(counts), bool(proven))
         return generated, sweeps
 

@@ -105,6 +105,8 @@ def test_a_stopped_command_leaves_at_once_with_nothing_half_built(
     for line in running.stdout:
         if line.split() == ["score", "..."]:
             break
+    while not list((tmp_path / "store").rglob("pool_*.npy")):
+        time.sleep(0.1)
     time.sleep(2)  # into the pass
     running.send_signal(stop)
     rest = running.communicate()[0]

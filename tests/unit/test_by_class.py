@@ -130,16 +130,19 @@ def test_select_equals_weighted_figures() -> None:
     report, classes = coreset.report, coreset.report["classes"]
     assert {label: part["budget"] for label, part in classes.items()} == {"0": 2, "1": 6}
     assert (coreset.indices < 15).sum() == 2
-    for figure in ("poo", "transport", "mean_gradient"):
+    for figure in ("poo", "transport", "mean_gradient", "lower_bound", "lowest_cost", "gap_absolute"):
         expected = 0.25 * classes["0"][figure] + 0.75 * classes["1"][figure]
         assert report[figure] == pytest.approx(expected, rel=ROUNDING)
     for count in ("exchanges", "solves"):
         assert report[count] == classes["0"][count] + classes["1"][count]
     found = distance.distances(whole.features[coreset.indices], whole.target_features)
     assert report["transport_global"] == pytest.approx(exact.solve(found).value, rel=ROUNDING)
-    assert (report["lower_bound"], report["gap"], report["warnings"]) == (None, None, [])
+    share = (report["poo"] - report["lower_bound"]) / (report["poo"] - report["lowest_cost"])
+    assert report["gap"] == pytest.approx(share, rel=ROUNDING)
+    assert (report["certified_local"], report["status"], report["reproducible"]) == ("pool", "finished", True)
+    assert report["warnings"] == []
     assert (report["lam"], report["max_gradient"]) == (0.4, whole.scores["gradient_norm"].max())
-    assert [step["class"] for step in coreset.trace if step["exchange"] == 0] == [0, 1]
+    assert [step["class"] for step in coreset.trace if step["bound"] is None] == [0, 1]
 
 
 def test_select_equals_its_figures_from_parts_by_hand() -> None:
