@@ -111,7 +111,7 @@ def gaps() -> Iterable[Row]:
     N, m, n = LARGE
     for lam, marks in ((0.5, (0.01, 0.002, 0.001, 0.0006)), (0.1, (0.05, 0.02, 0.01, 0.005))):
         problem = planted(N, m, seed=0)
-        found = goracs.select(problem, n, "goracs", lam=lam, seconds=300, by_class=False)
+        found = goracs.select(problem, n, "goracs", lam=lam, seconds=100, by_class=False)
         solve = _cold(_costs(problem, lam)[found.indices])
         lowest = found.report["lowest_cost"]
         for mark in (*marks, found.report["gap"]):

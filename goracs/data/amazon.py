@@ -6,7 +6,7 @@ Titles    `parsed`: the value that the metadata hold. `released`: what the regul
 Brands    `none`: the title alone. `nonempty`: "title - brand" where there is one. `always`: the same wherever
           there is a brand, an empty one too.
 Repeats   of the lines of one item the last one with a title counts.
-Source    docs/method.md section 6; Jianmo Ni, Jiacheng Li, Julian McAuley: Justifying recommendations using
+Source    docs/data.md; Jianmo Ni, Jiacheng Li, Julian McAuley: Justifying recommendations using
           distantly-labeled reviews and fine-grained aspects. EMNLP 2019.
 """
 

@@ -107,7 +107,9 @@ def write(prepared: Prepared, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         frame: pl.LazyFrame = getattr(prepared, part)
-        frame.sink_parquet(folder / f"{part}.parquet", row_group_size=ROW_GROUP)
+        frame.sink_parquet(
+            folder / f"{part}.parquet", row_group_size=ROW_GROUP, compression="lz4", statistics=False
+        )
     prepared.catalogue.write_parquet(folder / "catalogue.parquet")
     prepared.seen.write_parquet(folder / "seen.parquet")
     (folder / "statistics.json").write_text(

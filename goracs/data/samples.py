@@ -9,7 +9,7 @@ Ties      `file`: events of one user at one time keep file order; samples at one
           strings; then the order of the rows in the file has no part in the result.
 Form      a sample is its target's row in the log and the number of rows shown before it: histories are
           looked up when they are needed, since all of them at once are ten times the events.
-Source    the sample rule of the GORACS notebooks with h = 10, docs/method.md section 6.
+Source    the sample rule of the GORACS notebooks with h = 10, docs/data.md.
 """
 
 from __future__ import annotations

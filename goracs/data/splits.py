@@ -3,7 +3,7 @@
 Conventions   samples come in time order and every part keeps it. A share f of N means floor(f N + .5).
 In common     `ties` orders the events and `every_event` says which are targets (both `goracs.data.samples`);
               `seed` is of what a split draws: `Paper` and `Dates` draw nothing.
-Source        `Paper` is the chronological split of GORACS (docs/method.md section 6); `Users` spreads both
+Source        `Paper` is the chronological split of GORACS (docs/data.md); `Users` spreads both
               evaluation sets over users, since a few heavy users fill the end of the time line.
 """
 

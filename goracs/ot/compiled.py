@@ -65,14 +65,14 @@ def smaller(context: Any, first: Any, second: Any) -> Any:  # noqa: ARG001
 
 
 class _Listener(event.Listener):  # type: ignore[misc]
-    """Says once that kernels are being compiled."""
+    """Says once in a process that kernels are being compiled."""
 
     said = False
 
     def on_start(self, event: Any) -> None:  # noqa: ARG002
-        if not self.said:
-            log.warning("  compiling the transport kernels: once on this machine, about half a minute ...")
-            self.said = True
+        if not _Listener.said:
+            log.warning("  compiling the transport kernels: once on this machine, about a minute ...")
+            _Listener.said = True
 
     def on_end(self, event: Any) -> None:
         pass
