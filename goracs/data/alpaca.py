@@ -87,6 +87,10 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
         statistics={
             "events": 0,
             "items": 0,
+            "kept": {"events": 0, "users": 0, "items": 0},
+            "titles_cleaned": 0,
+            "time": None,
+            "left_out": 0,
             **_counts(whole),
             "pool": pool,
             "excluded": excluded,

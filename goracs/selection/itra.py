@@ -110,7 +110,10 @@ class Search:
         held = self._solve(rows)
         if self.limits.start != "lagrangian":  # which only aims at these rows
             self._better("start", rows, held.value)
-        dual, aim = self._ascend(generated.with_rows(self.pool, rows), rows, held)
+        generated = generated.with_rows(self.pool, rows)
+        if self.limits.start in ("facility", "random") and self.limits.reach("alternate") and self._go_on():
+            rows, held = self._alternate(generated, rows, held)  # such starts are far off: a better aim
+        dual, aim = self._ascend(generated, rows, held)
         if self.limits.start in ("best", "lagrangian"):
             rows, held = aim
         if self.limits.reach("alternate") and self._go_on():
@@ -158,14 +161,17 @@ class Search:
         self.solves += 1
         return exact.solve(self.pool.rows(rows))
 
-    def _alternate(self, generated: Generated, rows: IndexArray, held: exact.Transport) -> None:
+    def _alternate(
+        self, generated: Generated, rows: IndexArray, held: exact.Transport
+    ) -> tuple[IndexArray, exact.Transport]:
         def go_on(places: IndexArray, found: exact.Transport) -> bool:
             self.solves += 1
             self._better("alternate", generated.rows[places], found.value)
             return self._go_on()
 
-        alternate(generated.costs, np.searchsorted(generated.rows, rows), held, go_on)
+        places, held = alternate(generated.costs, np.searchsorted(generated.rows, rows), held, go_on)
         self.solves += 1  # the one that brought nothing
+        return generated.rows[places], held
 
     def _exchange(self, generated: Generated, sweeps: Sweeps) -> None:
         """Among the generated rows, and then, to certify, among all."""

@@ -78,6 +78,16 @@ def test_data_finds_a_data_set_of_ones_own(data: Any, tmp_path: Path) -> None:
     assert out.startswith("ours: 100,836 events")
 
 
+def test_data_tells_of_ready_prompts(data: Any, tmp_path: Path) -> None:
+    row = {"instruction": "Will they like it?", "input": "a film", "output": "Yes"}
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"{part}.json").write_text(json.dumps([row, row | {"output": "No"}]))
+    files = [f"dataset.{part}={tmp_path / part}.json" for part in ("train", "valid", "test")]
+    code, out, err = data("dataset=prompts", *files, "backbone=tiny", "output=json")
+    assert code == 0, err
+    assert json.loads(out)["test"]["liked"] == 1
+
+
 def test_data_draws(data: Any, tmp_path: Path) -> None:
     code, out, _ = data(*WORDS, f"output={tmp_path / 'card.png'}")
     assert (code, out.strip()) == (0, str(tmp_path / "card.png"))
