@@ -27,7 +27,7 @@ import goracs
 from experiments.planted import planted
 from goracs.ot import cost, distance, exact
 from goracs.ot.incremental import OpenTransport
-from goracs.selection.alternate import alternate
+from goracs.search.alternate import alternate
 from goracs.types import FloatArray, SelectionProblem
 
 SIZES = ((4000, 1000, 200), (4000, 1000, 170), (15000, 5000, 1000))

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from goracs.api import select
 from goracs.selection.certificate import certify
-from goracs.selection.report import assess
+from goracs.selection.figures import assess
 from goracs.types import Coreset, GoracsError, SelectionProblem
 
 __version__ = version("goracs")

@@ -1,7 +1,7 @@
 """The public door to selection: plain arrays in, a coreset out, without Hydra's command line.
 
 Defaults   those of conf/selector/<name>.yaml, overridden by keyword; only the seed has a default here.
-Not here   judging a coreset (`goracs.selection.report.assess`), the stages of a run (`goracs.pipeline`).
+Not here   judging a coreset (`goracs.selection.figures.assess`), the stages of a run (`goracs.pipeline`).
 """
 
 from __future__ import annotations

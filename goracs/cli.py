@@ -1,17 +1,21 @@
 """The command.
 
-The first word is looked at before Hydra parses anything: none at all means experiment=quickstart, an override
-or a flag means a run, help is answered without importing a framework. Exit code 0, or 1 after an error.
+The first word is looked at before Hydra parses anything: it names a file of `goracs.commands`; an override,
+a flag or no word at all means a run, help is answered without importing a framework. Exit code 0, or 1 after
+an error.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import sys
 from pathlib import Path
 
 from goracs.config import conf_dir
 
+COMMANDS = Path(__file__).parent / "commands"
 HELP = """\
 goracs chooses a small coreset of the training data of an LLM recommender, fine-tunes on it and evaluates.
 
@@ -20,7 +24,7 @@ goracs chooses a small coreset of the training data of an LLM recommender, fine-
   goracs selector=kcenter budget=32        one run of the defaults of conf/config.yaml, with overrides
   goracs -m selector=goracs,random seed=0,1,2 budget=32,64      a sweep; the same again resumes it
   goracs until=select                      stop after a stage: prepare embed adapter score select finetune
-  goracs data dataset=movielens_small      the card of a data set; with output=json, or output=card.png
+{words}
   goracs --cfg job                         show the configuration, run nothing
 
 Choices (a file each under conf/; any value in them is an override, as in finetune.lr=1e-4):
@@ -35,27 +39,32 @@ def main() -> None:
     if words and words[0] in ("-h", "--help", "help"):
         print(help_text())
         return
-    if not words:
-        sys.argv.append("experiment=quickstart")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
-    if words and words[0] == "data":
-        from goracs import datacard
-
-        sys.exit(datacard.run(words[1:]))
-    if words and "=" not in words[0] and not words[0].startswith(("-", "~")):
+    word, rest = (words[0], words[1:]) if words and words[0] in commands() else ("run", words)
+    if word == "run" and rest and "=" not in rest[0] and not rest[0].startswith(("-", "~")):
         sys.exit(
-            f"goracs: '{words[0]}' is neither an override (name=value) nor a flag. "
-            "For a sweep: goracs -m name=value,value. Help: goracs --help"
+            f"goracs: '{rest[0]}' is neither an override (name=value), nor a flag, nor one of the words "
+            f"{', '.join(commands())}. For a sweep: goracs -m name=value,value. Help: goracs --help"
         )
-    from goracs import sweep
+    sys.exit(importlib.import_module(f"goracs.commands.{word}").run(rest))
 
-    sys.exit(sweep.run())
+
+def commands() -> list[str]:
+    """The words: a file each."""
+    return sorted(file.stem for file in COMMANDS.glob("*.py") if file.stem != "__init__")
 
 
 def help_text() -> str:
     """What goracs --help prints: the forms of the command and the choices that conf/ holds."""
     lines = [_choices(folder) for folder in sorted(conf_dir().iterdir()) if folder.name != "hydra"]
-    return HELP.format(choices="\n".join(filter(None, lines)))
+    words = "\n".join(f"  {f'goracs {word} ...':<41}{_told(word)}" for word in commands() if word != "run")
+    return HELP.format(words=words, choices="\n".join(filter(None, lines)))
+
+
+def _told(word: str) -> str:
+    """What the first line of its file says of a word, read without importing it."""
+    said = ast.get_docstring(ast.parse((COMMANDS / f"{word}.py").read_text(encoding="utf-8"))) or ""
+    return said.partition("\n")[0].partition(": ")[2].rstrip(".")
 
 
 def _choices(folder: Path) -> str:

@@ -1,8 +1,16 @@
-"""Where the configuration lies: inside the installed package, or beside it in a checkout."""
+"""The configuration: where it lies, and the settings objects that are made from it."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from goracs.types import GoracsError, InvalidInput
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def conf_dir() -> Path:
@@ -10,3 +18,60 @@ def conf_dir() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def build(config: DictConfig) -> dict[str, Any]:
+    """The settings objects of a configuration.
+
+    Raises:
+        InvalidInput: a value that is missing, of the wrong type, or refused by its receiver.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise InvalidInput(f"{', '.join(missing)} must be given, as in {missing[0]}=VALUE.")
+    try:
+        made: dict[str, Any] = instantiate(config, _convert_="all")
+    except InstantiationException as wrapped:
+        if isinstance(wrapped.__cause__, GoracsError):
+            raise wrapped.__cause__ from None
+        if isinstance(wrapped.__cause__, (TypeError, ValueError)):
+            raise InvalidInput(f"the configuration does not fit: {wrapped}") from wrapped
+        raise
+    for name, value in made.items():
+        refuse_wrong_types(value, name)
+    return made
+
+
+def refuse_wrong_types(settings: Any, name: str) -> None:
+    """Raise InvalidInput naming the first configured value that is not what its field is declared to be."""
+    if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
+        return
+    declared = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        value, wanted = getattr(settings, field.name), declared[field.name]
+        refuse_wrong_types(value, f"{name}.{field.name}")
+        if not _fits(value, wanted):
+            raise InvalidInput(f"{name}.{field.name} must be {_wanted(wanted)}, got {value!r}.")
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a plain value is of a declared plain type; types that are not plain are not judged here."""
+    if isinstance(wanted, UnionType):
+        return any(_fits(value, one) for one in get_args(wanted))
+    if get_origin(wanted) is Literal:
+        return value in get_args(wanted)
+    if wanted in (int, float):
+        return isinstance(value, (int, float) if wanted is float else int) and not isinstance(value, bool)
+    if wanted in (str, bool, NoneType):
+        return isinstance(value, wanted)
+    return True
+
+
+def _wanted(wanted: Any) -> str:
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(map(str, get_args(wanted)))}"
+    return f"of type {wanted.__name__ if isinstance(wanted, type) else wanted}"

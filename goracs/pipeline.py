@@ -1,34 +1,40 @@
-"""The line: from a configuration to a job folder, one stage after the other.
+"""The line: from a configuration to its result, one stage after the other.
 
-Nothing here computes: it describes the stages, lets the store bring them, and gathers what a run leaves.
-A job is finished when the store holds its `result`; the job folder is a copy of that.
+It describes the stages of a job and computes nothing; the store brings them (`goracs.commands.run` asks it).
+A job is finished when the store holds its `result`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import shutil
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from goracs import stages
-from goracs.data.alpaca import Prompts
+from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
 from goracs.llm.settings import Backbone, InitAdapter
-from goracs.results import SCHEMA
 from goracs.selection.full import Full
-from goracs.stages import Source
-from goracs.store import MANIFEST, Stage, Store, installed_versions
+from goracs.stages import (
+    adapter,
+    assess,
+    embed,
+    evaluate,
+    finetune,
+    prepare,
+    result,
+    rule,
+    score,
+    select,
+    weights,
+)
+from goracs.stages.common import Llm, Source
+from goracs.stages.result import METRICS_OF, Told
+from goracs.store import Stage, Store
 from goracs.types import InvalidInput, Selector, resolve_budget
 
 LINE = ("prepare", "embed", "adapter", "score", "select", "finetune", "evaluate")
-PLACES = ("folder", "path", "model")  # configured names of files and folders
-METRICS_OF = {"untuned": "evaluate_untuned", "start": "evaluate_start", "tuned": "evaluate", "rule": "rule"}
-log = logging.getLogger("goracs")
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Line:
         self.job, self.store, self.made = job, store, job.made
         self.task, self.runtime = self.made["task"], self.made["runtime"]
         self.features: str = self.made["features"]["kind"]
+        if not _is_whole(self.made["seed"]):
+            raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
 
     def upto(self, last: str) -> dict[str, Source]:
         """The stages up to `last` that somebody needs, in the order in which they run."""
@@ -86,7 +94,7 @@ class Line:
     @cached_property
     def prepared(self) -> Stage:
         """Examples."""
-        return stages.prepare(self.made["dataset"], self.made["split"], self.task)
+        return prepare.stage(self.made["dataset"], self.made["split"], self.task)
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -99,29 +107,29 @@ class Line:
     @cached_property
     def files(self) -> Source:
         """The backbone's weights and tokenizer."""
-        return stages.weights(self.made["backbone"].model)
+        return weights.stage(self.made["backbone"].model)
 
     @cached_property
-    def llm(self) -> stages.Llm:
+    def llm(self) -> Llm:
         """What every LLM stage starts from."""
-        return stages.Llm(self.prepared, self.files, self.backbone, self.task, self.runtime)
+        return Llm(self.prepared, self.files, self.backbone, self.task, self.runtime)
 
     @cached_property
     def embedded(self) -> Stage:
         """Features from the sentence encoder."""
         encoder = self.made["encoder"]
-        return stages.embed(self.prepared, stages.weights(encoder.model), encoder, self.task, self.runtime)
+        return embed.stage(self.prepared, weights.stage(encoder.model), encoder, self.task, self.runtime)
 
     @cached_property
     def start(self) -> Source:
         """The initial adapter."""
-        return stages.adapter(self.llm, self.made["adapter"])
+        return adapter.stage(self.llm, self.made["adapter"])
 
     @cached_property
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
         sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
-        return stages.score(self.llm, self.start, self.made["score"], sketched)
+        return score.stage(self.llm, self.start, self.made["score"], sketched)
 
     def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
         """The stages that give features or the named scores, and no others."""
@@ -145,20 +153,20 @@ class Line:
         """The coreset."""
         selector: Selector = self.made["selector"]
         inputs = self._inputs(selector.needs)
-        return stages.select(inputs, selector, self.features, self.budget, self.made["seed"], self.runtime)
+        return select.stage(inputs, selector, self.features, self.budget, self.made["seed"], self.runtime)
 
     @cached_property
     def assessed(self) -> dict[str, Stage]:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
-        inputs = self._inputs(stages.JUDGED_BY)
+        inputs = self._inputs(assess.NEEDS)
         if not self.made["assess"] and set(inputs) - set(self.selected.inputs):
             return {}
-        return {"assess": stages.assess(inputs, self.selected, self.features, self.task.lam)}
+        return {"assess": assess.stage(inputs, self.selected, self.features, self.task.lam)}
 
     @cached_property
     def tuned(self) -> Stage:
         """The adapter trained on the coreset."""
-        return stages.finetune(self.llm, self.start, self.selected, self.made["finetune"], self.made["seed"])
+        return finetune.stage(self.llm, self.start, self.selected, self.made["finetune"], self.made["seed"])
 
     @cached_property
     def evaluations(self) -> dict[str, Source]:
@@ -173,144 +181,40 @@ class Line:
         asked = {"untuned": None, "start": start, "tuned": self.tuned}
         settings = self.made["evaluate"]
         line: dict[str, Source] = {
-            METRICS_OF[name]: stages.evaluate(self.llm, source, settings) for name, source in asked.items()
+            METRICS_OF[name]: evaluate.stage(self.llm, source, settings) for name, source in asked.items()
         }
-        return line | ({"rule": stages.rule(self.prepared, settings)} if isinstance(self.task, Ctr) else {})
+        return line | ({"rule": rule.stage(self.prepared, settings)} if isinstance(self.task, Ctr) else {})
 
+    @cached_property
+    def last(self) -> str:
+        """The stage to stop after.
 
-def run(job: Job, store: Store, folder: Path) -> str:
-    """Bring the job's result and copy it to `folder`; "skipped" if it was there already, else "done".
+        Raises:
+            InvalidInput: an `until` that is no stage.
+        """
+        last: str = self.made["until"] or LINE[-1]
+        if last not in LINE:
+            raise InvalidInput(f"until must be one of {', '.join(LINE)}, or null for all; got {last!r}.")
+        return last
 
-    Raises:
-        GoracsError: whatever a stage finds wrong; `folder` then holds nothing of it.
-    """
-    line = Line(job, store)
-    last = _last_stage(job)
-    if LINE.index(last) > LINE.index("embed"):
-        log.info("%s", _speed(line.backbone))
-    log.info("%s", job.made["dataset"].notice)
-    result = _result_stage(line, last)
-    finished = store.has(result)
-    artifact = store.get(result)
-    shutil.copytree(artifact.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-    _tell_of_this_run(folder / "result.json", line, finished)
-    return "skipped" if finished else "done"
+    @cached_property
+    def result(self) -> Stage:
+        """What the job leaves."""
+        inputs = self.upto(self.last)
+        digests = {name: source.key for name, source in inputs.items()}
+        if "finetune" in inputs:
+            digests["weights"] = self.files.key
+        return result.stage(self.told, inputs, digests, self.made["dataset"].files)
 
-
-def _last_stage(job: Job) -> str:
-    last: str = job.made["until"] or LINE[-1]
-    if last not in LINE:
-        raise InvalidInput(f"until must be one of {', '.join(LINE)}, or null for all; got {last!r}.")
-    if not _is_whole(job.made["seed"]):
-        raise InvalidInput(f"seed must be a whole number >= 0, got {job.made['seed']!r}.")
-    return last
+    @property
+    def told(self) -> Told:
+        """What result.json says of the job; complete once its stages are described."""
+        job, chosen = self.job, "selected" in self.__dict__
+        budget = self.budget if chosen else None
+        return Told(
+            self.config, job.command, self.made["seed"], job.selector_name, self.made["budget"], budget
+        )
 
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _result_stage(line: Line, last: str) -> Stage:
-    """The last stage of every job: result.json, the coreset as prompts, its trace, the adapter."""
-    inputs = line.upto(last)
-    digests = {name: source.key for name, source in inputs.items()}
-    if "finetune" in inputs:
-        digests["weights"] = line.files.key
-
-    def build(folder: Path, found: Mapping[str, Path]) -> None:
-        _write_result(line, digests, found, folder)
-
-    files = line.made["dataset"].files
-    named = {name: value for name, value in line.config["dataset"].items() if name not in files}
-    hashed = {"config": _without_paths({**line.config, "dataset": named})}
-    return Stage("result", 2, hashed, inputs, build)
-
-
-def _without_paths(value: Any) -> Any:
-    """A configuration without where things lie: what lies there is in the inputs' keys."""
-    if not isinstance(value, dict):
-        return value
-    return {name: _without_paths(inner) for name, inner in value.items() if name not in PLACES}
-
-
-def _speed(backbone: Backbone) -> str:
-    if backbone.precision == "bf16":
-        return f"backbone {backbone.name} in bf16"
-    return f"backbone {backbone.name} in {backbone.precision}: on a CPU up to 4 times slower than native bf16"
-
-
-def _write_result(line: Line, digests: Mapping[str, str], found: Mapping[str, Path], folder: Path) -> None:
-    metrics = {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()}
-    curve = _json(found.get("finetune"), "curve.json") or []
-    result = {
-        "schema": SCHEMA,
-        "config": line.config,
-        "command": line.job.command,
-        "seed": line.made["seed"],
-        "status": "done",
-        "versions": installed_versions(),
-        "digests": dict(digests),
-        "coreset": _coreset(line, found, folder) if "select" in found else None,
-        "metrics": metrics,
-        "steps": len(curve) if curve else None,
-        "tokens_trained": curve[-1]["tokens"] if curve else None,
-        "prompts": {name: told for name, path in found.items() if (told := _json(path, stages.PROMPTS))},
-        "stages": {name: _cost(path) for name, path in found.items()},
-    }
-    if "finetune" in found:
-        shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
-        shutil.copy(found["finetune"] / "curve.json", folder)
-    (folder / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False))
-
-
-def _coreset(line: Line, found: Mapping[str, Path], folder: Path) -> dict[str, Any]:
-    """Write the chosen rows, their prompts and the trace; what result.json says of them."""
-    import numpy as np
-
-    from goracs.data.prepare import read_examples
-
-    rows = np.load(found["select"] / "indices.npy").tolist()
-    pool = read_examples(found["prepare"], "train")
-    prompts = [
-        {name: getattr(pool[row], name) for name in ("instruction", "input", "output")} for row in rows
-    ]
-    _dump(folder / "coreset.json", prompts)
-    columns = {"prompt": "instruction", "query": "input", "response": "output"}
-    _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})
-    _dump(folder / "indices.json", rows)
-    shutil.copy(found["select"] / "trace.json", folder)
-    return {
-        "selector": line.job.selector_name,
-        "budget_asked": line.made["budget"],
-        "budget": line.budget,
-        "indices_file": "indices.json",
-        "report": _json(found["select"], "report.json"),
-        "assessment": _json(found.get("assess"), "assessment.json"),
-    }
-
-
-def _tell_of_this_run(file: Path, line: Line, finished: bool) -> None:
-    """Note what is this run's own: its words and places, and which stages it found in the store."""
-    result = json.loads(file.read_text())
-    built = {artifact.key for artifact in line.store.used.values() if not artifact.cached}
-    for name, cost in result["stages"].items():
-        cost["cached"] = finished or result["digests"][name] not in built
-    result |= {"command": line.job.command, "config": line.config}
-    if result["coreset"]:
-        result["coreset"]["selector"] = line.job.selector_name
-    _dump(file, result)
-
-
-def _cost(path: Path) -> dict[str, Any]:
-    manifest = _json(path, MANIFEST) or {}
-    return {"seconds": manifest.get("seconds"), "peak_mb": manifest.get("peak_mb"), "cached": True}
-
-
-def _json(folder: Path | None, name: str) -> Any:
-    if folder is None or not (folder / name).exists():
-        return None
-    return json.loads((folder / name).read_text())
-
-
-def _dump(file: Path, value: Any) -> None:
-    file.write_text(json.dumps(value, indent=1, ensure_ascii=False))

@@ -91,6 +91,11 @@ class Store:
         """Whether the artifact of `stage` is there, finished."""
         return (self._place(stage) / MANIFEST).exists()
 
+    @property
+    def built(self) -> frozenset[str]:
+        """The keys of what this run has made."""
+        return frozenset(artifact.key for artifact in self.used.values() if not artifact.cached)
+
     def get(self, stage: Stage) -> Artifact:
         """The artifact of `stage`: opened when it is there, else built once, its inputs first.
 

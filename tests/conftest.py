@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from goracs import stages
 from goracs.llm.settings import Backbone, Lora, Runtime
+from goracs.stages import weights
 from goracs.store import Store
 
 settings.register_profile("goracs", deadline=None)  # a loaded core is not a failure
@@ -39,7 +39,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 @pytest.fixture(scope="session")
 def tiny_weights(shared: Path) -> Path:
     """The folder of the tiny backbone, made once."""
-    stage: Any = stages.weights("tiny")
+    stage: Any = weights.stage("tiny")
     return Store(shared / "store").get(stage).path
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from goracs import SelectionProblem, assess
 from goracs.ot import distance, exact
+from goracs.search.watch import Watch
 from goracs.selection.goracs import Goracs
-from goracs.selection.watch import Watch
 from goracs.types import Coreset
 
 ROUNDING = 1e-12  # costs of order 1

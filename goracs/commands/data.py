@@ -1,4 +1,4 @@
-"""The word `data`: the card of a prepared set, without running anything but its preparation.
+"""The word `data`: the card of a data set, without running anything but its preparation.
 
     goracs data dataset=movielens_small                   as text
     goracs data dataset=movielens_small output=json       as JSON
@@ -20,10 +20,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs import stages, sweep
-from goracs.config import conf_dir
-from goracs.data.card import card, render, token_counts
-from goracs.data.card_plot import FORMATS, draw
+from goracs.config import build, conf_dir
+from goracs.report.card import card, render, token_counts
+from goracs.report.card_plot import FORMATS, draw
+from goracs.stages import prepare
+from goracs.stages import weights as weights_stage
 from goracs.store import Stage, Store
 from goracs.types import GoracsError, InvalidInput
 
@@ -57,9 +58,9 @@ def _tell(output: str, config: DictConfig) -> None:
         raise InvalidInput(
             f"output must be text, json, or a file that ends in {', '.join(FORMATS)}; got {output!r}."
         )
-    made = sweep.build(OmegaConf.masked_copy(config, list(NEEDED)))
+    made = build(OmegaConf.masked_copy(config, list(NEEDED)))
     store = Store(Path(config.store.root))
-    folder = store.get(stages.prepare(made["dataset"], made["split"], made["task"])).path
+    folder = store.get(prepare.stage(made["dataset"], made["split"], made["task"])).path
     if picture:
         draw(folder, picture)
         print(picture)
@@ -80,7 +81,7 @@ def _tokens(folder: Path, made: dict[str, Any], store: Store) -> tuple[dict[str,
     from goracs.llm.backbone import load_tokenizer
 
     backbone = made["backbone"]
-    tiny = stages.weights("tiny") if backbone.model == "tiny" else None
+    tiny = weights_stage.stage("tiny") if backbone.model == "tiny" else None
     source = store.get(tiny) if isinstance(tiny, Stage) else weights.at_hand(backbone.model)
     if source is None:
         return {}, f"tokens were not counted: backbone {backbone.name} is not on this machine"

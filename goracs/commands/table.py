@@ -1,33 +1,34 @@
-"""The table of the runs below some folders: `python -m experiments.table FOLDER...`."""
+"""The word `table`: the runs below some folders as Markdown, or as a picture.
+
+goracs table FOLDER... [--out FILE.png]
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from goracs.results import aggregate, read_results, render
+from goracs.report import plots
+from goracs.report.results import read_results
+from goracs.report.table import aggregate, render
 from goracs.types import GoracsError
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Prints the table of every result.json below the folders.
-
-    Args:
-        arguments: the folders.
-
-    Returns:
-        The exit code: 0, or 1 after an error told on stderr.
-    """
-    parser = argparse.ArgumentParser(prog="python -m experiments.table", description=__doc__)
+def run(words: Sequence[str]) -> int:
+    """Print the table of every result.json below the folders, or draw it; the exit code."""
+    parser = argparse.ArgumentParser(prog="goracs table", description="The runs below some folders.")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="searched for result.json at any depth")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a picture instead, such as a .png")
+    asked = parser.parse_args(words)
     try:
-        print(render(aggregate(read_results(parser.parse_args(arguments).folders))), end="")
+        found = aggregate(read_results(asked.folders))
+        if asked.out is None:
+            print(render(found), end="")
+        else:
+            plots.draw(found, asked.out)
     except GoracsError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

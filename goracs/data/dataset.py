@@ -2,7 +2,7 @@
 
 Conventions   ids are strings; `rating` is in the data set's own scale; `time` is in seconds; an event is one
               rating of one item by one user. Rows of `events` keep the order of the raw file: it breaks ties.
-Not here      raw formats (a file each, such as `goracs.data.movielens`), the sample rule
+Not here      raw formats (a file each, such as `goracs.data.readers.movielens`), the sample rule
               (`goracs.data.samples`).
 """
 

@@ -11,8 +11,8 @@ import torch
 from tqdm.auto import tqdm
 
 from goracs.llm.jobs import Job, predict
+from goracs.search.watch import Watch
 from goracs.selection import by_class
-from goracs.selection.watch import Watch
 from goracs.types import Coreset, SelectionProblem, Selector
 
 

@@ -28,7 +28,7 @@ def _place_of_machine_code() -> None:
     numba notices a change in a kernel's own file alone, and kernels call those of other files.
     """
     package = Path(__file__).parents[1]
-    sources = [path for room in ("ot", "selection") for path in sorted((package / room).glob("*.py"))]
+    sources = [path for room in ("ot", "search") for path in sorted((package / room).glob("*.py"))]
     texts = [
         text for text in (path.read_bytes() for path in sources) if b"@kernel" in text or b"numba" in text
     ]

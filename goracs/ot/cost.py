@@ -15,6 +15,8 @@ import numpy as np
 from goracs.ot.distance import largest_distance
 from goracs.types import FloatArray, InvalidInput, Scale
 
+ROUNDING = 1e-12  # relative
+
 
 def unit_scale(max_distance: float, max_gradient: float | None) -> Scale:
     """The scale that two maxima make: a maximum of 0 counts as 1, since its term is 0; so does a missing one.
@@ -76,3 +78,12 @@ def min_max(costs: FloatArray) -> FloatArray:
     low, spread = costs.min(), np.ptp(costs)
     mapped: FloatArray = (costs - low) / (spread or 1.0)
     return mapped
+
+
+def gap(value: float, bound: float, lowest: float) -> float:
+    """How far from the best a coreset can be: (value - bound) / (value - lowest cost).
+
+    0 where the denominator is 0, up to rounding: every row then costs the same.
+    """
+    spread = value - lowest
+    return (value - bound) / spread if spread > ROUNDING * (abs(value) + abs(lowest)) else 0.0

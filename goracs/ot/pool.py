@@ -16,7 +16,7 @@ import numpy as np
 
 from goracs.ot.cheapest import Shape, shares
 from goracs.ot.distance import blocks, decided, distances, first_of
-from goracs.types import FloatArray, IndexArray
+from goracs.types import FloatArray, IndexArray, Scale, SelectionProblem
 
 SLACK = 1e-12  # of the terms of a figure: far above its rounding, and hardly a row more to measure
 
@@ -129,3 +129,19 @@ class Streamed:
         found: FloatArray = np.concatenate(passes) / self.scale - self.offset
         found -= SLACK * (np.abs(found) + self.offset + np.abs(prices).max())
         return found[self.order]
+
+
+def open_pool(
+    problem: SelectionProblem,
+    order: IndexArray,
+    norms: FloatArray | None,
+    lam: float,
+    scale: Scale,
+    memory: float,
+) -> Pool:
+    """The costs of the pool in that order, held at once if they fit into `memory` GB."""
+    offset = np.zeros(problem.pool_size) if norms is None else lam / scale.gradient * norms
+    streamed = Streamed(problem.features, problem.target_features, order, offset, scale.distance)
+    if 8 * problem.pool_size * problem.target_size > memory * 2**30:
+        return streamed
+    return Dense(streamed.rows(np.arange(problem.pool_size)))

@@ -1,4 +1,4 @@
-"""The runs below some folders as a picture: `python -m experiments.plots FOLDER... --out FILE.png`.
+"""The table of some runs as a picture.
 
 One line per selector, budget and whatever else differs: a bar at the mean over seeds with a point for each,
 or one run's point with its 95% interval over users. The references are vertical lines.
@@ -6,39 +6,15 @@ or one run's point with its 95% interval over users. The references are vertical
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from goracs.results import TITLES, Cell, Table, aggregate, read_results
+from goracs.report.table import TITLES, Cell, Table
 from goracs.types import GoracsError
 
 METRICS = ("auc", "ndcg@10")
 LINE_STYLES = ("--", ":", "-.")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Writes the picture of every result.json below the folders.
-
-    Args:
-        arguments: the folders, and `--out FILE`; the ending of the file is its format.
-
-    Returns:
-        The exit code: 0, or 1 after an error told on stderr.
-    """
-    parser = argparse.ArgumentParser(prog="python -m experiments.plots", description=__doc__)
-    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="searched for result.json at any depth")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the picture, such as a .png")
-    asked = parser.parse_args(arguments)
-    try:
-        draw(aggregate(read_results(asked.folders)), asked.out)
-    except GoracsError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def draw(table: Table, out: Path) -> None:
@@ -96,7 +72,3 @@ def _draw_cell(axes: Any, height: int, cell: Cell) -> None:
     if len(cell.values) > 1:
         axes.plot([mean(cell.values)] * 2, [height - 0.25, height + 0.25], color="C0", linewidth=2)
     axes.plot(cell.values, [height] * len(cell.values), "o", color="C0", markersize=5, alpha=0.8)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""result.json (schema 1) of many runs, as one table.
+"""The results of many runs as one table.
 
 A group      is one row: the runs whose configurations are equal but for the seed and for what does not change
              a figure (the runtime, the logger, hydra, the place of the store).
@@ -7,7 +7,7 @@ A cell       of several seeds: mean, sample standard deviation, number of seeds.
 References   `untuned`, `start` and `rule` do not depend on the coreset: one row per distinct set of values.
 Conventions  nothing is ranked or highlighted; what was not measured is a dash; a seed that other groups have
              and this one lacks is named.
-Not here     writing result.json (`goracs.stages`), the command (`experiments.table`).
+Not here     writing result.json (`goracs.stages`), the command (`goracs.commands.table`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from goracs.report.results import Result
 from goracs.types import GoracsError, InvalidInput
 
-Result = dict[str, Any]
-
-SCHEMA = 1
 NOT_IN_GROUP = ("seed", "runtime", "logger", "hydra", "store")
 REFERENCES = ("untuned", "start", "rule")
 TITLES = {
@@ -39,7 +36,6 @@ TITLES = {
     "poo": "POO",
 }
 DASH = "-"
-FIELDS = {"config": dict, "command": str, "seed": int, "coreset": dict | None, "metrics": dict | None}
 
 
 @dataclass(frozen=True)
@@ -88,32 +84,6 @@ class Table:
         return ", ".join([row.label, *budget, *values])
 
 
-def read_results(folders: Iterable[str | Path]) -> list[Result]:
-    """Every result.json below the folders, each once, with its path under the added key `file`.
-
-    Args:
-        folders: searched to any depth; they may overlap.
-
-    Returns:
-        The results, sorted by path.
-
-    Raises:
-        GoracsError: a folder that is not there, no result below any of them, or a file that cannot be read
-            or is not of schema 1 (it is named).
-    """
-    asked = [Path(folder) for folder in folders]
-    for folder in asked:
-        if not folder.is_dir():
-            raise GoracsError(f"{folder} is not a folder: give folders that hold runs, such as multirun/.")
-    files = {file.resolve(): file for folder in asked for file in folder.rglob("result.json")}
-    if not files:
-        raise GoracsError(
-            f"no result.json below {', '.join(map(str, asked))}: a finished run leaves one in its folder. "
-            "Run an experiment first, or give the folder it wrote to."
-        )
-    return [_read(files[key]) for key in sorted(files)]
-
-
 def aggregate(results: Sequence[Result]) -> Table:
     """The results grouped by configuration, with mean and spread over seeds.
 
@@ -159,19 +129,6 @@ def render(table: Table) -> str:
         if missing:
             lines += ["", f"Missing seeds of {table.name(row)}: {_numbers(missing)}."]
     return "\n".join([*lines, "", "Commands:", "", "```", *table.commands, "```", ""])
-
-
-def _read(file: Path) -> Result:
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        raise GoracsError(f"{file} is not a result of schema {SCHEMA}: run its job again, or remove it.")
-    bad = [key for key, kinds in FIELDS.items() if key not in result or not isinstance(result[key], kinds)]
-    if bad:
-        raise GoracsError(f"{file} has no valid {', '.join(bad)}: run its job again, or remove it.")
-    return {**result, "file": str(file)}
 
 
 def _grouped(results: Sequence[Result]) -> list[list[Result]]:

@@ -1,4 +1,4 @@
-"""The search of one run as a picture: `python -m experiments.trace RESULT [--out FILE.png]`.
+"""The search of one run as a picture.
 
 Left     objective and lower bound over the seconds of the search, a marker for each step by its phase (start,
          bound, alternate, exchange); below, the gap. By class: one line for each class, on its own clock.
@@ -9,9 +9,7 @@ Reads    result.json, trace.json and indices.json of a job folder, the features 
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -20,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from goracs.config import conf_dir
-from goracs.results import Result, read_results
-from goracs.selection.report import gap
+from goracs.ot.cost import gap
+from goracs.report.results import Result, read_results
 from goracs.types import FloatArray, GoracsError, InvalidInput
 
 MARKERS = {"start": "s", "bound": "^", "alternate": "D", "exchange": "o"}
@@ -31,34 +29,8 @@ FLAT = 1e-5  # below it the scale of the gap is linear, so that 0 has a place
 Step = Mapping[str, Any]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Writes the picture of one job.
-
-    Args:
-        arguments: a job folder or its result.json, and where the picture goes and the store lies.
-
-    Returns:
-        The exit code: 0, or 1 after an error told on stderr.
-    """
-    parser = argparse.ArgumentParser(prog="python -m experiments.trace", description=__doc__)
-    parser.add_argument("result", type=Path, metavar="RESULT", help="a job folder, or its result.json")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the picture; else trace.png beside RESULT")
-    parser.add_argument("--store", type=Path, metavar="FOLDER", help="store.root of the run, if it was given")
-    asked = parser.parse_args(arguments)
-    folder = asked.result.parent if asked.result.name == "result.json" else asked.result
-    try:
-        result, steps = _result(folder), read_trace(folder)
-        places = projected(result, folder, asked.store or _usual_store())
-        if places is None:
-            print("The store has no features of this run: the search alone is drawn.", file=sys.stderr)
-        draw(result, steps, places, asked.out or folder / "trace.png")
-    except GoracsError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _result(folder: Path) -> Result:
+def read_job(folder: Path) -> Result:
+    """The result of one job folder; InvalidInput if it is none, or has no coreset."""
     for result in read_results([folder]):
         if Path(result["file"]) == folder / "result.json":
             if result["coreset"] is None:
@@ -177,7 +149,7 @@ def _drawn(features: FloatArray) -> FloatArray:
     return np.asarray(features[rows], dtype=np.float64)
 
 
-def _usual_store() -> Path:
+def usual_store() -> Path:
     """Where runs keep their stages unless told otherwise."""
     from omegaconf import OmegaConf
 
@@ -192,7 +164,3 @@ def _figure_class() -> Any:
             "trace needs matplotlib: pip install 'goracs[plots]', or pip install matplotlib."
         ) from error
     return Figure
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

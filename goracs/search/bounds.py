@@ -21,7 +21,7 @@ import numpy as np
 
 from goracs.ot.cheapest import lowest, units
 from goracs.ot.compiled import kernel
-from goracs.selection.best_exchange import keep_smallest
+from goracs.search.best_exchange import keep_smallest
 from goracs.types import FloatArray, IndexArray
 
 BIG = 1e300

@@ -1,6 +1,6 @@
 """Greedy facility location with the stopping rule of the released code: the start of `goracs_released`.
 
-Rule       rows as `goracs.selection.starts.facility` picks them, until n of them are the nearest row of some
+Rule       rows as `goracs.search.starts.facility` picks them, until n of them are the nearest row of some
            column; those. If no more than n rows of the pool are nearest to anything, the first n picks.
 Ties       can leave fewer than n nearest rows after all picks that gain, where the released code crashes:
            rows that gain nothing fill the places.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from goracs.selection.starts import facility
+from goracs.search.starts import facility
 from goracs.types import FloatArray, IndexArray
 
 

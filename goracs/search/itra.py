@@ -1,11 +1,11 @@
 """The search for a coreset: a start, the bound, alternation, exchanges.
 
 Problem    min over n rows S of OT(S), uniform 1/n on S and 1/m on the columns, costs of `goracs.ot.pool`.
-Course     1 a start (`goracs.selection.starts`);
+Course     1 a start (`goracs.search.starts`);
            2 the bound on the global optimum (`goracs.ot.lagrangian`), which also generates the rows worth a
              close look and gives a second start;
-           3 alternation (`goracs.selection.alternate`);
-           4 exchanges (`goracs.selection.refine`) among the generated rows, or with effort=certify among all
+           3 alternation (`goracs.search.alternate`);
+           4 exchanges (`goracs.search.refine`) among the generated rows, or with effort=certify among all
              rows where their costs are at hand.
 Anytime    the best coreset so far is always valid; what limits the search is asked between steps.
 Source     GORACS (KDD 2025), ITRA, with another start, exact re-optimisation and a certificate.
@@ -22,32 +22,18 @@ from typing import Any
 import numpy as np
 
 from goracs.ot import exact, lagrangian
+from goracs.ot.cost import gap
 from goracs.ot.lagrangian import Dual, Generated
 from goracs.ot.pool import Dense, Pool
-from goracs.selection import starts
-from goracs.selection.alternate import alternate
-from goracs.selection.goracs import EFFORTS
-from goracs.selection.refine import Sweeps, refine
-from goracs.selection.report import gap
-from goracs.selection.watch import Watch
+from goracs.search import starts
+from goracs.search.alternate import alternate
+from goracs.search.limits import Limits
+from goracs.search.refine import Sweeps, refine
+from goracs.search.watch import Watch
 from goracs.types import GoracsError, IndexArray
 
 ROUNDING = 1e-10  # of the size of the costs
 FIRST = 4096  # so many rows at least are looked at closely to begin with
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where a search begins and what ends it, as the fields of `goracs.selection.goracs`."""
-
-    start: str
-    effort: str
-    max_exchanges: int | None
-    seconds: float | None
-
-    def reach(self, effort: str) -> bool:
-        """Whether that effort is asked for."""
-        return EFFORTS.index(self.effort) >= EFFORTS.index(effort)
 
 
 @dataclass(eq=False)

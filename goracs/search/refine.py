@@ -1,7 +1,7 @@
 """Stage 2: exchanges of single rows, sweep after sweep, until none helps.
 
 Sweep      every place in turn, in an order drawn anew for each sweep; the best row for it is put in, if that
-           gains more than rounding (`goracs.selection.best_exchange`). The transport is opened anew before
+           gains more than rounding (`goracs.search.best_exchange`). The transport is opened anew before
            each sweep, so what a sweep does follows from the coreset and its number alone: a search that is
            continued from there ends where an undisturbed one does.
 Proof      a sweep without an exchange proves that no single exchange helps, up to the tolerance.
@@ -18,7 +18,7 @@ import numpy as np
 from goracs.ot import flow as flows
 from goracs.ot.cheapest import cheapest_of_all
 from goracs.ot.incremental import OpenTransport
-from goracs.selection.best_exchange import Reference, best_exchange, scratch
+from goracs.search.best_exchange import Reference, best_exchange, scratch
 from goracs.types import FloatArray, IndexArray
 
 TOLERANCE = 1e-12  # of the size of the costs: an exchange has to gain more

@@ -18,8 +18,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from goracs.ot import cost, distance, exact
-from goracs.selection.report import gap, gradient_norms, scale_warnings
-from goracs.selection.watch import Searcher, Watch
+from goracs.ot.cost import gap
+from goracs.search.watch import Searcher, Watch
+from goracs.selection.figures import gradient_norms, scale_warnings
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
 
 WEIGHTED = ("transport", "mean_gradient", "poo", "lower_bound", "lowest_cost", "gap_absolute")  # by n_k / n

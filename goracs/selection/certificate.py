@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from goracs.ot import cost, distance, exact
-from goracs.selection.report import assess, gap, gradient_norms
+from goracs.ot.cost import gap
+from goracs.selection.figures import assess, gradient_norms
 from goracs.types import FloatArray, IndexArray, SelectionProblem
 
 BLOCK = 1024  # rows at a time
@@ -47,7 +48,7 @@ def certify(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> di
 def _prices(problem: SelectionProblem, rows: IndexArray, lam: float) -> FloatArray:
     """[m] prices that make the bound large."""
     from goracs.ot import lagrangian
-    from goracs.selection.goracs import open_pool
+    from goracs.ot.pool import open_pool
 
     norms = gradient_norms(problem, lam, "certify")
     scale = problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)

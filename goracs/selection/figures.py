@@ -16,8 +16,6 @@ import numpy.typing as npt
 from goracs.ot import cost, distance, exact
 from goracs.types import Coreset, FloatArray, InvalidInput, Scale, SelectionProblem
 
-ROUNDING = 1e-12  # relative
-
 
 def assess(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> dict[str, Any]:
     """The figures of any coreset.
@@ -71,15 +69,6 @@ def objective(found: FloatArray, gradients: FloatArray | None, lam: float, scale
         "lower_bound": None,
         "gap": None,
     }
-
-
-def gap(value: float, bound: float, lowest: float) -> float:
-    """How far from the best a coreset can be: (value - bound) / (value - lowest cost).
-
-    0 where the denominator is 0, up to rounding: every row then costs the same.
-    """
-    spread = value - lowest
-    return (value - bound) / spread if spread > ROUNDING * (abs(value) + abs(lowest)) else 0.0
 
 
 def gradient_norms(problem: SelectionProblem, lam: float, reader: str) -> FloatArray | None:

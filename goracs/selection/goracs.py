@@ -1,7 +1,7 @@
 """GORACS: the coreset of smallest POO that can be found, with a proof of how far from the best it is.
 
 Problem    min over n rows S of POO(S) = OT_c(S, V), c_ij = d_ij / max d - lam * g_i / max g.
-Method     `goracs.selection.itra`; the paper's own search is `goracs.selection.goracs_paper`.
+Method     `goracs.search.itra`; the paper's own search is `goracs.selection.goracs_paper`.
 Not here   the label-enhanced form (`goracs.selection.by_class`).
 Source     GORACS (KDD 2025), Eq. 10 and Algorithm 1.
 """
@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from goracs.ot import cost, distance
-from goracs.selection.canonical import canonical_order
-from goracs.selection.report import gradient_norms, objective, scale_warnings
-from goracs.selection.watch import Watch
+from goracs.search.canonical import canonical_order
+from goracs.search.limits import EFFORTS, STARTS, Limits
+from goracs.search.watch import Watch
+from goracs.selection.figures import gradient_norms, objective, scale_warnings
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem
 
 if TYPE_CHECKING:
-    from goracs.ot.pool import Pool
-    from goracs.selection.itra import Search
+    from goracs.search.itra import Search
 
-STARTS = ("best", "capacity", "lagrangian", "facility", "random")
-EFFORTS = ("start", "alternate", "exchange", "certify")
 SPARE = 0.1  # GB that exchanges may take whatever the limit
 
 
@@ -84,7 +82,8 @@ class Goracs:
                 far is returned, with status interrupted.
         """
         from goracs.ot.compiled import announced
-        from goracs.selection.itra import Limits, Search
+        from goracs.ot.pool import open_pool
+        from goracs.search.itra import Search
 
         self._check(budget)
         norms = gradient_norms(problem, self.lam, "selector goracs")
@@ -148,24 +147,6 @@ class Goracs:
                 f"selector goracs: exchanges at budget {budget} need {needed:.1f} GB beside the costs, and "
                 f"memory is {self.memory}: raise selector.memory, or set selector.effort=alternate."
             )
-
-
-def open_pool(
-    problem: SelectionProblem,
-    order: IndexArray,
-    norms: FloatArray | None,
-    lam: float,
-    scale: Scale,
-    memory: float,
-) -> Pool:
-    """The costs of the pool in that order, held at once if they fit into `memory` GB."""
-    from goracs.ot.pool import Dense, Streamed
-
-    offset = np.zeros(problem.pool_size) if norms is None else lam / scale.gradient * norms
-    streamed = Streamed(problem.features, problem.target_features, order, offset, scale.distance)
-    if 8 * problem.pool_size * problem.target_size > memory * 2**30:
-        return streamed
-    return Dense(streamed.rows(np.arange(problem.pool_size)))
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:

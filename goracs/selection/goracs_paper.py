@@ -1,8 +1,8 @@
 """The paper's algorithm as the mathematics has it: facility location, then exchanges ordered by the bound.
 
 Problem    min over n rows S of POO(S) = OT_c(S, V), c_ij = d_ij / max d - lam * g_i / max g.
-Method     stage 1 `goracs.selection.starts.facility`; stage 2 `goracs.selection.exchange` over the pairs of
-           lowest bound (`goracs.selection.bounds`), one cold solve each. What does better: `selector=goracs`.
+Method     stage 1 `goracs.search.starts.facility`; stage 2 `goracs.search.exchange` over the pairs of
+           lowest bound (`goracs.search.bounds`), one cold solve each. What does better: `selector=goracs`.
 Not here   the label-enhanced form (`goracs.selection.by_class`).
 Source     GORACS (KDD 2025), Algorithm 1.
 """
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.ot import exact
-from goracs.selection.exchange import Method, select, whole_number
+from goracs.search.exchange import Method
+from goracs.selection.by_exchange import select, whole_number
 from goracs.types import Coreset, FloatArray, IndexArray, SelectionProblem
 
 
@@ -46,7 +47,7 @@ class GoracsPaper:
         return False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
-        """See `goracs.types.Selector`, and `goracs.selection.exchange.select` for report and trace.
+        """See `goracs.types.Selector`, and `goracs.selection.by_exchange.select` for report and trace.
 
         Raises:
             InvalidInput: a parameter out of its range, or a needed score missing.
@@ -60,7 +61,7 @@ class GoracsPaper:
 
 def paper(candidates: int) -> Method:
     """The search, at most candidates^2 solves for each exchange; a gain that could be rounding is none."""
-    from goracs.selection import bounds, starts
+    from goracs.search import bounds, starts
 
     def pairs(
         costs: FloatArray, rows: IndexArray, now: exact.Transport, below: float

@@ -1,6 +1,6 @@
 """What the released file does, its defects included, so that the comparison is in the house.
 
-Start      `goracs.selection.greedy`.
+Start      `goracs.search.greedy`.
 Pairs      with f_j = min_{i in S} (C_ij - u_i) for every row (the mask that should leave p out has no effect)
            and y_q the R-th LARGEST of C_qj - f_j, R = ceil(m/n) (the maximiser is the R-th smallest):
            score(q) = y_q/n + (1/m) sum_j min(C_qj - f_j - y_q, 0). The `candidates` rows of S of largest
@@ -22,7 +22,8 @@ from itertools import product
 import numpy as np
 
 from goracs.ot import exact
-from goracs.selection.exchange import Method, select, whole_number
+from goracs.search.exchange import Method
+from goracs.selection.by_exchange import select, whole_number
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem
 
 BLOCK = 1024  # pool rows that are scored at once
@@ -55,7 +56,7 @@ class GoracsReleased:
         return False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
-        """See `goracs.types.Selector`, and `goracs.selection.exchange.select` for report and trace.
+        """See `goracs.types.Selector`, and `goracs.selection.by_exchange.select` for report and trace.
 
         Raises:
             InvalidInput: a parameter out of its range, or a needed score missing.
@@ -100,7 +101,7 @@ def undivided(scale: Scale) -> Scale:
 
 def released(candidates: int) -> Method:
     """The search; any gain counts, be it rounding."""
-    from goracs.selection.greedy import greedy
+    from goracs.search.greedy import greedy
 
     def pairs(
         costs: FloatArray, rows: IndexArray, now: exact.Transport, _below: float

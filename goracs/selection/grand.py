@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.selection.canonical import canonical_order
+from goracs.search.canonical import canonical_order
 from goracs.types import Coreset, InvalidInput, SelectionProblem
 
 

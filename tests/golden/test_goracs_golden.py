@@ -9,14 +9,14 @@ import pytest
 
 import goracs
 from goracs.ot import cost, distance, exact
-from goracs.selection import bounds
-from goracs.selection.alternate import takeovers
+from goracs.search import bounds
+from goracs.search.alternate import takeovers
+from goracs.search.exchange import Exchanged, Method, exchange
+from goracs.search.greedy import greedy
 from goracs.selection.by_class import class_budgets
-from goracs.selection.exchange import Exchanged, Method, exchange
+from goracs.selection.figures import objective
 from goracs.selection.goracs_paper import paper
 from goracs.selection.goracs_released import pruned, released, scores
-from goracs.selection.greedy import greedy
-from goracs.selection.report import objective
 
 HERE = Path(__file__).parent
 ROUNDING = 1e-12  # both sides float64

@@ -15,8 +15,9 @@ import goracs
 from goracs.api import build
 from goracs.config import conf_dir
 from goracs.ot import cost, distance, exact
-from goracs.selection import bounds, by_class
-from goracs.selection.alternate import takeovers
+from goracs.search import bounds
+from goracs.search.alternate import takeovers
+from goracs.selection import by_class
 from goracs.types import SelectionProblem
 
 ROUNDING = 1e-11  # costs of order 1 to 10, sums of at most some dozens of them

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from goracs import cli, sweep  # noqa: F401  (imported before the forks, to be paid for once)
+from goracs import cli  # noqa: F401(imported before the forks, to be paid for once)
 from goracs.llm import evaluation, finetune, gradient, loggers, selection  # noqa: F401
 from goracs.store import Stage, Store
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from goracs import cli, stages
+from goracs import cli
 from goracs.llm import embedding, weights
+from goracs.stages import select
 from tests.pipeline.conftest import Command
 
 MISTAKES = [
@@ -101,7 +102,7 @@ def test_an_adapter_of_another_backbone_is_refused(goracs: Command, tmp_path: Pa
 
 
 def test_our_mistake_shows_its_traceback(goracs: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "select", lambda *_: 1 / 0)
+    monkeypatch.setattr(select, "stage", lambda *_: 1 / 0)
     ended = goracs("until=select")
     assert ended.code == 1
     assert "this is a defect of goracs" in ended.text
@@ -127,13 +128,13 @@ def test_an_embedding_that_is_not_finite_names_its_rows(
 def test_a_class_absent_from_validation_is_a_warning_in_the_report(
     goracs: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem = stages.selection_problem
+    problem = select.selection_problem
 
     def one_class(*args: object) -> object:
         whole = problem(*args)  # type: ignore[arg-type]
         return replace(whole, target_labels=np.ones_like(whole.target_labels))
 
-    monkeypatch.setattr(stages, "selection_problem", one_class)
+    monkeypatch.setattr(select, "selection_problem", one_class)
     ended = goracs("until=select", "budget=7")
     assert ended.code == 0, ended.text
     assert any("0" in warning for warning in ended.result["coreset"]["report"]["warnings"])

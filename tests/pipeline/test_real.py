@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from goracs import stages
 from goracs.data.tokens import answer_tokens
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.embedding import embed
 from goracs.llm.settings import Backbone, Encoder
+from goracs.stages import weights as weights_of
 from goracs.store import External, Store
 from tests.conftest import RUNTIME
 from tests.unit.test_tokens import follows_one_rule
@@ -26,7 +26,7 @@ MINILM = Encoder("minilm", "sentence-transformers/all-MiniLM-L6-v2", 256, 4096)
 
 @pytest.fixture(scope="module")
 def weights(shared: Path) -> Path:
-    stage: Any = stages.weights(SMOLLM2.model)
+    stage: Any = weights_of.stage(SMOLLM2.model)
     return Store(shared / "store").get(stage).path
 
 
@@ -54,7 +54,7 @@ def test_smollm2_is_asked_the_beginning_of_what_it_is_trained_on(
 
 
 def test_minilm_puts_like_beside_like(tmp_path: Path) -> None:
-    source: Any = stages.weights(MINILM.model)
+    source: Any = weights_of.stage(MINILM.model)
     assert isinstance(source, External)
     texts = ["a film about space travel", "a movie of astronauts in orbit", "a recipe for onion soup"]
     embed(texts, source.path, MINILM, RUNTIME, tmp_path, "pool")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from goracs.config import conf_dir
-from goracs.data.movielens import BUNDLED
 from goracs.data.prepare import read_examples
+from goracs.data.readers.movielens import BUNDLED
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model
 from goracs.llm.evaluation import title_in
@@ -174,7 +174,7 @@ def test_the_csv_logger_writes_the_curve_and_the_figures(goracs: Command) -> Non
 
 def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path) -> None:
     import goracs as package
-    from goracs.stages import selection_problem
+    from goracs.stages.select import selection_problem
 
     result = goracs("until=select").result
     inputs = {

@@ -11,8 +11,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from goracs.data.alpaca import Prompts, prepare
 from goracs.data.prepare import PARTS, Prepared, read_examples, write
+from goracs.data.readers.alpaca import Prompts, prepare
 from goracs.types import InvalidInput
 
 CONF = Path(__file__).parents[2] / "conf"

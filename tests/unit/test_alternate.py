@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from goracs.ot import exact
-from goracs.selection.alternate import alternate, takeovers
+from goracs.search.alternate import alternate, takeovers
 
 ROUNDING = 1e-12  # costs of order 1
 SHAPES = [(40, 12, 6), (40, 13, 6), (40, 5, 9), (30, 6, 12), (12, 7, 1), (20, 1, 4), (9, 6, 9)]  # N, m, n

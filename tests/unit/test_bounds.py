@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from goracs.ot import exact
-from goracs.selection import bounds
-from goracs.selection.alternate import takeovers
+from goracs.search import bounds
+from goracs.search.alternate import takeovers
 from tests.swaps import SHAPES, every_swap, instance
 
 ROUNDING = 1e-12  # costs of order 1

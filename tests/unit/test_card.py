@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from goracs.data.card import card, render, rule_auc, token_counts
-from goracs.data.card_plot import draw
 from goracs.data.prepare import prepare, write
 from goracs.data.rule import history_share
 from goracs.llm.backbone import load_tokenizer
+from goracs.report.card import card, render, rule_auc, token_counts
+from goracs.report.card_plot import draw
 from goracs.types import GoracsError
 from tests.unit.test_prepare import MANY, NAMES, configured, examples, made, paper
 

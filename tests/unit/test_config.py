@@ -13,8 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 
-from goracs import sweep
-from goracs.config import conf_dir
+from goracs.config import build, conf_dir
 
 FILES = [file for file in sorted(conf_dir().glob("*/*.yaml")) if file.parent.name != "experiment"]
 FOLDER = conf_dir() / "experiment"
@@ -53,7 +52,7 @@ def test_every_experiment_composes_and_builds_its_objects(experiment: str | None
         config = compose("config", overrides=[*chosen, *job])
     for name in map(str, OmegaConf.missing_keys(config)):
         OmegaConf.update(config, name, "left to the user")
-    made = sweep.build(config)
+    made = build(config)
     assert made["dataset"].name
     assert hasattr(made["selector"], "needs")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goracs.data.events import checked
+from goracs.data.readers.events import checked
 from goracs.types import InvalidInput
 
 FILE = Path("reviews.json")

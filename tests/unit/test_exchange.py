@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from goracs.ot import exact
-from goracs.selection import bounds
-from goracs.selection.exchange import Exchanged, Method, exchange
+from goracs.search import bounds
+from goracs.search.exchange import Exchanged, Method, exchange
 from goracs.selection.goracs_paper import paper
 from goracs.selection.goracs_released import released
 from tests.swaps import SHAPES, every_swap, instance, swapped

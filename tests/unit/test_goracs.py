@@ -10,9 +10,9 @@ import pytest
 
 from goracs import SelectionProblem
 from goracs.ot import distance, exact, lagrangian
-from goracs.selection import itra
-from goracs.selection.goracs import EFFORTS, STARTS
-from goracs.selection.refine import Sweeps, refine
+from goracs.search import itra
+from goracs.search.limits import EFFORTS, STARTS
+from goracs.search.refine import Sweeps, refine
 from goracs.types import GoracsError
 from tests.searches import GB, ROUNDING, STREAM, assert_sound, costs_of, method, problem, search
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from goracs.ot import exact
-from goracs.selection import itra
-from goracs.selection.goracs import EFFORTS
-from goracs.selection.watch import Watch
+from goracs.search import itra
+from goracs.search.limits import EFFORTS
+from goracs.search.watch import Watch
 from goracs.types import Coreset
 from tests.searches import ROUNDING, STREAM, assert_falling, assert_sound, costs_of, problem, search
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goracs.selection.greedy import greedy
+from goracs.search.greedy import greedy
 
 
 def relaxed(costs: np.ndarray, rows: list[int]) -> float:

@@ -12,9 +12,9 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from goracs.data import movielens
 from goracs.data.dataset import Interactions
-from goracs.data.movielens import MovieLens
+from goracs.data.readers import movielens
+from goracs.data.readers.movielens import MovieLens
 from goracs.types import GoracsError
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset" / "movielens_small.yaml"

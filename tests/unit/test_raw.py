@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goracs.data import raw
-from goracs.data.raw import digest, found, json_lines, text_lines, unpacked
+from goracs.data.readers import raw
+from goracs.data.readers.raw import digest, found, json_lines, text_lines, unpacked
 from goracs.types import InvalidInput
 
 FIELDS = {"u": pl.String(), "r": pl.Float64()}

@@ -9,8 +9,8 @@ import pytest
 from goracs.ot import exact, flow
 from goracs.ot.cheapest import cheapest_of_all, lowest, units
 from goracs.ot.incremental import OpenTransport
-from goracs.selection import best_exchange as be
-from goracs.selection.refine import Sweeps, refine
+from goracs.search import best_exchange as be
+from goracs.search.refine import Sweeps, refine
 
 ROUNDING = 1e-12  # costs of order 1
 BIG = 1e300

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from goracs.results import Result, Row, Table, aggregate, read_results, render
+from goracs.report.results import Result, read_results
+from goracs.report.table import Row, Table, aggregate, render
 from goracs.types import GoracsError, InvalidInput
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from goracs.data import movielens as format_of_movielens
+from goracs.data.readers import movielens as format_of_movielens
 from goracs.data.samples import samples, subsample, user_logs, with_history
 from goracs.data.splits import Paper
 from goracs.types import InvalidInput

@@ -7,7 +7,7 @@ import pytest
 
 from goracs import SelectionProblem, assess
 from goracs.ot.distance import distances
-from goracs.selection.canonical import canonical_order
+from goracs.search.canonical import canonical_order
 from goracs.selection.el2n import El2n
 from goracs.selection.full import Full
 from goracs.selection.goracs_paper import GoracsPaper

@@ -12,7 +12,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from goracs.data import movielens as format_of_movielens
+from goracs.data.readers import movielens as format_of_movielens
 from goracs.data.samples import samples, subsample, user_logs
 from goracs.data.splits import Dates, LeaveOneOut, Paper, Split, Users
 from goracs.types import InvalidInput

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goracs.ot import exact
-from goracs.selection import starts
+from goracs.search import starts
 
 ROUNDING = 1e-12
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import trace
+from goracs.commands import trace as command
+from goracs.report import trace
 from tests.unit.test_results import result, save
 
 STEPS = [
@@ -58,7 +59,7 @@ def needs_matplotlib() -> None:
 
 def test_trace_draws_search_and_places(job: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     needs_matplotlib()
-    assert trace.main([str(job / "result.json"), "--store", str(store)]) == 0
+    assert command.run([str(job / "result.json"), "--store", str(store)]) == 0
     assert (job / "trace.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().err == ""
 
@@ -68,7 +69,7 @@ def test_trace_says_that_it_draws_the_search_alone(
 ) -> None:
     needs_matplotlib()
     out = tmp_path / "picture.png"
-    assert trace.main([str(job), "--store", str(tmp_path / "none"), "--out", str(out)]) == 0
+    assert command.run([str(job), "--store", str(tmp_path / "none"), "--out", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
     assert "the search alone is drawn" in capsys.readouterr().err
 
@@ -100,10 +101,10 @@ def test_a_plane_is_shown_without_distortion(job: Path, store: Path) -> None:
 
 def test_a_missing_trace_is_told_in_one_paragraph(job: Path) -> None:
     (job / "trace.json").unlink()
-    command = [sys.executable, "-m", "experiments.trace", str(job)]
+    command = [sys.executable, "-m", "goracs.cli", "trace", str(job)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Error: {job / 'trace.json'} is missing: run the job again")
+    assert done.stderr.startswith(f"error: {job / 'trace.json'} is missing: run the job again")
     assert done.stderr.count("\n") == 1
 
 
@@ -121,18 +122,18 @@ def test_bad_input_is_told_in_one_paragraph(
     job: Path, spoil: Any, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil(job)
-    assert trace.main([str(job)]) == 1
+    assert command.run([str(job)]) == 1
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
 
 
 def test_a_folder_above_the_job_is_refused(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert trace.main([str(job.parent)]) == 1
+    assert command.run([str(job.parent)]) == 1
     assert "is not the folder of one job" in capsys.readouterr().err
 
 
 def test_an_ending_that_cannot_be_written_is_refused(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     needs_matplotlib()
-    assert trace.main([str(job), "--out", str(job / "picture.nothing")]) == 1
+    assert command.run([str(job), "--out", str(job / "picture.nothing")]) == 1
     assert "picture.nothing" in capsys.readouterr().err

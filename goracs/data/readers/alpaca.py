@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from goracs.data.events import refuse
 from goracs.data.prepare import PARTS, Prepared
-from goracs.data.raw import digest, found, json_lines, unpacked
+from goracs.data.readers.events import refuse
+from goracs.data.readers.raw import digest, found, json_lines, unpacked
 from goracs.data.samples import subsample
 from goracs.data.tasks import EXAMPLE, Ctr, Task
 from goracs.types import InvalidInput

@@ -19,8 +19,8 @@ from typing import Literal
 import polars as pl
 
 from goracs.data.dataset import Interactions
-from goracs.data.events import Unit, checked
-from goracs.data.raw import digest, found, json_lines, text_lines
+from goracs.data.readers.events import Unit, checked
+from goracs.data.readers.raw import digest, found, json_lines, text_lines
 from goracs.types import InvalidInput
 
 Titles = Literal["parsed", "released"]
@@ -44,9 +44,9 @@ def review_events(
     Args:
         file: JSON lines.
         fields: user, item, rating, time -> the field that has it.
-        unit: as in `goracs.data.events.checked`.
+        unit: as in `goracs.data.readers.events.checked`.
         scale: likewise.
-        broken_lines: as `most_broken` of `goracs.data.raw.json_lines`.
+        broken_lines: as `most_broken` of `goracs.data.readers.raw.json_lines`.
 
     Raises:
         InvalidInput: whatever those two refuse.

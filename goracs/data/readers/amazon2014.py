@@ -2,7 +2,7 @@
 
 Fields    reviews: reviewerID, asin, overall, unixReviewTime (seconds). metadata: asin, title, brand.
 Safety    a metadata line is parsed as a literal (`ast.literal_eval`), never evaluated.
-Source    Ruining He, Julian McAuley: Ups and Downs. WWW 2016; titles as in `goracs.data.amazon`.
+Source    Ruining He, Julian McAuley: Ups and Downs. WWW 2016; titles as in `goracs.data.readers.amazon`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import ClassVar
 
 import polars as pl
 
-from goracs.data import amazon
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.raw import Broken, found, kept, text_lines
+from goracs.data.readers import amazon
+from goracs.data.readers.raw import Broken, found, kept, text_lines
 
 REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}
 META = {"item": "asin", "title": "title", "brand": "brand"}

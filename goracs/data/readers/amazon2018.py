@@ -1,7 +1,7 @@
 """The Amazon review data of 2018: reviews and metadata as JSON lines, one category a file.
 
 Fields    reviews: reviewerID, asin, overall, unixReviewTime (seconds). metadata: asin, title, brand.
-Source    as `goracs.data.amazon`.
+Source    as `goracs.data.readers.amazon`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from goracs.data import amazon
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.raw import found
+from goracs.data.readers import amazon
+from goracs.data.readers.raw import found
 
 REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}
 META = {"item": "asin", "title": "title", "brand": "brand"}

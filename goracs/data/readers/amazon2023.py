@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from goracs.data import amazon
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.raw import found
+from goracs.data.readers import amazon
+from goracs.data.readers.raw import found
 
 REVIEW = {"user": "user_id", "item": "parent_asin", "rating": "rating", "time": "timestamp"}
 META = {"item": "parent_asin", "title": "title", "brand": "store"}

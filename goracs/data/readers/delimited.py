@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from goracs.data.raw import MissingColumn, collected
+from goracs.data.readers.raw import MissingColumn, collected
 from goracs.types import InvalidInput
 
 

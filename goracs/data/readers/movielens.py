@@ -18,12 +18,12 @@ from typing import ClassVar, NamedTuple
 import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.delimited import columns
-from goracs.data.events import checked, refuse
-from goracs.data.raw import digest, source, unpacked
+from goracs.data.readers.delimited import columns
+from goracs.data.readers.events import checked, refuse
+from goracs.data.readers.raw import digest, source, unpacked
 from goracs.types import InvalidInput
 
-BUNDLED = Path(__file__).parents[1] / "bundled" / "ml-latest-small"
+BUNDLED = Path(__file__).parents[2] / "bundled" / "ml-latest-small"
 ENDINGS = ("", ".gz", ".bz2", ".xz")
 EVENT = {"user": pl.String(), "item": pl.String(), "rating": pl.Float64(), "time": pl.Int64()}
 ITEM = {"item": pl.String(), "title": pl.String()}

@@ -16,9 +16,9 @@ from typing import ClassVar
 import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.delimited import columns
-from goracs.data.events import Unit, checked, refuse
-from goracs.data.raw import MissingColumn, collected, digest, found, json_lines, source
+from goracs.data.readers.delimited import columns
+from goracs.data.readers.events import Unit, checked, refuse
+from goracs.data.readers.raw import MissingColumn, collected, digest, found, json_lines, source
 from goracs.types import InvalidInput
 
 FORMATS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from goracs import SelectionProblem, assess
-from goracs.selection.report import objective
+from goracs.selection.figures import objective
 from goracs.types import InvalidInput, Scale
 
 ROUNDING = 1e-12  # relative; exact transport of tables of order 1

@@ -1,0 +1,54 @@
+"""result.json (schema 1) as runs leave it, read and checked. Written by `goracs.stages.result`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from goracs.types import GoracsError
+
+Result = dict[str, Any]
+
+SCHEMA = 1
+FIELDS = {"config": dict, "command": str, "seed": int, "coreset": dict | None, "metrics": dict | None}
+
+
+def read_results(folders: Iterable[str | Path]) -> list[Result]:
+    """Every result.json below the folders, each once, with its path under the added key `file`.
+
+    Args:
+        folders: searched to any depth; they may overlap.
+
+    Returns:
+        The results, sorted by path.
+
+    Raises:
+        GoracsError: a folder that is not there, no result below any of them, or a file that cannot be read
+            or is not of schema 1 (it is named).
+    """
+    asked = [Path(folder) for folder in folders]
+    for folder in asked:
+        if not folder.is_dir():
+            raise GoracsError(f"{folder} is not a folder: give folders that hold runs, such as multirun/.")
+    files = {file.resolve(): file for folder in asked for file in folder.rglob("result.json")}
+    if not files:
+        raise GoracsError(
+            f"no result.json below {', '.join(map(str, asked))}: a finished run leaves one in its folder. "
+            "Run an experiment first, or give the folder it wrote to."
+        )
+    return [_read(files[key]) for key in sorted(files)]
+
+
+def _read(file: Path) -> Result:
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        raise GoracsError(f"{file} is not a result of schema {SCHEMA}: run its job again, or remove it.")
+    bad = [key for key, kinds in FIELDS.items() if key not in result or not isinstance(result[key], kinds)]
+    if bad:
+        raise GoracsError(f"{file} has no valid {', '.join(bad)}: run its job again, or remove it.")
+    return {**result, "file": str(file)}

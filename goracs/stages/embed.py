@@ -1,0 +1,30 @@
+"""Features from the sentence encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from goracs.data.tasks import Task
+from goracs.llm.settings import Encoder, Runtime
+from goracs.stages.common import SIDES, Source, examples
+from goracs.store import Stage
+
+
+def stage(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime: Runtime) -> Stage:
+    """pool_embedding.npy [N, d] and target_embedding.npy [m, d], float32."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.data.prompts import embedding_text
+        from goracs.llm.embedding import embed
+
+        for side, part in SIDES.items():
+            texts = [embedding_text(example, task.embed_output) for example in examples(inputs, part)]
+            embed(texts, inputs["weights"], encoder, runtime, folder, side)
+
+    params = {
+        "max_length": encoder.max_length,
+        "batch_tokens": encoder.batch_tokens,
+        "embed_output": task.embed_output,
+    }
+    return Stage("embed", 1, params, {"prepare": prepared, "weights": files}, build)

@@ -1,0 +1,29 @@
+"""The start adapter trained on the coreset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from goracs.llm.settings import Finetune
+from goracs.stages.common import PROMPTS, Llm, Source, adapter_in, examples, write_json
+from goracs.store import Stage
+
+
+def stage(llm: Llm, start: Source, selected: Stage, settings: Finetune, seed: int) -> Stage:
+    """adapter/ in peft format and curve.json: the start trained on the coreset."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.finetune import finetune
+
+        opened, pool = llm.open(inputs), examples(inputs, "train")
+        texts = opened.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
+        model = opened.adapted(adapter_in(inputs["adapter"]), trainable=True)
+        finetune(model, opened.loss, texts, settings, seed, opened.job("finetune"), folder)
+        write_json(folder / PROMPTS, opened.prompts)
+
+    params = {"finetune": asdict(settings), "seed": seed, **llm.params}
+    return Stage("finetune", 2, params, {**llm.inputs, "adapter": start, "select": selected}, build)

@@ -1,0 +1,153 @@
+"""What a run leaves: result.json (schema 1), the coreset as prompts, its trace, the adapter.
+
+A job is finished when the store holds this stage's artifact; a job folder is a copy of it, with what is
+that run's own told in its result.json.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goracs.stages.common import PROMPTS, Source, write_json
+from goracs.store import MANIFEST, Artifact, Stage, installed_versions
+
+SCHEMA = 1
+PLACES = ("folder", "path", "model")  # configured names of files and folders
+METRICS_OF = {"untuned": "evaluate_untuned", "start": "evaluate_start", "tuned": "evaluate", "rule": "rule"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What result.json says of a job beside what its stages made.
+
+    Args:
+        config: all that may change the result, as plain values.
+        command: what a user would type for this job alone.
+        seed: of the selection and the fine-tune.
+        selector: the file chosen from conf/selector.
+        budget_asked: as configured.
+        budget: rows of the coreset; None where the run stops before select.
+    """
+
+    config: Mapping[str, Any]
+    command: str
+    seed: int
+    selector: str
+    budget_asked: float | str
+    budget: int | None
+
+
+def stage(
+    told: Told, inputs: Mapping[str, Source], digests: Mapping[str, str], files: tuple[str, ...]
+) -> Stage:
+    """The last stage of every job.
+
+    Args:
+        told: what is said of the job.
+        inputs: its stages by name.
+        digests: the keys of all that it used, by name.
+        files: names of the data set's configured files, which enter by content.
+    """
+
+    def build(folder: Path, found: Mapping[str, Path]) -> None:
+        _write(told, digests, found, folder)
+
+    dataset = {name: value for name, value in told.config["dataset"].items() if name not in files}
+    hashed = {"config": _without_places({**told.config, "dataset": dataset})}
+    return Stage("result", 2, hashed, inputs, build)
+
+
+def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> None:
+    """Copy a result to a job folder and note what is this run's own: its words, and which stages it found.
+
+    Args:
+        artifact: of this stage.
+        folder: of the job.
+        told: of this run.
+        built: the keys of the stages that this run made.
+    """
+    shutil.copytree(artifact.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    file = folder / "result.json"
+    result = json.loads(file.read_text())
+    for name, cost in result["stages"].items():
+        cost["cached"] = result["digests"][name] not in built
+    result |= {"command": told.command, "config": told.config}
+    if result["coreset"]:
+        result["coreset"]["selector"] = told.selector
+    _dump(file, result)
+
+
+def _without_places(value: Any) -> Any:
+    """A configuration without where things lie: what lies there is in the inputs' keys."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_places(inner) for name, inner in value.items() if name not in PLACES}
+
+
+def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], folder: Path) -> None:
+    curve = _json(found.get("finetune"), "curve.json") or []
+    result = {
+        "schema": SCHEMA,
+        "config": told.config,
+        "command": told.command,
+        "seed": told.seed,
+        "status": "done",
+        "versions": installed_versions(),
+        "digests": dict(digests),
+        "coreset": _coreset(told, found, folder) if "select" in found else None,
+        "metrics": {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()},
+        "steps": len(curve) if curve else None,
+        "tokens_trained": curve[-1]["tokens"] if curve else None,
+        "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
+        "stages": {name: _cost(path) for name, path in found.items()},
+    }
+    if "finetune" in found:
+        shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
+        shutil.copy(found["finetune"] / "curve.json", folder)
+    write_json(folder / "result.json", result)
+
+
+def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, Any]:
+    """Write the chosen rows, their prompts and the trace; what result.json says of them."""
+    import numpy as np
+
+    from goracs.data.prepare import read_examples
+
+    rows = np.load(found["select"] / "indices.npy").tolist()
+    pool = read_examples(found["prepare"], "train")
+    prompts = [
+        {name: getattr(pool[row], name) for name in ("instruction", "input", "output")} for row in rows
+    ]
+    _dump(folder / "coreset.json", prompts)
+    columns = {"prompt": "instruction", "query": "input", "response": "output"}
+    _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})
+    _dump(folder / "indices.json", rows)
+    shutil.copy(found["select"] / "trace.json", folder)
+    return {
+        "selector": told.selector,
+        "budget_asked": told.budget_asked,
+        "budget": told.budget,
+        "indices_file": "indices.json",
+        "report": _json(found["select"], "report.json"),
+        "assessment": _json(found.get("assess"), "assessment.json"),
+    }
+
+
+def _cost(path: Path) -> dict[str, Any]:
+    manifest = _json(path, MANIFEST) or {}
+    return {"seconds": manifest.get("seconds"), "peak_mb": manifest.get("peak_mb"), "cached": True}
+
+
+def _json(folder: Path | None, name: str) -> Any:
+    if folder is None or not (folder / name).exists():
+        return None
+    return json.loads((folder / name).read_text())
+
+
+def _dump(file: Path, value: Any) -> None:
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False))

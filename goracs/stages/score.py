@@ -1,0 +1,30 @@
+"""Numbers of each example from one pass of the LLM at the initial adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from goracs.llm.settings import Score
+from goracs.stages.common import PROMPTS, SIDES, Llm, Source, adapter_in, examples, write_json
+from goracs.store import Stage
+
+
+def stage(llm: Llm, start: Source, settings: Score, sketched: bool) -> Stage:
+    """pool_{gradient_norm,loss,el2n}.npy [N] float32; sketched: also {pool,target}_sketch.npy [N], [m, k]."""
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.gradient import score
+
+        opened = llm.open(inputs)
+        model = opened.adapted(adapter_in(inputs["adapter"]))
+        for side in ("pool", "target") if sketched else ("pool",):
+            texts = opened.read(examples(inputs, SIDES[side]))
+            score(model, opened.loss, texts, settings, sketched, opened.job(f"score {side}"), folder, side)
+        write_json(folder / PROMPTS, opened.prompts)
+
+    params: dict[str, Any] = {"layer": settings.layer, "sketch": None, **llm.params}
+    if sketched:
+        params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
+    return Stage("score", 2, params, {**llm.inputs, "adapter": start}, build)

@@ -1,0 +1,65 @@
+"""Problems whose coresets must stay what they are; the digest of each under every selector lies beside.
+
+python -m tests.golden.coresets > tests/golden/coresets.json     (a changed line needs a reason in the log)
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import goracs
+from goracs import SelectionProblem
+
+HERE = Path(__file__).parent
+SELECTORS = {
+    "el2n": {},
+    "full": {},
+    "goracs": {"lam": 0.1},
+    "goracs_paper": {"lam": 0.1, "max_exchanges": 20, "candidates": 5},
+    "goracs_released": {"lam": 0.1, "max_exchanges": 20, "candidates": 5},
+    "grand": {},
+    "kcenter": {},
+    "random": {},
+}
+
+
+def problems() -> Iterator[tuple[str, SelectionProblem, int]]:
+    """Name, problem and budget: the authors' labelled one, and random ones of several shapes."""
+    itra = np.load(HERE / "goracs_itra.npz")
+    scores = {"gradient_norm": itra["label_g"], "el2n": itra["label_g"][::-1].copy()}
+    labels = {"labels": itra["label_train"], "target_labels": itra["label_valid"]}
+    yield "authors", SelectionProblem(itra["label_X"], itra["label_Y"], scores=scores, **labels), 16
+    for pool, m, n in ((400, 90, 30), (400, 90, 37), (300, 31, 8), (250, 64, 150), (5000, 40, 12)):
+        draw = np.random.default_rng([pool, m, n])
+        scores = {"gradient_norm": draw.lognormal(size=pool), "el2n": draw.random(pool)}
+        labels = {"labels": draw.integers(0, 2, pool), "target_labels": draw.integers(0, 2, m)}
+        features = draw.normal(size=(pool, 8)), draw.normal(size=(m, 8))
+        yield f"{pool} x {m}, n = {n}", SelectionProblem(*features, scores=scores, **labels), n
+
+
+def digest(name: str, problem: SelectionProblem, budget: int, by_class: bool) -> str:
+    """Of the rows that a selector chooses."""
+    asked = len(problem.features) if name == "full" else budget
+    found = goracs.select(problem, asked, name, seed=3, by_class=by_class, **SELECTORS[name])
+    return hashlib.sha256(found.indices.astype("<i8").tobytes()).hexdigest()[:16]
+
+
+def digests() -> dict[str, str]:
+    """Of every selector on every problem, whole and by class."""
+    found = {}
+    for title, problem, budget in problems():
+        for name in SELECTORS:
+            for by_class in (False, True):
+                if not (name == "full" and by_class):
+                    key = f"{title}: {name}{' by class' if by_class else ''}"
+                    found[key] = digest(name, problem, budget, by_class)
+    return found
+
+
+if __name__ == "__main__":
+    json.dump(digests(), sys.stdout, indent=1)
+    print()
