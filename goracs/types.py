@@ -8,7 +8,7 @@ Not here               artifacts (`goracs.store`), how a coreset is chosen (`gor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -67,6 +67,8 @@ class SelectionProblem:
         scores: name -> [N] or [N, k] float; per-row numbers of the pool (gradient_norm, loss, el2n, sketch).
         target_scores: name -> [m] or [m, k] float, or None.
         labels, target_labels: [N], [m] integers, or None; both or neither.
+        target_users: [m] integers, whose validation rows they are, or None; what cuts validation into folds
+            keeps a user's rows together.
         scale: units fixed from outside (the parts of a problem split by class share one), or None: measured
             on this problem.
 
@@ -81,6 +83,7 @@ class SelectionProblem:
     target_scores: Mapping[str, FloatArray] | None = None
     labels: IndexArray | None = None
     target_labels: IndexArray | None = None
+    target_users: IndexArray | None = None
     scale: Scale | None = None
 
     def __post_init__(self) -> None:
@@ -101,6 +104,8 @@ class SelectionProblem:
         if self.labels is not None and self.target_labels is not None:
             _freeze(self, "labels", _checked_labels("labels", self.labels, len(pool)))
             _freeze(self, "target_labels", _checked_labels("target_labels", self.target_labels, len(target)))
+        if self.target_users is not None:
+            _freeze(self, "target_users", _checked_labels("target_users", self.target_users, len(target)))
 
     @property
     def pool_size(self) -> int:
@@ -114,10 +119,22 @@ class SelectionProblem:
 
     def score(self, name: str, reader: str) -> FloatArray:
         """The pool's score `name`, or InvalidInput saying that `reader` needs it."""
-        if name not in self.scores:
-            have = ", ".join(sorted(self.scores)) or "none"
-            raise InvalidInput(f"{reader} needs the score '{name}'; the problem has: {have}.")
-        return self.scores[name]
+        return _score(self.scores, name, reader, "")
+
+    def target_score(self, name: str, reader: str) -> FloatArray:
+        """The validation set's score `name`, or InvalidInput saying that `reader` needs it."""
+        return _score(self.target_scores or {}, name, reader, " of the validation set")
+
+    def against(self, columns: IndexArray) -> SelectionProblem:
+        """The same pool against some of the validation rows."""
+        scores = self.target_scores
+        return replace(
+            self,
+            target_features=self.target_features[columns],
+            target_scores=None if scores is None else {name: scores[name][columns] for name in scores},
+            target_labels=None if self.target_labels is None else self.target_labels[columns],
+            target_users=None if self.target_users is None else self.target_users[columns],
+        )
 
 
 @dataclass(frozen=True)
@@ -191,6 +208,13 @@ def resolve_budget(asked: float | str, pool_size: int) -> int:
     if budget > pool_size:
         raise InvalidInput(f"budget {budget} is larger than the pool, which has {pool_size} rows.")
     return budget
+
+
+def _score(scores: Mapping[str, FloatArray], name: str, reader: str, side: str) -> FloatArray:
+    if name not in scores:
+        have = ", ".join(sorted(scores)) or "none"
+        raise InvalidInput(f"{reader} needs the score '{name}'{side}; the problem has: {have}.")
+    return scores[name]
 
 
 def _whole_numbers(values: IndexArray) -> IndexArray:

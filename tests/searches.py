@@ -43,6 +43,9 @@ KEYS = {
 def method(**changed: Any) -> Goracs:
     plain: dict[str, Any] = {
         "lam": 0.3,
+        "grid": (0.0, 0.1),
+        "folds": 2,
+        "penalty": 0.03,
         "start": "best",
         "effort": "exchange",
         "max_exchanges": None,

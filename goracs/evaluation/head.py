@@ -16,6 +16,7 @@ import numpy as np
 from goracs.types import FloatArray, GoracsError, IndexArray, InvalidInput
 
 EXACT = 1e-10  # largest |w - optimum|
+CONSTANT = 1e-9  # of its size: a smaller deviation is rounding
 MOST_STEPS = 100  # Newton needs about ten
 DECREASE = 1e-4  # of what the slope promises: a step has to bring it (Armijo)
 
@@ -53,6 +54,18 @@ def fit(hidden: FloatArray, labels: IndexArray, offsets: FloatArray, penalty: fl
         f"the head does not reach {EXACT} in {MOST_STEPS} steps: scale the hidden states (the largest is "
         f"{np.abs(hidden).max():.1e}), or raise the penalty ({penalty})."
     )
+
+
+def standardised(pool: FloatArray, *others: FloatArray) -> list[FloatArray]:
+    """Hidden states [., d] in the pool's units: its mean 0, its deviation 1, all divided by sqrt(d); float64.
+
+    A number that is the same in the whole pool becomes 0 everywhere.
+    """
+    states = np.asarray(pool, np.float64)
+    mean, deviation = states.mean(axis=0), states.std(axis=0)
+    varies = deviation > CONSTANT * np.abs(states).max(axis=0)
+    unit = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0) / np.sqrt(states.shape[1])
+    return [(np.asarray(side, np.float64) - mean) * unit for side in (pool, *others)]
 
 
 def margins(weights: FloatArray, hidden: FloatArray, offsets: FloatArray) -> FloatArray:

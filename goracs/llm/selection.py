@@ -72,10 +72,12 @@ def select(
 
     An interrupted search leaves what the next one goes on from in the folder `checkpoints`.
     """
+    selector, judged = by_class.settled(selector, problem, budget, seed)
     parts = by_class.parts(selector, problem, budget)
     module = SelectionModule(selector, seed, checkpoints, job.runtime.progress)
     predict(module, Parts(parts), job)
-    return by_class.join(problem, parts, [module.found[part.position] for part in parts], budget)
+    found = [module.found[part.position] for part in parts]
+    return by_class.told(by_class.join(problem, parts, found, budget), judged)
 
 
 def _rarely() -> float:

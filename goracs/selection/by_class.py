@@ -12,7 +12,7 @@ Source     GORACS (KDD 2025), Algorithm 2, for K classes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from goracs.ot import cost, distance, exact
 from goracs.ot.cost import gap
 from goracs.search.watch import Searcher, Watch
+from goracs.selection.auto import Judged, judge
 from goracs.selection.figures import gradient_norms, scale_warnings
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
 
@@ -35,6 +36,16 @@ class OwnBudgets(Protocol):
     def class_budgets(  # noqa: D102
         self, pool: Mapping[int, int], target: Mapping[int, int], budget: int
     ) -> dict[int, int]: ...
+
+
+@runtime_checkable
+class Automatic(Protocol):
+    """A selector, a dataclass, whose lam may be `auto`; the fields as in `goracs.selection.goracs`."""
+
+    lam: Any
+    grid: Sequence[float]
+    folds: int
+    penalty: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +79,35 @@ def select(selector: Selector, problem: SelectionProblem, budget: int, seed: int
     Raises:
         InvalidInput: as `parts`.
     """
+    selector, judged = settled(selector, problem, budget, seed)
     todo = parts(selector, problem, budget)
-    return join(problem, todo, [solve(selector, part, seed) for part in todo], budget)
+    return told(join(problem, todo, [solve(selector, part, seed) for part in todo], budget), judged)
+
+
+def settled(
+    selector: Selector, problem: SelectionProblem, budget: int, seed: int
+) -> tuple[Selector, Judged | None]:
+    """The selector with its lam, and how that was chosen where it is `auto`.
+
+    Raises:
+        InvalidInput: as `goracs.selection.auto.judge`.
+    """
+    if not isinstance(selector, Automatic) or selector.lam != "auto":
+        return selector, None
+
+    def choose(lam: float, given: SelectionProblem) -> IndexArray:
+        return select(replace(selector, lam=lam), given, budget, seed).indices
+
+    judged = judge(problem, choose, selector.grid, selector.folds, selector.penalty)
+    return replace(selector, lam=judged.lam), judged
+
+
+def told(coreset: Coreset, judged: Judged | None) -> Coreset:
+    """The coreset with how its lam was chosen in the report, under `auto`."""
+    if judged is None:
+        return coreset
+    warnings = [*coreset.report.get("warnings", []), *judged.warnings]
+    return replace(coreset, report={**coreset.report, "auto": judged.told(), "warnings": warnings})
 
 
 def parts(selector: Selector, problem: SelectionProblem, budget: int) -> list[Part]:
@@ -202,6 +240,7 @@ def _part(problem: SelectionProblem, label: int, budget: int, position: int, sca
         target_scores=None if problem.target_scores is None else _taken(problem.target_scores, targets),
         labels=problem.labels[rows],
         target_labels=problem.target_labels[targets],
+        target_users=None if problem.target_users is None else problem.target_users[targets],
         scale=scale,
     )
     return Part(label, rows, sub, budget, position)

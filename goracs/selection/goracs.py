@@ -9,7 +9,7 @@ Source     GORACS (KDD 2025), Eq. 10 and Algorithm 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from goracs.ot import cost, distance
 from goracs.search.canonical import canonical_order
 from goracs.search.limits import EFFORTS, STARTS, Limits
 from goracs.search.watch import Watch
+from goracs.selection import auto
 from goracs.selection.figures import gradient_norms, objective, scale_warnings
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem
+from goracs.types import Coreset, InvalidInput, SelectionProblem
 
 if TYPE_CHECKING:
     from goracs.search.itra import Search
@@ -31,7 +32,11 @@ class Goracs:
     """Deterministic, but for a random start and a limit in seconds.
 
     Args:
-        lam: weight of the gradient term, finite, >= 0; above 0 the score `gradient_norm` is needed.
+        lam: weight of the gradient term, finite, >= 0; above 0 the score `gradient_norm` is needed; or auto:
+            chosen on validation data (`goracs.selection.auto`) before the search begins.
+        grid: what auto chooses from.
+        folds: into how many it cuts the validation set.
+        penalty: of the head by which it judges.
         start: capacity, lagrangian, facility, random, or best: the better of the first two.
         effort: how far to go: start, alternate, exchange, or certify: until no single exchange helps.
         max_exchanges: at most so many, >= 0; None: as many as help.
@@ -41,7 +46,10 @@ class Goracs:
         by_class: one problem for each label.
     """
 
-    lam: float
+    lam: float | Literal["auto"]
+    grid: tuple[float, ...]
+    folds: int
+    penalty: float
     start: str
     effort: str
     max_exchanges: int | None
@@ -49,9 +57,14 @@ class Goracs:
     memory: float
     by_class: bool
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", tuple(self.grid))
+
     @property
     def needs(self) -> frozenset[str]:
-        """Embeddings, and gradient norms where they count."""
+        """Features, gradient norms where they count, and what lam=auto judges by."""
+        if self.lam == "auto":
+            return auto.NEEDS | {"features"}
         return frozenset({"features", "gradient_norm"} if self.lam > 0 else {"features"})
 
     @property
@@ -86,25 +99,30 @@ class Goracs:
         from goracs.search.itra import Search
 
         self._check(budget)
-        norms = gradient_norms(problem, self.lam, "selector goracs")
+        lam = self._settled()
+        norms = gradient_norms(problem, lam, "selector goracs")
         order = canonical_order(problem)
         scale = problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
         with announced():
-            pool = open_pool(problem, order, norms, self.lam, scale, self.memory)
+            pool = open_pool(problem, order, norms, lam, scale, self.memory)
             limits = Limits(self.start, self.effort, self.max_exchanges, self.seconds)
             search = Search(pool, budget, limits, rng, watch)
             search.run()
         assert search.rows is not None
         rows = order[search.rows]
-        report = {**self._figures(problem, np.sort(rows), norms, scale), **self._report(search)}
-        report["warnings"] = scale_warnings(problem, norms)
+        rows.sort()
+        found = distance.distances(problem.features[rows], problem.target_features)
+        figures = objective(found, None if norms is None else norms[rows], lam, scale)
+        report = {**figures, **self._report(search), "warnings": scale_warnings(problem, norms)}
         return Coreset(rows, budget, problem.pool_size, report, tuple(search.trace))
 
-    def _figures(
-        self, problem: SelectionProblem, rows: IndexArray, norms: FloatArray | None, scale: Scale
-    ) -> dict[str, Any]:
-        found = distance.distances(problem.features[rows], problem.target_features)
-        return objective(found, None if norms is None else norms[rows], self.lam, scale)
+    def _settled(self) -> float:
+        if isinstance(self.lam, str):
+            raise InvalidInput(
+                f"selector goracs: lam must be a number or auto, got {self.lam!r}; auto is settled by "
+                "goracs.select or a run, not by the selector itself."
+            )
+        return self.lam
 
     def _report(self, search: Search) -> dict[str, Any]:
         bounded, given_up, swaps = search.sweeps.counts if search.sweeps else (0, 0, 0)
