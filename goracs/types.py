@@ -125,6 +125,15 @@ class SelectionProblem:
         """The validation set's score `name`, or InvalidInput saying that `reader` needs it."""
         return _score(self.target_scores or {}, name, reader, " of the validation set")
 
+    def among(self, rows: IndexArray) -> SelectionProblem:
+        """Some of the pool's rows against the same validation rows."""
+        return replace(
+            self,
+            features=self.features[rows],
+            scores={name: score[rows] for name, score in self.scores.items()},
+            labels=None if self.labels is None else self.labels[rows],
+        )
+
     def against(self, columns: IndexArray) -> SelectionProblem:
         """The same pool against some of the validation rows."""
         scores = self.target_scores

@@ -2,10 +2,13 @@
 
 Judge    validation is cut into folds, a user's rows together. For each lam a coreset is chosen against the
          other folds, a head (`goracs.evaluation.head`) is fitted on its rows from the start adapter's
-         margins, and the fold's log-loss is taken. So no fold is judged by a coreset that was selected against it: rows
-         that were chosen to fit the very validation rows look good there at any lam (docs/method.md).
+         margins, and the fold's log-loss is taken. So no fold is judged by a coreset that was selected
+         against it: rows that were chosen to fit the very validation rows look good there at any lam
+         (docs/method.md). Each fold chooses from another half of the pool: what one lucky coreset teaches is
+         no merit of its lam, and coresets of one pool are too much alike to show it.
 Rule     the smallest lam whose mean loss is within one standard error of the smallest mean loss.
-Error    of a mean over rows whose users are independent: sqrt(sum_u (sum_{i of u} (loss_i - mean))^2) / m.
+Error    sqrt(a + b): a = sum_u (sum_{i of u} (loss_i - mean))^2 / m^2, the chance of which users are asked;
+         b = variance of the folds' means / folds, averaged over the grid, the chance of which coreset it is.
 Needs    the scores `hidden` and `margin` of pool and validation set, labels 0 and 1, the users; `loss` of the
          pool for the correlation that is told.
 Cost     one selection for each fold and lam; no LLM is trained, no test row is read.
@@ -20,6 +23,8 @@ from typing import Any
 import numpy as np
 
 from goracs.evaluation import head
+from goracs.evaluation.ctr import log_losses
+from goracs.search.canonical import canonical_order
 from goracs.types import FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 READER = "lam=auto"
@@ -50,12 +55,18 @@ class Judged:
 
 
 def judge(
-    problem: SelectionProblem, choose: Choose, grid: Sequence[float], folds: int, penalty: float
+    problem: SelectionProblem,
+    budget: int,
+    choose: Choose,
+    grid: Sequence[float],
+    folds: int,
+    penalty: float,
 ) -> Judged:
     """Choose lam.
 
     Args:
         problem: with what `lam=auto` needs.
+        budget: n.
         choose: lam and a problem -> the rows [n] of a coreset.
         grid: the weights to choose from, >= 0, distinct.
         folds: of the validation set, >= 2.
@@ -65,30 +76,56 @@ def judge(
         InvalidInput: a bad grid or number of folds, a problem without labels, users or the scores, fewer
             users than folds, or what `choose` refuses.
     """
-    lams, of = _checked_grid(grid), cut(_users(problem), folds)
-    labels, target_labels = _answers(problem)
+    lams, users = _checked_grid(grid), _users(problem)
+    of, answers = cut(users, folds), _answers(problem)
     states = problem.score("hidden", READER), problem.target_score("hidden", READER)
     pool, target = head.standardised(*states)
-    offsets, begins = problem.score("margin", READER), problem.target_score("margin", READER)
+    halves = [half(problem, budget, fold) for fold in range(folds)]
     losses = np.empty((len(lams), problem.target_size))
-    for fold in range(folds):
+    for fold, rows in enumerate(halves):
         out = np.flatnonzero(of == fold)
-        others = problem.against(np.flatnonzero(of != fold))
+        others = problem.among(rows).against(np.flatnonzero(of != fold))
         for place, lam in enumerate(lams):
-            rows = choose(lam, others)
-            weights = head.fit(pool[rows], labels[rows], offsets[rows], penalty)
-            found = head.margins(weights, target[out], begins[out])
-            losses[place, out] = np.logaddexp(0.0, np.where(target_labels[out] == 1, -found, found))
-    errors = [clustered_error(row, _users(problem)) for row in losses]
-    means = losses.mean(axis=1)
-    best = int(means.argmin())
-    chosen = next(lam for lam, mean in zip(lams, means, strict=True) if mean <= means[best] + errors[best])
-    curve = tuple(
-        {"lam": lam, "loss": float(mean), "error": error}
-        for lam, mean, error in zip(lams, means, errors, strict=True)
-    )
+            taken = rows[choose(lam, others)]
+            begins = problem.score("margin", READER)[taken]
+            weights = head.fit(pool[taken], answers[0][taken], begins, penalty)
+            found = head.margins(weights, target[out], problem.target_score("margin", READER)[out])
+            losses[place, out] = log_losses(found, answers[1][out])
     alike = correlation(problem)
-    return Judged(chosen, curve, alike, tuple(_warnings(target_labels, pool, alike)))
+    curve = _curve(lams, losses, users, of)
+    return Judged(_smallest_good(curve), curve, alike, tuple(_warnings(answers[1], pool, alike)))
+
+
+def half(problem: SelectionProblem, budget: int, fold: int) -> IndexArray:
+    """Pool rows that a fold chooses from: of each class the larger of a half and 2 n, or all; ascending.
+
+    Drawn by the fold's number from the canonical order, so that the order of distinct rows plays no part.
+    """
+    assert problem.labels is not None
+    order, draw = canonical_order(problem), np.random.default_rng([fold])
+    labels, kept = problem.labels[order], []
+    for label in np.unique(labels):
+        rows = order[labels == label]
+        kept.append(draw.permutation(rows)[: max(-(-len(rows) // 2), 2 * budget)])
+    return np.sort(np.concatenate(kept))
+
+
+def _curve(
+    lams: Sequence[float], losses: FloatArray, users: IndexArray, of: IndexArray
+) -> tuple[dict[str, float], ...]:
+    """lam, loss and error for each row of losses [lams, m]."""
+    folds = np.array([losses[:, of == fold].mean(axis=1) for fold in range(of.max() + 1)])
+    between = float(folds.var(axis=0, ddof=1).mean() / len(folds))
+    errors = [float(np.hypot(clustered_error(row, users), between**0.5)) for row in losses]
+    return tuple(
+        {"lam": lam, "loss": float(row.mean()), "error": error}
+        for lam, row, error in zip(lams, losses, errors, strict=True)
+    )
+
+
+def _smallest_good(curve: Sequence[dict[str, float]]) -> float:
+    best = min(curve, key=lambda point: point["loss"])
+    return next(point["lam"] for point in curve if point["loss"] <= best["loss"] + best["error"])
 
 
 def correlation(problem: SelectionProblem) -> float | None:

@@ -22,7 +22,7 @@ from goracs.ot.cost import gap
 from goracs.search.watch import Searcher, Watch
 from goracs.selection.auto import Judged, judge
 from goracs.selection.figures import gradient_norms, scale_warnings
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
+from goracs.types import Coreset, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
 
 WEIGHTED = ("transport", "mean_gradient", "poo", "lower_bound", "lowest_cost", "gap_absolute")  # by n_k / n
 SHARED = ("max_distance", "max_gradient", "lam")  # the same in every part
@@ -98,7 +98,8 @@ def settled(
     def choose(lam: float, given: SelectionProblem) -> IndexArray:
         return select(replace(selector, lam=lam), given, budget, seed).indices
 
-    judged = judge(problem, choose, selector.grid, selector.folds, selector.penalty)
+    whole = replace(problem, scale=_measured(problem))  # one unit for all folds: lam keeps its meaning
+    judged = judge(whole, budget, choose, selector.grid, selector.folds, selector.penalty)
     return replace(selector, lam=judged.lam), judged
 
 
@@ -233,21 +234,8 @@ def _part(problem: SelectionProblem, label: int, budget: int, position: int, sca
     assert problem.target_labels is not None
     rows = np.flatnonzero(problem.labels == label)
     targets = np.flatnonzero(problem.target_labels == label)
-    sub = SelectionProblem(
-        features=problem.features[rows],
-        target_features=problem.target_features[targets],
-        scores=_taken(problem.scores, rows),
-        target_scores=None if problem.target_scores is None else _taken(problem.target_scores, targets),
-        labels=problem.labels[rows],
-        target_labels=problem.target_labels[targets],
-        target_users=None if problem.target_users is None else problem.target_users[targets],
-        scale=scale,
-    )
+    sub = replace(problem.among(rows).against(targets), scale=scale)
     return Part(label, rows, sub, budget, position)
-
-
-def _taken(scores: Mapping[str, FloatArray], rows: IndexArray) -> dict[str, FloatArray]:
-    return {name: score[rows] for name, score in scores.items()}
 
 
 def _joined(reports: Sequence[Mapping[str, Any]], shares: Iterable[float]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def test_no_fold_is_judged_by_a_coreset_that_was_selected_against_it() -> None:
         return np.arange(BUDGET)
 
     assert problem.target_users is not None
-    auto.judge(problem, choose, [0.0, 0.1], 4, 0.03)
+    auto.judge(problem, BUDGET, choose, [0.0, 0.1], 4, 0.03)
     folds = auto.cut(problem.target_users, 4)
     for fold in range(4):
         for others in seen[2 * fold : 2 * fold + 2]:
@@ -78,7 +78,8 @@ def test_no_fold_is_judged_by_a_coreset_that_was_selected_against_it() -> None:
 def test_the_smallest_weight_within_one_error_of_the_best_wins() -> None:
     found = auto.judge(
         planted("helps", 2),
-        lambda lam, _: np.arange(int(100 * lam), int(100 * lam) + 60),
+        60,
+        lambda lam, _: np.arange(int(50 * lam), int(50 * lam) + 60),
         [0.5, 0, 1],
         4,
         0.1,
@@ -88,6 +89,19 @@ def test_the_smallest_weight_within_one_error_of_the_best_wins() -> None:
     within = [lam for lam, mean in means.items() if mean <= best["loss"] + best["error"]]
     assert found.lam == min(within)
     assert list(means) == [0, 0.5, 1]
+
+
+def test_a_fold_chooses_from_half_of_each_class_whatever_the_order_of_the_rows() -> None:
+    problem, turn = planted("noise", 7), np.random.default_rng(8).permutation(POOL)
+    turned = problem.among(turn)
+    assert problem.labels is not None
+    for fold in (0, 1):
+        rows = auto.half(problem, 5, fold)
+        for label in (0, 1):
+            assert (problem.labels[rows] == label).sum() == -(-(problem.labels == label).sum() // 2)
+        assert set(turn[auto.half(turned, 5, fold)].tolist()) == set(rows.tolist())
+    assert len(auto.half(problem, POOL, 0)) == POOL  # a budget that halves could not fill
+    assert set(auto.half(problem, 5, 0).tolist()) != set(auto.half(problem, 5, 1).tolist())
 
 
 @given(st.lists(st.integers(0, 8), min_size=2, max_size=60), st.integers(2, 5))

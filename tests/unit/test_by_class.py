@@ -18,6 +18,9 @@ from goracs.types import InvalidInput, Scale, SelectionProblem
 
 ROUNDING = 1e-12  # sums of a few float64 products
 SEARCH: dict[str, Any] = {
+    "grid": (0.0, 0.1),
+    "folds": 2,
+    "penalty": 0.03,
     "start": "best",
     "effort": "exchange",
     "max_exchanges": None,
