@@ -25,10 +25,16 @@ from goracs.types import Example, GoracsError
 
 @dataclass(frozen=True)
 class Outcome:
-    """Per example: `losses` [B] in nats; `el2n()` [B], computed when asked for, which training never does."""
+    """Per example: `losses` [B] in nats, and what is computed only when asked for, which training never does.
+
+    `el2n()` [B]; `hidden()` [B, d] float32, what the output layer saw at the answer, or the mean over a text
+    answer's tokens; `margin()` [B], logit yes - logit no.
+    """
 
     losses: Tensor
     el2n: Callable[[], Tensor]
+    hidden: Callable[[], Tensor]
+    margin: Callable[[], Tensor]
 
 
 class Loss(Protocol):
@@ -46,23 +52,31 @@ class AnswerLoss:
 
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass that keeps only the last logits."""
-        pair = self.pair_logits(model, batch)
-        one_hot = functional.one_hot(batch.labels, 2)
-        return Outcome(answer_losses(pair, batch.labels), lambda: (pair.softmax(1) - one_hot).norm(dim=1))
+        pair, states = self.asked(model, batch)
+        return Outcome(
+            answer_losses(pair, batch.labels),
+            el2n=lambda: (pair.softmax(1) - functional.one_hot(batch.labels, 2)).norm(dim=1),
+            hidden=lambda: states,
+            margin=lambda: pair[:, 1] - pair[:, 0],
+        )
 
     def pair_logits(self, model: Any, batch: Batch) -> Tensor:
         """[B, 2] float32; the logits of No and Yes after the last token of each prompt."""
+        return self.asked(model, batch)[0]
+
+    def asked(self, model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`pair_logits`, and what the output layer saw there: [B, d] float32, without a graph."""
         width = batch.ids.shape[1]
         keep = width - int(batch.last.min())
-        with exact_head(model, [self.no_id, self.yes_id]):
+        with exact_head(model, [self.no_id, self.yes_id]) as seen:
             logits = model(
                 input_ids=batch.ids,
                 attention_mask=batch.mask,
                 position_ids=batch.positions,
                 logits_to_keep=keep,
             ).logits
-        at_answer: Tensor = logits[torch.arange(len(batch.ids)), batch.last - (width - keep)]
-        return at_answer.float()
+        at_answer = torch.arange(len(batch.ids)), batch.last - (width - keep)
+        return logits[at_answer].float(), seen[0][at_answer].float()
 
 
 @dataclass(frozen=True)
@@ -71,18 +85,50 @@ class TextLoss:
 
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass with all logits."""
-        logits = model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions).logits
+        with watched_head(model) as seen:
+            logits = model(
+                input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions
+            ).logits
         logits = logits[:, :-1].float()
         tokens, answer = batch.ids[:, 1:], batch.answer[:, 1:]
-        return Outcome(text_losses(logits, next_tokens(batch)), lambda: answer_el2n(logits, tokens, answer))
+        return Outcome(
+            text_losses(logits, next_tokens(batch)),
+            el2n=lambda: answer_el2n(logits, tokens, answer),
+            hidden=lambda: answer_mean(seen[0], batch.answer),
+            margin=no_margin,
+        )
+
+
+def no_margin() -> Tensor:
+    """Raise GoracsError: a text has none."""
+    raise GoracsError("Margins are of tasks with two answers; these answers are texts.")
+
+
+def answer_mean(states: Tensor, answer: Tensor) -> Tensor:
+    """[B, d] float32; the mean of hidden states [B, T, d] over the tokens that `answer` [B, T] marks."""
+    weight = answer.unsqueeze(2)
+    return (states.float() * weight).sum(1) / weight.sum(1)
 
 
 @contextmanager
-def exact_head(model: Any, ids: list[int]) -> Iterator[None]:
-    """Have the model give only the logits of the tokens `ids`, computed in float32.
+def watched_head(model: Any) -> Iterator[list[Tensor]]:
+    """Keep what the output layer sees: [B, T, d] hidden states, one entry a forward pass, without a graph."""
+    seen: list[Tensor] = []
+    layer = model.get_output_embeddings()
+    handle = layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0].detach()))
+    try:
+        yield seen
+    finally:
+        handle.remove()
 
-    In bf16, logits near 30 are multiples of 1/8: the difference of two would be all ties. What a model does
-    to its logits after the output layer (soft caps, scales) still happens.
+
+@contextmanager
+def exact_head(model: Any, ids: list[int]) -> Iterator[list[Tensor]]:
+    """Have the model give only the logits of the tokens `ids`, computed in float32; keep what the head sees.
+
+    In bf16, logits near 30 are multiples of 1/8: the difference of two would be all ties. The other words'
+    logits are not computed at all: they cost as much as a third of a small model. What a model does to its
+    logits after the output layer (soft caps, scales) still happens.
 
     Raises:
         GoracsError: the output layer itself has a LoRA, which this would leave out.
@@ -93,16 +139,20 @@ def exact_head(model: Any, ids: list[int]) -> Iterator[None]:
             "The Yes/No task cannot use a LoRA on the output layer: remove it from adapter.lora.targets."
         )
 
-    def recompute(layer: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> Tensor:
-        bias = None if layer.bias is None else layer.bias[ids].float()
-        with torch.autocast(inputs[0].device.type, enabled=False):
-            return functional.linear(inputs[0].float(), layer.weight[ids].float(), bias)
+    def those_alone(states: Tensor) -> Tensor:
+        bias = None if head.bias is None else head.bias[ids].float()
+        with torch.autocast(states.device.type, enabled=False):
+            return functional.linear(states.float(), head.weight[ids].float(), bias)
 
-    handle = head.register_forward_hook(recompute)
+    own = head.__dict__.get("forward")  # only where somebody else put one there
+    head.forward = those_alone
     try:
-        yield
+        with watched_head(model) as seen:
+            yield seen
     finally:
-        handle.remove()
+        del head.forward
+        if own is not None:
+            head.forward = own
 
 
 def answer_losses(pair_logits: Tensor, labels: Tensor) -> Tensor:
