@@ -121,7 +121,7 @@ def run(lab: Lab, bench: Bench) -> Iterator[dict[str, Any]]:
     states = head.standardised(bench.problem.score("hidden", "the lab"), bench.hidden)
     for draw, rows in enumerate(redrawn(lab, bench.problem.pool_size)):
         problem = bench.problem.among(rows)
-        scales = {name: _scale(problem, sides, rows) for name, sides in bench.features.items()}
+        scales = {name: _scale(sides, rows) for name, sides in bench.features.items()}
         for setting in tried:
             chosen, report = _chosen(setting, problem, bench, rows, draw)
             figures = judged(bench, states, rows[chosen], lab.penalty)
@@ -177,7 +177,7 @@ def _chosen(
     return coreset.indices, (coreset.report.get("auto") or {}).get("lam")
 
 
-def _scale(problem: SelectionProblem, sides: Sides, rows: IndexArray) -> float:
+def _scale(sides: Sides, rows: IndexArray) -> float:
     return cost.measure_scale(sides[0][rows], sides[1], None).distance
 
 

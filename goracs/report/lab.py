@@ -1,7 +1,7 @@
 """What the lab found: means with standard errors for each setting, and which figure foretells the test loss.
 
-Error     of a mean over draws: sample deviation / sqrt(draws). The draws share validation and test rows, so it is
-          the chance of the pool and of the method, not of the users.
+Error     of a mean over draws: sample deviation / sqrt(draws). The draws share validation and test rows, so
+          it is the chance of the pool and of the method, not of the users.
 Foretell  Spearman's rank correlation over all coresets between a figure and the test log-loss; near 1: the
           smaller the figure, the smaller the loss. POO = transport - lam * gradient, at each lam of the lab.
 """
