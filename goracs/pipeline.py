@@ -69,10 +69,10 @@ class Line:
         if "select" in wanted:
             used = set().union(self.selected.inputs, *(stage.inputs for stage in self.assessed.values()))
         line: dict[str, Source] = {"prepare": self.prepared}
-        if "embed" in used:
-            line["embed"] = self.embedded
         if "finetune" in wanted or used & {"adapter", "score"}:
             line["adapter"] = self.start
+        if "embed" in used:
+            line["embed"] = self.embedded
         if "score" in used:
             line["score"] = self.scored
         if "select" in wanted:
@@ -121,7 +121,7 @@ class Line:
         return embed.stage(self.prepared, weights.stage(encoder.model), encoder, self.task, self.runtime)
 
     @cached_property
-    def start(self) -> Source:
+    def start(self) -> Stage:
         """The initial adapter."""
         return adapter.stage(self.llm, self.made["adapter"])
 
@@ -129,7 +129,8 @@ class Line:
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
         sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
-        return score.stage(self.llm, self.start, self.made["score"], sketched)
+        adapted = adapter.linears(self.made["adapter"])
+        return score.stage(self.llm, self.start, adapted, self.made["score"], sketched)
 
     def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
         """The stages that give features or the named scores, and no others."""
@@ -209,10 +210,16 @@ class Line:
     @property
     def told(self) -> Told:
         """What result.json says of the job; complete once its stages are described."""
-        job, chosen = self.job, "selected" in self.__dict__
-        budget = self.budget if chosen else None
+        made, asked = self.made, self.__dict__
         return Told(
-            self.config, job.command, self.made["seed"], job.selector_name, self.made["budget"], budget
+            config=self.config,
+            command=self.job.command,
+            seed=made["seed"],
+            selector=self.job.selector_name,
+            budget_asked=made["budget"],
+            budget=self.budget if "selected" in asked else None,
+            precision=self.backbone.exactness if "llm" in asked else None,
+            warnings=adapter.doubts(made["adapter"], made["backbone"].model) if "start" in asked else (),
         )
 
 

@@ -119,6 +119,8 @@ def _run(config: DictConfig, state: Any, folder: Path) -> str:
         log.info("%s", _speed(line.backbone))
     log.info("%s", made["dataset"].notice)
     finished = store.has(line.result)
+    for warning in line.told.warnings:
+        log.warning("warning: %s", warning)
     result.leave(store.get(line.result), folder, line.told, frozenset() if finished else store.built)
     _log_result(plain["logger"], folder)
     status = "skipped" if finished else "done"

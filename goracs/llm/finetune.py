@@ -126,8 +126,9 @@ class Checkpoints(pl.Callback):
         self.steps, self.folder = set(steps), folder
 
     def on_train_batch_end(self, _trainer: Any, module: Any, _outputs: Any, _batch: Any, step: int) -> None:
-        """Save if this step is one of them."""
+        """Save if this step is one of them, and training has not diverged."""
         if step + 1 in self.steps:
+            adapter.refuse_diverged(adapter.weights(module.model))
             adapter.save(module.model, self.folder / str(step + 1))
 
 
@@ -158,7 +159,9 @@ def finetune(
     trainer = make_trainer(job, [saving], max_steps=total)
     train(module, Steps(texts, schedule, job.batch_tokens), trainer)
     model.eval()
-    adapter.refuse_unchanged(before, adapter.weights(model))
+    after = adapter.weights(model)
+    adapter.refuse_unchanged(before, after)
+    adapter.refuse_diverged(after)
     adapter.save(model, folder / "adapter")
     refuse_unfaithful(model, folder / "adapter", texts)
     curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=True)]

@@ -64,11 +64,6 @@ def examples(inputs: Mapping[str, Path], part: Any) -> Any:
     return read_examples(inputs["prepare"], part)
 
 
-def adapter_in(folder: Path) -> Path:
-    """Where the adapter lies in an artifact, or the folder itself where it is one."""
-    return folder if (folder / "adapter_config.json").is_file() else folder / "adapter"
-
-
 def write_json(file: Path, value: Any) -> None:
     """Write plain values; NaN is refused."""
     file.write_text(json.dumps(value, indent=1, allow_nan=False))

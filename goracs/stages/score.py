@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from goracs.llm.settings import Score
-from goracs.stages.common import PROMPTS, SIDES, Llm, Source, adapter_in, examples, write_json
+from goracs.stages.common import PROMPTS, SIDES, Llm, examples, write_json
 from goracs.store import Stage
 
 
-def stage(llm: Llm, start: Source, settings: Score, sketched: bool) -> Stage:
-    """pool_{gradient_norm,loss,el2n}.npy [N] float32; sketched: also {pool,target}_sketch.npy [N], [m, k]."""
+def stage(llm: Llm, start: Stage, adapted: Collection[str] | None, settings: Score, sketched: bool) -> Stage:
+    """pool_{gradient_norm,loss,el2n}.npy [N] float32; sketched: also {pool,target}_sketch.npy [N], [m, k].
+
+    Raises:
+        InvalidInput: the linears that the start is known to be for (`adapted`) are without score.layer.
+    """
+    if adapted is not None:
+        settings.refuse_absent_layer(adapted)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.gradient import score
 
         opened = llm.open(inputs)
-        model = opened.adapted(adapter_in(inputs["adapter"]))
+        model = opened.adapted(inputs["adapter"] / "adapter")
         for side in ("pool", "target") if sketched else ("pool",):
             texts = opened.read(examples(inputs, SIDES[side]))
             score(model, opened.loss, texts, settings, sketched, opened.job(f"score {side}"), folder, side)
