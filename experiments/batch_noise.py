@@ -1,8 +1,8 @@
 """How far Yes/No margins move by `backbone.batch_tokens` alone, in each precision: a Markdown table.
 
 `python -m experiments.batch_noise [override ...]`, as in `backbone=hf backbone.model=FOLDER`; with
-`adapter=path adapter.path=FOLDER` the margins are those of a tuned backbone. The first prompts of the pool are
-asked with each bound; the figure is the largest difference between the answers to one prompt.
+`adapter=path adapter.path=FOLDER` the margins are those of a tuned backbone. The first prompts of the pool
+are asked with each bound; the figure is the largest difference between the answers to one prompt.
 """
 
 from __future__ import annotations
