@@ -132,13 +132,19 @@ class Line:
         adapted = adapter.linears(self.made["adapter"])
         return score.stage(self.llm, self.start, adapted, self.made["score"], sketched)
 
-    def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
-        """The stages that give features or the named scores, and no others."""
+    def _roles(self, needs: Set[str]) -> set[str]:
+        """The names of the stages that give features or the named scores, and no others."""
         sketched = self.features == "sketch" and "features" in needs
+        embedded = {"embed"} if "features" in needs and not sketched else set()
+        return {"prepare"} | embedded | ({"score"} if needs - {"features"} or sketched else set())
+
+    def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
+        """Those stages, described."""
+        roles = self._roles(needs)
         inputs = {"prepare": self.prepared}
-        if "features" in needs and not sketched:
+        if "embed" in roles:
             inputs["embed"] = self.embedded
-        if needs - {"features"} or sketched:
+        if "score" in roles:
             inputs["score"] = self.scored
         return inputs
 
@@ -159,10 +165,11 @@ class Line:
     @cached_property
     def assessed(self) -> dict[str, Stage]:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
-        inputs = self._inputs(assess.NEEDS)
-        if not self.made["assess"] and set(inputs) - set(self.selected.inputs):
+        if not self.made["assess"] and self._roles(assess.NEEDS) - set(self.selected.inputs):
             return {}
-        return {"assess": assess.stage(inputs, self.selected, self.features, self.task.lam)}
+        return {
+            "assess": assess.stage(self._inputs(assess.NEEDS), self.selected, self.features, self.task.lam)
+        }
 
     @cached_property
     def tuned(self) -> Stage:

@@ -38,7 +38,8 @@ def write(folder: Path, backbone: Path, kind: type = LoraConfig, **settings: Any
 
 def answers(backbone: Path, adapter: Path | None, ids: Tensor) -> Tensor:
     """[B, T, V] logits by plain transformers and plain peft."""
-    return loaded(backbone, adapter)(input_ids=ids).logits.detach()
+    logits: Tensor = loaded(backbone, adapter)(input_ids=ids).logits
+    return logits.detach()
 
 
 def loaded(backbone: Path, adapter: Path | None) -> Any:

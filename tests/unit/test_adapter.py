@@ -155,7 +155,7 @@ def test_targets_are_names_an_expression_or_all_linear(
 
 
 def test_a_plain_word_is_the_list_of_it() -> None:
-    assert replace(LORA, targets="q_proj") == replace(LORA, targets=["q_proj"])
+    assert replace(LORA, targets="q_proj") == replace(LORA, targets=("q_proj",))
 
 
 @pytest.mark.parametrize(
