@@ -161,7 +161,8 @@ class Line:
         inputs = self._inputs(assess.NEEDS)
         if not self.made["assess"] and set(inputs) - set(self.selected.inputs):
             return {}
-        return {"assess": assess.stage(inputs, self.selected, self.features, self.task.lam)}
+        places = inputs[assess.STAGE_OF[self.features]], inputs["score"], self.selected
+        return {"assess": assess.stage(*places, features=self.features, lam=self.task.lam)}
 
     @cached_property
     def tuned(self) -> Stage:

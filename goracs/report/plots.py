@@ -1,7 +1,8 @@
 """The table of some runs as a picture.
 
-One line per selector, budget and whatever else differs: a bar at the mean over seeds with a point for each,
-or one run's point with its 95% interval over users. The references are vertical lines.
+One line per selector, budget and whatever else differs: a point for each seed, a bar at their mean, and as a
+line the 95% interval over users (of several seeds theirs averaged, see `goracs.report.table`). The references
+are vertical lines.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def draw(table: Table, out: Path) -> None:
         axes.axvline(value, color=f"C{number + 1}", linestyle=style, label=label, zorder=0)
     axes.set_yticks(range(len(rows)), [table.name(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(f"{TITLES[metric]} on the test samples")
+    axes.set_xlabel(f"{TITLES[metric]} on the test samples; line: 95% interval over users")
     if shown:
         figure.legend(loc="outside lower center", fontsize="small", frameon=False)
     try:

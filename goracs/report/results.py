@@ -12,7 +12,15 @@ from goracs.types import GoracsError
 Result = dict[str, Any]
 
 SCHEMA = 1
-FIELDS = {"config": dict, "command": str, "seed": int, "coreset": dict | None, "metrics": dict | None}
+FIELDS = {
+    "config": dict,
+    "command": str,
+    "seed": int,
+    "coreset": dict | None,
+    "metrics": dict | None,
+    "digests": dict,
+}
+UNASKED = "auto"  # the precision of a backbone that no stage of the run asked for
 
 
 def read_results(folders: Iterable[str | Path]) -> list[Result]:
@@ -39,6 +47,15 @@ def read_results(folders: Iterable[str | Path]) -> list[Result]:
             "Run an experiment first, or give the folder it wrote to."
         )
     return [_read(files[key]) for key in sorted(files)]
+
+
+def setting_of(result: Result) -> str | None:
+    """How the backbone computed, in words: its precision and batches; None where no stage asked it."""
+    backbone = result["config"].get("backbone", {})
+    told = result.get("precision") or {}
+    precision = told.get("backbone") or backbone.get("precision", UNASKED)
+    batch_tokens = told.get("batch_tokens") or backbone.get("batch_tokens")
+    return None if precision == UNASKED else f"{precision}, batch_tokens {batch_tokens}"
 
 
 def _read(file: Path) -> Result:
