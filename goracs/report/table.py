@@ -99,7 +99,7 @@ class Table:
     @property
     def marks(self) -> dict[str, str]:
         """A mark for each setting of the backbone where the rows have several; else none."""
-        settings = list(dict.fromkeys(row.setting for row in self.groups if row.setting))
+        settings = list(dict.fromkeys(row.setting for row in self.rows if row.setting))
         marks = (f"({letter})" for letter in ascii_lowercase)
         return dict(zip(settings, marks, strict=False)) if len(settings) > 1 else {}
 

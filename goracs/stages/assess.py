@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from goracs.report.results import UNASKED
 from goracs.stages.common import SIDES, Source, write_json
 from goracs.store import Stage, Store
 from goracs.types import SelectionProblem
@@ -68,27 +69,31 @@ def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: St
     config, keys = result["config"], _keys(result, results)
     features = config["features"]["kind"]
     names = (STAGE_OF[features], "score", "select")
-    sources = [store.kept(name, keys[name]) if name in keys else None for name in names]
-    found = [source for source in sources if source is not None]
-    if len(found) < len(names):
+    place, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
+    if place is None or scored is None or selected is None:
         return result
-    artifact = store.get(stage(*found, features=features, lam=config["task"]["lam"]))
+    artifact = store.get(stage(place, scored, selected, features, config["task"]["lam"]))
     figures = json.loads((artifact.path / "assessment.json").read_text())
     return {**result, "coreset": {**result["coreset"], "assessment": figures}}
 
 
 def _keys(result: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """The keys of a job's stages, its own and those that jobs of the same settings and sources have."""
+    """The keys of a job's stages: its own, and those that jobs of the same settings and sources have."""
     keys: dict[str, str] = dict(result["digests"])
     for other in results:
         theirs = {name: key for name, key in other["digests"].items() if name in BEFORE}
-        if _before(other) == _before(result) and all(keys.get(n, key) == key for n, key in theirs.items()):
+        if all(keys.get(name, key) == key for name, key in theirs.items()) and _alike(result, other):
             keys = theirs | keys
     return keys
 
 
-def _before(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that what is needed depends on, without a precision that only some jobs ask for."""
-    config = {name: value for name, value in result["config"].items() if name not in AFTER}
-    backbone = {name: value for name, value in config["backbone"].items() if name != "precision"}
-    return {**config, "backbone": backbone}
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the settings before the selection agree; a precision counts where both asked the backbone."""
+    ours, theirs = (
+        {name: value for name, value in result["config"].items() if name not in AFTER}
+        for result in (one, other)
+    )
+    precision = ours["backbone"]["precision"]
+    if UNASKED in (precision, theirs["backbone"]["precision"]):
+        theirs["backbone"] = {**theirs["backbone"], "precision": precision}
+    return bool(ours == theirs)
