@@ -12,7 +12,7 @@ from pathlib import Path
 
 from goracs.config import usual_store
 from goracs.report import markdown, plots
-from goracs.report.results import read_results
+from goracs.report.results import Result, read_results
 from goracs.report.table import Table, aggregate
 from goracs.types import GoracsError
 
@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> int:
     )
     asked = parser.parse_args(words)
     try:
-        found = gathered(asked.folders, asked.store or usual_store())
+        found = judged(read_results(asked.folders), asked.store or usual_store())
         if asked.out is None:
             print(markdown.render(found), end="")
         else:
@@ -38,13 +38,13 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def gathered(folders: Sequence[str | Path], store: Path) -> Table:
-    """The table of every result.json below the folders, coresets judged wherever the store has what it takes.
+def judged(results: Sequence[Result], store: Path) -> Table:
+    """The table of some results, their coresets judged wherever the store has what it takes.
 
     Raises:
-        GoracsError: as `read_results` and `aggregate`.
+        GoracsError: as `aggregate`, or a damaged artifact.
     """
     from goracs.stages import assess
     from goracs.store import Store
 
-    return aggregate(assess.completed(read_results(folders), Store(store)))
+    return aggregate(assess.completed(results, Store(store)))

@@ -30,7 +30,7 @@ UNTOLD = "unknown (results of an older goracs)"
 
 
 def render(table: Table) -> str:
-    """The table with its notes and commands beneath; ends with a newline."""
+    """The table with its notes and, where it has them, its commands beneath; ends with a newline."""
     several = any(len(row.seeds) > 1 for row in table.groups)
     heads = ["selector", "budget", *(["seeds"] if several else []), *table.varying]
     lines = [[*heads, *(_title(name) for name in table.metrics)]]
@@ -40,8 +40,8 @@ def render(table: Table) -> str:
         lines.append([table.label(row), row.budget, *seeds, *row.values, *figures])
     notes = [SEVERAL if several else ONE, *_users(table), *_few(table), *_settings(table), *_unjudged(table)]
     notes += [f"Seeds: {_listed(table.seeds)}.", *_missing(table)]
-    commands = ["Commands:", "", "```", *table.commands, "```"]
-    return "\n".join([*_padded(lines), "", *(f"- {note}" for note in notes), "", *commands, ""])
+    commands = ["", "Commands:", "", "```", *table.commands, "```"] if table.commands else []
+    return "\n".join([*_padded(lines), "", *(f"- {note}" for note in notes), *commands, ""])
 
 
 def _padded(lines: Sequence[Sequence[str]]) -> list[str]:

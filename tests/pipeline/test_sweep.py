@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from goracs.commands import table
+from goracs.report.results import read_results
 from tests.pipeline.conftest import TINY, Command
 
 pytestmark = pytest.mark.xdist_group("sweep")
@@ -89,7 +90,7 @@ def test_jobs_of_other_settings_lend_nothing(goracs: Command, tmp_path: Path) ->
     store = tmp_path / "store"
     first = goracs("until=select", "selector=goracs", "score.layer=q_proj", store=store)
     swept = goracs("-m", "until=select", "selector=random,kcenter", store=store)
-    rows = table.gathered([first.folder, swept.folder], store).groups
+    rows = table.judged(read_results([first.folder, swept.folder]), store).groups
     assert {row.label: "poo" in row.cells for row in rows} == {
         "goracs": True,
         "kcenter": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,11 @@ def test_the_columns_stand_under_each_other() -> None:
     assert len({len(line) for line in lines}) == 1
     bars = [[at for at, letter in enumerate(line) if letter == "|"] for line in lines]
     assert bars.count(bars[0]) == len(bars)
+
+
+def test_a_table_without_commands_ends_with_its_notes() -> None:
+    table = replace(aggregate([result()]), commands=())
+    assert render(table).endswith("\n- Seeds: 0.\n")
 
 
 def test_one_number_of_users_is_told_once() -> None:
