@@ -73,7 +73,7 @@ def _users(table: Table) -> list[str]:
     metrics_of: dict[str, list[str]] = {}
     for name in table.metrics:
         cells = [row.cells[name] for row in table.rows if name in row.cells]
-        if counts := _span(cells):
+        if counts := users_of(cells):
             metrics_of.setdefault(counts, []).append(_title(name))
     told = [f"{counts} ({', '.join(names)})" for counts, names in metrics_of.items()]
     if not told:
@@ -81,7 +81,7 @@ def _users(table: Table) -> list[str]:
     return [f"Users: {next(iter(metrics_of)) if len(told) == 1 else ', '.join(told)}."]
 
 
-def _span(cells: Sequence[Cell]) -> str:
+def users_of(cells: Sequence[Cell]) -> str:
     """The numbers of users of some cells, in words; "" where there is neither a number nor an interval."""
     known = sorted({cell.users for cell in cells if cell.users is not None})
     span = [f"{known[0]} to {known[-1]}" if len(known) > 1 else str(known[0])] if known else []

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from goracs.commands import table
+from goracs.report import plots
+from goracs.report.table import aggregate
 from tests.unit.test_results import result
 
 
@@ -45,6 +47,19 @@ def test_plots_keeps_a_picture(sweep: Path, tmp_path: Path) -> None:
     out = tmp_path / "picture.png"
     assert table.run([str(sweep), "--out", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plots_show_the_interval_over_users_of_several_seeds_too() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib comes with the extra 'plots'")
+    from matplotlib.figure import Figure
+
+    (row,) = aggregate([result(seed=0, auc=0.75), result(seed=1, auc=0.875)]).groups
+    axes = Figure().subplots()
+    plots.draw_cell(axes, 0, row.cells["auc"])
+    interval, bar, points = ([float(x) for x in line.get_xdata()] for line in axes.get_lines())
+    assert interval == pytest.approx([0.8125 - 0.05, 0.8125 + 0.05])
+    assert bar == [0.8125, 0.8125]
+    assert points == [0.75, 0.875]
 
 
 def test_plots_refuses_an_ending_it_cannot_write(
