@@ -176,9 +176,7 @@ def _varying(groups: Sequence[Sequence[Result]]) -> tuple[str, ...]:
     for key in sorted({key for _, flat in flats for key in flat}):
         for label, flat in flats:
             value = flat.get(key, DASH)
-            if (
-                key != PRECISION or value != DASH
-            ):  # a backbone that nobody asked has none, and differs from none
+            if (key, value) != (PRECISION, DASH):  # a backbone that nobody asked differs from none
                 seen.setdefault((key, _scope(key, label, flat)), set()).add(value)
     return tuple(dict.fromkeys(key for (key, _), values in seen.items() if len(values) > 1))
 
