@@ -20,6 +20,13 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+def usual_store() -> Path:
+    """Where runs keep their stages unless told otherwise."""
+    from omegaconf import OmegaConf
+
+    return Path(OmegaConf.load(conf_dir() / "config.yaml").store.root)
+
+
 def build(config: DictConfig) -> dict[str, Any]:
     """The settings objects of a configuration.
 

@@ -167,9 +167,9 @@ class Line:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
         if not self.made["assess"] and self._roles(assess.NEEDS) - set(self.selected.inputs):
             return {}
-        return {
-            "assess": assess.stage(self._inputs(assess.NEEDS), self.selected, self.features, self.task.lam)
-        }
+        inputs = self._inputs(assess.NEEDS)
+        place, scored = inputs[assess.STAGE_OF[self.features]], inputs["score"]
+        return {"assess": assess.stage(place, scored, self.selected, self.features, self.task.lam)}
 
     @cached_property
     def tuned(self) -> Stage:

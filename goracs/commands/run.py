@@ -59,7 +59,8 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print both."""
-        from goracs.report import results, table
+        from goracs.commands.table import judged
+        from goracs.report import markdown, results
 
         folder = Path(config.hydra.sweep.dir)
         outcomes = [json.loads(file.read_text()) for file in folder.glob(f"*/{OUTCOME}")]
@@ -68,7 +69,8 @@ class SweepReport(Callback):
         for outcome in finished:
             print(f"{outcome['status']:<8} {outcome['overrides']}")
         if any(outcome["status"] != "failed" for outcome in finished):
-            print(f"\n{table.render(table.aggregate(results.read_results([folder])))}")
+            found = judged(results.read_results([folder]), Path(config.store.root))
+            print(f"\n{markdown.render(found)}")
         print(f"\nresults: {folder}")
 
 

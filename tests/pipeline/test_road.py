@@ -38,7 +38,7 @@ def test_a_run_leaves_a_result_a_coreset_and_an_adapter(
     assert set(result["metrics"]) == {"untuned", "start", "tuned", "rule"}
     for metrics in result["metrics"].values():
         assert set(metrics) == {"auc", "auc_per_user", "log_loss"}
-        assert set(metrics["auc"]) == {"value", "low", "high", "n"}
+        assert set(metrics["auc"]) == {"value", "low", "high", "n", "users"}
     assert result["coreset"]["budget"] == 8
     assert (ended.folder / "trace.json").exists()
     assert result["coreset"]["assessment"]["poo"] is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from goracs.commands import table
+from goracs.report import plots
+from goracs.report.table import aggregate
 from tests.unit.test_results import result
 
 
@@ -26,7 +29,7 @@ def sweep(tmp_path: Path) -> Path:
 def test_table_equals_one_row_per_group(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert table.run([str(sweep)]) == 0
     printed = capsys.readouterr().out
-    assert "| goracs | 64 | 0.810 ± 0.014 (2) |" in printed
+    assert re.search(r"\| goracs +\| 64 +\| 2 +\| 0.810 ± 0.014 \[0.760, 0.860\] \|", printed)
     assert "Missing seeds of random, budget 64: 1." in printed
 
 
@@ -44,6 +47,19 @@ def test_plots_keeps_a_picture(sweep: Path, tmp_path: Path) -> None:
     out = tmp_path / "picture.png"
     assert table.run([str(sweep), "--out", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plots_show_the_interval_over_users_of_several_seeds_too() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib comes with the extra 'plots'")
+    from matplotlib.figure import Figure
+
+    (row,) = aggregate([result(seed=0, auc=0.75), result(seed=1, auc=0.875)]).groups
+    axes = Figure().subplots()
+    plots.draw_cell(axes, 0, row.cells["auc"])
+    interval, bar, points = ([float(x) for x in line.get_xdata()] for line in axes.get_lines())
+    assert interval == pytest.approx([0.8125 - 0.05, 0.8125 + 0.05])
+    assert bar == [0.8125, 0.8125]
+    assert points == [0.75, 0.875]
 
 
 def test_plots_refuses_an_ending_it_cannot_write(
