@@ -161,8 +161,8 @@ class Line:
         inputs = self._inputs(assess.NEEDS)
         if not self.made["assess"] and set(inputs) - set(self.selected.inputs):
             return {}
-        place, scored = inputs[assess.STAGE_OF[self.features]], inputs["score"]
-        return {"assess": assess.stage(place, scored, self.selected, self.features, self.task.lam)}
+        placed, scored = inputs[assess.STAGE_OF[self.features]], inputs["score"]
+        return {"assess": assess.stage(placed, scored, self.selected, self.features, self.task.lam)}
 
     @cached_property
     def tuned(self) -> Stage:

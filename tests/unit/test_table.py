@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_plots_show_the_interval_over_users_of_several_seeds_too() -> None:
     from matplotlib.figure import Figure
 
     (row,) = aggregate([result(seed=0, auc=0.75), result(seed=1, auc=0.875)]).groups
-    axes = Figure().subplots()
+    axes: Any = Figure().subplots()
     plots.draw_cell(axes, 0, row.cells["auc"])
     interval, bar, points = ([float(x) for x in line.get_xdata()] for line in axes.get_lines())
     assert interval == pytest.approx([0.8125 - 0.05, 0.8125 + 0.05])
