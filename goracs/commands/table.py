@@ -32,7 +32,7 @@ def run(words: Sequence[str]) -> int:
             print(markdown.render(found), end="")
         else:
             plots.draw(found, asked.out)
-    except GoracsError as error:
+    except (GoracsError, OSError) as error:  # OSError: a store in which nothing can be written
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -24,22 +24,20 @@ AFTER = ("budget", "seed", "until", "assess", "selector", "finetune", "evaluate"
 BEFORE = ("prepare", "weights", "adapter", "embed", "score")  # stages up to what is needed
 
 
-def stage(features_of: Source, scored: Source, selected: Source, features: str, lam: float) -> Stage:
-    """assessment.json: the figures every coreset is judged by."""
+def stage(placed: Source, scored: Source, selected: Source, features: str, lam: float) -> Stage:
+    """assessment.json: the figures every coreset is judged by; `placed` has the features of that kind."""
+    place = STAGE_OF[features]
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.selection.figures import assess
 
-        pool, target = (
-            np.load(inputs["features"] / f"{side}_{features}.npy", mmap_mode="r") for side in SIDES
-        )
+        pool, target = (np.load(inputs[place] / f"{side}_{features}.npy", mmap_mode="r") for side in SIDES)
         norms = {"gradient_norm": np.load(inputs["score"] / "pool_gradient_norm.npy")}
         problem = SelectionProblem(features=pool, target_features=target, scores=norms)
-        write_json(
-            folder / "assessment.json", assess(problem, np.load(inputs["select"] / "indices.npy"), lam)
-        )
+        rows = np.load(inputs["select"] / "indices.npy")
+        write_json(folder / "assessment.json", assess(problem, rows, lam))
 
-    inputs = {"features": features_of, "score": scored, "select": selected}
+    inputs = {place: placed, "score": scored, "select": selected}
     return Stage("assess", 2, {"features": features, "lam": lam}, inputs, build)
 
 
@@ -69,10 +67,10 @@ def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: St
     config, keys = result["config"], _keys(result, results)
     features = config["features"]["kind"]
     names = (STAGE_OF[features], "score", "select")
-    place, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
-    if place is None or scored is None or selected is None:
+    placed, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
+    if placed is None or scored is None or selected is None:
         return result
-    artifact = store.get(stage(place, scored, selected, features, config["task"]["lam"]))
+    artifact = store.get(stage(placed, scored, selected, features, config["task"]["lam"]))
     figures = json.loads((artifact.path / "assessment.json").read_text())
     return {**result, "coreset": {**result["coreset"], "assessment": figures}}
 

@@ -74,7 +74,7 @@ def test_the_installed_command_shows_a_table_and_draws_a_search(wheel: Path, tmp
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True)
 
     def installed(*words: str) -> str:
-        command, env = [site / "bin" / "goracs", *words], {**os.environ, "PYTHONPATH": str(site)}
+        command, env = [str(site / "bin" / "goracs"), *words], {**os.environ, "PYTHONPATH": str(site)}
         ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert ended.stderr == ""

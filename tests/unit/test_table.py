@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from goracs.commands import table
 from goracs.report import plots
 from goracs.report.table import aggregate
-from tests.unit.test_results import result
+from goracs.store import Store
+from tests.unit.test_assess_stage import kept
+from tests.unit.test_results import lines_of, result, save
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_plots_show_the_interval_over_users_of_several_seeds_too() -> None:
     from matplotlib.figure import Figure
 
     (row,) = aggregate([result(seed=0, auc=0.75), result(seed=1, auc=0.875)]).groups
-    axes = Figure().subplots()
+    axes: Any = Figure().subplots()
     plots.draw_cell(axes, 0, row.cells["auc"])
     interval, bar, points = ([float(x) for x in line.get_xdata()] for line in axes.get_lines())
     assert interval == pytest.approx([0.8125 - 0.05, 0.8125 + 0.05])
@@ -82,3 +85,26 @@ def test_plots_refuses_runs_without_the_metric(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "result.json").write_text(json.dumps(result(metrics=None)))
     assert table.run([str(tmp_path), "--out", str(tmp_path / "picture.png")]) == 1
     assert "no run has a tuned AUC or NDCG@10" in capsys.readouterr().err
+
+
+def test_the_table_of_the_readme_equals_what_its_results_give(capsys: pytest.CaptureFixture[str]) -> None:
+    repo = Path(__file__).parents[2]
+    assert table.run([str(repo / "docs" / "results" / "movielens_ctr")]) == 0
+    printed = lines_of(capsys.readouterr().out)
+    told = lines_of((repo / "README.md").read_text(encoding="utf-8"))
+    assert [line for line in told if line[0] != "---"] == [line for line in printed if set(line[0]) != {"-"}]
+
+
+def test_table_refuses_a_store_that_cannot_be_written_in_one_paragraph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures worked out for the table are kept there."""
+    store = Store(tmp_path / "store")
+    run = result(digests={name: kept(store, name) for name in ("embed", "score", "select")})
+    save(tmp_path / "job", run)
+    (tmp_path / "store" / "assess").write_text("no folder")
+    assert table.run([str(tmp_path / "job"), "--store", str(store.root)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "assess" in error
+    assert error.count("\n") == 1
