@@ -15,7 +15,8 @@ from typing import ClassVar
 
 import polars as pl
 
-from goracs.data.samples import Draw, Ties
+from goracs.data.samples import Draw
+from goracs.data.ties import Ties
 from goracs.types import InvalidInput
 
 
@@ -24,7 +25,8 @@ class Interactions:
     """The content of a data set's raw files.
 
     Args:
-        events: user str, item str, rating f64, time i64 (seconds); no nulls, finite, in file order.
+        events: user str, item str, rating f64, time i64 (seconds); no nulls, finite, in file order; and ms
+            i64 where milliseconds order events within a second.
         items: item str (distinct), title str (null where the file has none), in file order.
         excluded: why -> how many raw lines were left out; each reason names the first of them.
         timed: False where the files have no time: then `time` is 0 and file order is the order of events.

@@ -19,10 +19,11 @@ from polars.io.plugins import register_io_source
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.filters import Kept, usable
-from goracs.data.samples import in_order, samples, subsample, user_logs, with_history
+from goracs.data.samples import samples, subsample, user_logs, with_history
 from goracs.data.splits import LeaveOneOut, Split, Splitter
 from goracs.data.statistics import check, statistics
 from goracs.data.tasks import EXAMPLE, Task, as_examples
+from goracs.data.ties import in_order
 from goracs.types import Example, InvalidInput
 
 Part = Literal["train", "valid", "test"]
@@ -59,7 +60,7 @@ def prepare(dataset: Dataset, split: Splitter, task: Task) -> Prepared:
     """
     raw = dataset.read()
     _refuse_untimed(raw, split)
-    raw = replace(raw, events=in_order(raw.events, split.ties))
+    raw = replace(raw, events=in_order(raw.events, split.ties, split.ties_seed))
     kept = usable(raw, dataset)
     log = user_logs(kept.events)
     rows = samples(log, dataset.history, dataset.min_history, split.every_event)

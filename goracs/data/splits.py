@@ -1,8 +1,9 @@
 """Which samples are the pool (train), which the validation set, which the test set.
 
 Conventions   samples come in time order and every part keeps it. A share f of N means floor(f N + .5).
-In common     `ties` orders the events and `every_event` says which are targets (both `goracs.data.samples`);
-              `seed` is of what a split draws: `Paper` and `Dates` draw nothing.
+In common     `ties` and `ties_seed` order the events (`goracs.data.ties`), `every_event` says which of these
+              are targets (`goracs.data.samples`); `seed` is of what a split draws: `Paper` and `Dates` draw
+              nothing.
 Source        `Paper` is the chronological split of GORACS (docs/data.md); `Users` spreads both
               evaluation sets over users, since a few heavy users fill the end of the time line.
 """
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from goracs.data.samples import Ties
+from goracs.data.ties import Ties
 from goracs.types import InvalidInput
 
 
@@ -37,6 +38,9 @@ class Splitter(Protocol):
     def ties(self) -> Ties: ...  # noqa: D102
 
     @property
+    def ties_seed(self) -> int: ...  # noqa: D102
+
+    @property
     def every_event(self) -> bool: ...  # noqa: D102
 
     def assign(self, samples: pl.DataFrame) -> Split:
@@ -49,7 +53,8 @@ class Rules:
 
     Args:
         seed: of all its draws, >= 0.
-        ties: `file` or `key`: which of two events at one time comes first.
+        ties: `hash` or `file`: which of two events at one time comes first.
+        ties_seed: of that hash, >= 0.
         every_event: whether every event but a user's first is a target.
 
     Raises:
@@ -58,10 +63,12 @@ class Rules:
 
     seed: int
     ties: Ties
+    ties_seed: int
     every_event: bool
 
     def __post_init__(self) -> None:
         _check_whole("seed", self.seed, 0)
+        _check_whole("ties_seed", self.ties_seed, 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 Raw      events, users and items are those of the raw files; `kept` has them after all filters.
 Parts    `splits` counts what is written: of the pool what `dataset.size` draws from its `pool` samples.
+Tied     targets at the time of their last history item: which of the two came first, `split.ties` says.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def statistics(
         drawn: the same after the draw from the pool.
         threshold: a like is a rating above it.
     """
-    total = of_part(rows, threshold)
+    total = of_part(rows, threshold, raw.timed)
     return {
         **_sizes(raw.events),
         "kept": _sizes(kept.events),
@@ -45,17 +46,18 @@ def statistics(
         "liked": total["liked"],
         "like_rate": total["liked"] / total["samples"],
         "pool": len(whole.train),
-        "splits": {part: of_part(getattr(drawn, part), threshold) for part in PARTS},
+        "splits": {part: of_part(getattr(drawn, part), threshold, raw.timed) for part in PARTS},
     }
 
 
-def of_part(rows: pl.DataFrame, threshold: float) -> dict[str, Any]:
-    """Counts of some samples, and the first and the last of them."""
+def of_part(rows: pl.DataFrame, threshold: float, timed: bool) -> dict[str, Any]:
+    """Counts of some samples, and the first and the last of them; without times none is `tied`."""
     targets = rows.select("user", pl.col("item").cast(pl.String), "time")
     return {
         "samples": len(rows),
         "liked": int((rows["rating"] > threshold).sum()),
         "users": rows["user"].n_unique(),
+        "tied": int(rows["tied"].sum()) if timed else None,
         "first": targets.row(0, named=True),
         "last": targets.row(-1, named=True),
     }

@@ -40,7 +40,7 @@ def card(folder: Path) -> Card:
         **counts,
         "density": kept["events"] / (kept["users"] * kept["items"]) if kept["items"] else None,
         "repeated_titles": len(titles) - titles.n_unique(),
-        **{part: parts[part] | _rate(parts[part]) | _part(_rows(folder, part), known) for part in PARTS},
+        **{part: parts[part] | _rates(parts[part]) | _part(_rows(folder, part), known) for part in PARTS},
     }
 
 
@@ -94,8 +94,9 @@ def _rows(folder: Path, part: str) -> pl.LazyFrame:
     return pl.scan_parquet(folder / f"{part}.parquet")
 
 
-def _rate(counts: Card) -> Card:
-    return {"like_rate": None if counts["liked"] is None else counts["liked"] / counts["samples"]}
+def _rates(counts: Card) -> Card:
+    known = {"like_rate": counts["liked"], "tied_rate": counts["tied"]}
+    return {name: None if count is None else count / counts["samples"] for name, count in known.items()}
 
 
 def _part(rows: pl.LazyFrame, known: pl.LazyFrame) -> Card:
@@ -135,6 +136,7 @@ ROWS = (
     ("users", ("users",)),
     ("liked", ("liked",)),
     ("like rate", ("like_rate",)),
+    ("share tied with their last history item", ("tied_rate",)),
     ("first day", ("first",)),
     ("last day", ("last",)),
     ("share of the 5 biggest users", ("biggest_users",)),

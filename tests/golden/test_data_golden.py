@@ -21,7 +21,6 @@ GIFTS = [
     "dataset=amazon2018",
     f"dataset.reviews={OPEN}/amazon2018_gift_cards/Gift_Cards_5.slim.jsonl.gz",
     f"dataset.items={OPEN}/amazon2018_gift_cards/meta_Gift_Cards.slim.jsonl.gz",
-    "split.ties=file",
 ]
 LONG = ["dataset.title_longer_than=50", "dataset.min_history=3", "dataset.brand=always"]
 FOOD, GAMES = "ten_percent_each (Food rule)", "last 5000 / previous 5000 (Games and Movies rule)"
@@ -57,7 +56,7 @@ CASES = {
 
 def prepared(*words: str) -> Prepared:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("config", overrides=["split=paper", *words])
+        config = compose("config", overrides=["split=paper", "split.ties=file", *words])
     made = {name: instantiate(config[name], _convert_="all") for name in ("dataset", "split", "task")}
     return prepare(made["dataset"], made["split"], made["task"])
 

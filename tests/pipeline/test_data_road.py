@@ -113,7 +113,7 @@ def test_a_table_without_time_goes_with_leave_one_out_in_file_order_alone(
     tiny = ("split.valid", "split.test", "split.per_user", "dataset.size")
     ended = goracs(*words, "split=leave_one_out", "split.ties=file", without=tiny)
     assert ended.code == 0, ended.text
-    for other in (("split=leave_one_out", "split.ties=key"), ("split=paper", "split.ties=file")):
+    for other in (("split=leave_one_out", "split.ties=hash"), ("split=paper", "split.ties=file")):
         ended = goracs(*words, *other, without=tiny)
         assert ended.code == 1
         assert "split=leave_one_out" in ended.text

@@ -195,7 +195,7 @@ def test_read_refuses_a_damaged_file_of_an_old_layout(
 
 def test_dataset_equals_its_configuration() -> None:
     made = dataset()
-    assert (made.path, made.history, made.size, made.ties) == ("bundled", 10, None, "file")
+    assert (made.path, made.history, made.size, made.ties) == ("bundled", 10, None, "hash")
     assert "Harper" in made.notice
     assert "commercial" in made.notice
 

@@ -110,7 +110,7 @@ def test_prepare_equals_counts_by_hand(tmp_path: Path) -> None:
         "like_rate": 1 / 3,
         "pool": 1,
         "splits": {
-            part: {"samples": 1, "liked": liked, "users": 1, "first": target, "last": target}
+            part: {"samples": 1, "liked": liked, "users": 1, "tied": 0, "first": target, "last": target}
             for part, liked, target in (
                 ("train", 0, {"user": "a", "item": "2", "time": 2}),
                 ("valid", 0, {"user": "c", "item": "1", "time": 4}),
@@ -245,8 +245,8 @@ def test_chunks_of_any_size_give_the_same_examples(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("split", ["paper", "users", "leave_one_out"])
-def test_ties_by_key_give_the_same_artifact_for_rows_in_any_order(tmp_path: Path, split: str) -> None:
-    asked = {"valid": 5, "test": 5, "ties": "key"}
+def test_ties_by_hash_give_the_same_artifact_for_rows_in_any_order(tmp_path: Path, split: str) -> None:
+    asked = {"valid": 5, "test": 5, "ties": "hash"}
     mixed = random.Random(1).sample(MANY, len(MANY))
     found = []
     for name, rows in (("one", MANY), ("other", mixed)):
@@ -292,7 +292,7 @@ def test_expected_counts_that_do_not_come_out_stop_the_run_and_are_named() -> No
 def test_events_without_times_are_refused_but_by_leave_one_out_in_file_order() -> None:
     rows = [(f"u{k % 3}", f"i{k % 5}", 4.0, 0) for k in range(15)]
     untimed = made(rows, NAMES, timed=False)
-    for split in (paper(), configured("split/leave_one_out", ties="key")):
+    for split in (paper(), configured("split/leave_one_out", ties="hash")):
         with pytest.raises(InvalidInput, match=r"only split=leave_one_out split\.ties=file works"):
             prepare(untimed, split, configured("task/ctr"))
     prepared = prepare(untimed, configured("split/leave_one_out", ties="file"), configured("task/seqrec"))

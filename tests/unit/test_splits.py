@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 OURS = json.loads((ROOT / "tests" / "golden" / "movielens_counts.json").read_text())["ours"]
 
 
-ALIKE: Any = {"seed": 0, "ties": "file", "every_event": False}
+ALIKE: Any = {"seed": 0, "ties": "file", "ties_seed": 0, "every_event": False}
 
 
 def paper(valid: Any, test: Any) -> Paper:
@@ -167,7 +167,7 @@ def test_users_refuses_an_empty_pool() -> None:
 
 def test_paper_equals_its_configuration() -> None:
     made = instantiate(OmegaConf.load(ROOT / "conf" / "split" / "paper.yaml"))
-    assert made == Paper(valid=0.1, test=0.1, seed=0, ties="key", every_event=False)
+    assert made == Paper(valid=0.1, test=0.1, seed=0, ties="hash", ties_seed=0, every_event=False)
 
 
 def test_users_takes_shares_of_all_samples() -> None:

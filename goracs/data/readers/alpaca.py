@@ -28,6 +28,7 @@ from goracs.types import InvalidInput
 FIELDS = dict.fromkeys(("instruction", "input", "output", "label", "user"), pl.String())
 NEEDED = ("instruction", "output")
 CLASSES = {"true": "1", "false": "0"}
+BARE = {"tied": None, "first": None, "last": None}  # of a part without times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
             **_counts(whole),
             "pool": pool,
             "excluded": excluded,
-            "splits": {part: {**_counts(rows), "first": None, "last": None} for part, rows in parts.items()},
+            "splits": {part: {**_counts(rows), **BARE} for part, rows in parts.items()},
         },
     )
 

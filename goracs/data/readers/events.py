@@ -27,7 +27,8 @@ def checked(frame: pl.DataFrame, file: Path, scale: Sequence[float] | None, unit
         unit: of `frame`'s time. Where it is ms, events of one user in one second come in the order of
             their milliseconds, in the rows that they have together.
 
-    Returns: user, item, rating, time (i64, seconds).
+    Returns: user, item, rating, time (i64, seconds), and `ms` (i64, 0..999) where one user has several
+        events in a second and the unit is ms.
 
     Raises:
         InvalidInput: no rows, an empty id, a missing value, a rating that is not finite or off the scale, a
@@ -71,9 +72,10 @@ def _bounds(scale: Sequence[float]) -> tuple[float, float]:
 
 
 def _in_seconds(frame: pl.DataFrame) -> pl.DataFrame:
-    whole = frame.select("user", "item", "rating", "time", second=pl.col("time") // 1000)
-    together = ["user", "second"]
-    if whole.select(pl.struct(together).is_duplicated().any()).item():
-        ordered = pl.col("item", "rating").sort_by("time", maintain_order=True)
-        whole = whole.with_columns(ordered.over(together))
-    return whole.select("user", "item", "rating", time="second")
+    time = pl.col("time")
+    whole = frame.select("user", "item", "rating", time=time // 1000, ms=time % 1000)
+    together = ["user", "time"]
+    if not whole.select(pl.struct(together).is_duplicated().any()).item():
+        return whole.drop("ms")
+    ordered = pl.col("item", "rating", "ms").sort_by("ms", maintain_order=True)
+    return whole.with_columns(ordered.over(together))
