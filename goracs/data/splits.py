@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from goracs.data.numbers import check_amount, check_whole, is_number
 from goracs.data.ties import Ties
 from goracs.types import InvalidInput
 
@@ -67,8 +68,8 @@ class Rules:
     every_event: bool
 
     def __post_init__(self) -> None:
-        _check_whole("seed", self.seed, 0)
-        _check_whole("ties_seed", self.ties_seed, 0)
+        check_whole("split.seed", self.seed, 0)
+        check_whole("split.ties_seed", self.ties_seed, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +79,23 @@ class Paper(Rules):
     Args:
         valid: a count >= 1, or a share of all samples in (0, 1).
         test: likewise.
+
+    Raises:
+        InvalidInput: neither a count nor a share.
     """
 
     valid: float
     test: float
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_amounts(self.valid, self.test)
+
     def assign(self, samples: pl.DataFrame) -> Split:
         """The three blocks.
 
         Raises:
-            InvalidInput: neither a count nor a share, an empty block, or no sample left for the pool.
+            InvalidInput: an empty block, or no sample left for the pool.
         """
         valid = _resolved("split.valid", self.valid, len(samples))
         test = _resolved("split.test", self.test, len(samples))
@@ -125,9 +133,10 @@ class Users(Rules):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_whole("per_user", self.per_user, 1)
-        if not 0 < self.pool_share < 1:
-            raise InvalidInput(f"split.pool_share must lie between 0 and 1, got {self.pool_share}.")
+        check_whole("split.per_user", self.per_user, 1)
+        _check_amounts(self.valid, self.test)
+        if not is_number(self.pool_share) or not 0 < self.pool_share < 1:
+            raise InvalidInput(f"split.pool_share must lie between 0 and 1, got {self.pool_share!r}.")
 
     def assign(self, samples: pl.DataFrame) -> Split:
         """The pool and the two evaluation sets.
@@ -163,10 +172,17 @@ class LeaveOneOut(Rules):
         valid: how many of the samples for validation are drawn: a count, a share of all samples, or None
             for every user's; the others are left out.
         test: likewise.
+
+    Raises:
+        InvalidInput: neither a count, a share nor None.
     """
 
     valid: float | None
     test: float | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_amounts(self.valid, self.test)
 
     def assign(self, samples: pl.DataFrame) -> Split:
         """The pool and the two evaluation sets.
@@ -198,20 +214,26 @@ class Dates(Rules):
     Args:
         valid: a day or a moment, ISO 8601, UTC unless it says otherwise, such as 2017-01-01.
         test: a later one.
+
+    Raises:
+        InvalidInput: no such day, or `test` not after `valid`.
     """
 
     valid: str
     test: str
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if _moment("split.valid", self.valid) >= _moment("split.test", self.test):
+            raise InvalidInput(f"split.test ({self.test}) must lie after split.valid ({self.valid}).")
+
     def assign(self, samples: pl.DataFrame) -> Split:
         """The three spans of time.
 
         Raises:
-            InvalidInput: no such day, `test` not after `valid`, or a span without samples.
+            InvalidInput: a span without samples.
         """
         start, end = _moment("split.valid", self.valid), _moment("split.test", self.test)
-        if start >= end:
-            raise InvalidInput(f"split.test ({self.test}) must lie after split.valid ({self.valid}).")
         time = samples["time"]
         parts = {
             "before split.valid": samples.filter(time < start),
@@ -280,15 +302,13 @@ def _day(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).date().isoformat()
 
 
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidInput(f"split.{name} must be a whole number >= {least} here, got {value!r}.")
+def _check_amounts(valid: float | None, test: float | None) -> None:
+    for name, asked in (("split.valid", valid), ("split.test", test)):
+        if asked is not None:
+            check_amount(name, asked)
 
 
 def _resolved(name: str, asked: float, total: int) -> int:
-    number = isinstance(asked, (int, float)) and not isinstance(asked, bool)
-    if not number or not asked > 0 or (asked >= 1 and not float(asked).is_integer()):
-        raise InvalidInput(f"{name} must be a whole number >= 1 or a share in (0, 1), got {asked!r}.")
     count = int(asked) if asked >= 1 else int(np.floor(asked * total + 0.5))
     if count < 1:
         raise InvalidInput(f"{name}={asked} of {total} samples is no sample at all: ask for more.")

@@ -45,7 +45,7 @@ MISTAKES = [
     (["finetune.lr=fast"], "finetune.lr must be of type float, got 'fast'"),
     (["finetune.batch_size=x"], "the configuration does not fit"),
     (["adapter.lora.r=2.5"], r"adapter\.lora\.r must be of type int, got 2\.5"),
-    (["dataset.history=x"], "the configuration does not fit"),
+    (["dataset.history=x"], "dataset.history must be a whole number >= 1, got 'x'"),
     (["store.root=/dev/null/store"], "error: .*Not a directory"),
     (["selector=guess"], "Could not find 'selector/guess'"),
     (["bugdet=3"], "Could not override 'bugdet'"),

@@ -149,7 +149,7 @@ def test_users_cuts_the_last_user_to_hit_the_count() -> None:
     ("change", "match"),
     [
         ({"per_user": 0}, r"split\.per_user must be .*got 0"),
-        ({"seed": -1}, r"split\.seed must be a whole number >= 0 here, got -1"),
+        ({"seed": -1}, r"split\.seed must be a whole number >= 0, got -1"),
         ({"pool_share": 1.0}, r"split\.pool_share must lie between 0 and 1, got 1\.0"),
         ({"pool_share": 0}, r"split\.pool_share must lie between 0 and 1, got 0"),
     ],
@@ -178,7 +178,7 @@ def test_users_takes_shares_of_all_samples() -> None:
 @pytest.mark.parametrize("asked", [0, 1.5, "0.1"])
 def test_users_refuses_what_is_neither_count_nor_share(asked: Any) -> None:
     with pytest.raises(InvalidInput, match=r"split\.valid must be a whole number >= 1 or a share"):
-        users(valid=asked).assign(rows(40, of=8))
+        Users(valid=asked, test=1, per_user=1, pool_share=0.5, **ALIKE)
 
 
 def leave_one_out(valid: Any, test: Any) -> LeaveOneOut:

@@ -38,8 +38,9 @@ def mixed(hashed: int, field: int) -> int:
     return bits ^ (bits >> 31)
 
 
-def keys(user: str, item: str, rating: float, time: int, seed: int) -> tuple[int, int, int]:
+def keys(event: tuple[str, str, float, int], seed: int) -> tuple[int, int, int]:
     """What an event is sorted by, in plain whole numbers."""
+    user, item, rating, time = event
     of_user = mixed(of_text(str(seed)), of_text(user))
     bits = struct.unpack("<Q", struct.pack("<d", rating + 0.0))[0]
     hashed = mixed(mixed(mixed(of_user, of_text(item)), time % WORD), bits)
@@ -57,7 +58,7 @@ EVENT = st.tuples(
 @given(st.lists(EVENT, max_size=20), st.integers(0, 2**70))
 def test_the_order_by_hash_equals_that_of_whole_numbers_in_plain_python(rows: Any, seed: int) -> None:
     found = in_order(events(rows), "hash", seed).rows()
-    assert found == sorted(rows, key=lambda row: keys(*row, seed))
+    assert found == sorted(rows, key=lambda row: keys(row, seed))
 
 
 def test_the_order_by_hash_equals_its_first_values() -> None:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from goracs.data.numbers import check_whole
 from goracs.data.prepare import PARTS, Prepared
 from goracs.data.readers.events import refuse
 from goracs.data.readers.raw import digest, found, json_lines, unpacked
@@ -55,6 +56,11 @@ class Prompts:
     seed: int
     broken_lines: int
     notice: str
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            check_whole("dataset.size (or null)", self.size, 1)
+        check_whole("dataset.seed", self.seed, 0)
 
     def digests(self) -> dict[str, str]:
         """Part -> sha256 (hex) of its file; InvalidInput if one is missing."""
