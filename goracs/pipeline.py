@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
-from goracs.llm.settings import Backbone, InitAdapter
+from goracs.llm.settings import Backbone, Evaluate, InitAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
     adapter,
@@ -22,6 +23,7 @@ from goracs.stages import (
     embed,
     evaluate,
     finetune,
+    fits,
     prepare,
     result,
     rule,
@@ -69,9 +71,12 @@ class Line:
         if "select" in wanted:
             used = set().union(self.selected.inputs, *(stage.inputs for stage in self.assessed.values()))
         line: dict[str, Source] = {"prepare": self.prepared}
+        asked = "finetune" in wanted or bool(used & {"adapter", "score"})  # whether the LLM reads anything
+        if asked:
+            line["fits"] = self._fits("score" in used, "evaluate" in wanted)
         if "embed" in used:
             line["embed"] = self.embedded
-        if "finetune" in wanted or used & {"adapter", "score"}:
+        if asked:
             line["adapter"] = self.start
         if "score" in used:
             line["score"] = self.scored
@@ -95,6 +100,13 @@ class Line:
     def prepared(self) -> Stage:
         """Examples."""
         return prepare.stage(self.made["dataset"], self.made["split"], self.task)
+
+    def _fits(self, scored: bool, evaluated: bool) -> Stage:
+        """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
+        settings: Evaluate = self.made["evaluate"]
+        read = {"train", *(["valid"] if scored else []), *([settings.part] if evaluated else [])}
+        ranked = evaluated and not isinstance(self.task, Ctr)
+        return fits.stage(self.llm, [part for part in PARTS if part in read], settings if ranked else None)
 
     @cached_property
     def backbone(self) -> Backbone:
