@@ -195,7 +195,9 @@ class Line:
         line: dict[str, Source] = {
             METRICS_OF[name]: evaluate.stage(self.llm, source, settings) for name, source in asked.items()
         }
-        return line | ({"rule": rule.stage(self.prepared, settings)} if isinstance(self.task, Ctr) else {})
+        # ready prompts show no history whose likes could be counted
+        ruled = isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts)
+        return line | ({"rule": rule.stage(self.prepared, settings)} if ruled else {})
 
     @cached_property
     def last(self) -> str:

@@ -35,6 +35,7 @@ def test_ready_prompts_go_the_whole_road(goracs: Command, alpaca: list[str]) -> 
     ended = goracs(*PROMPTS, *alpaca, "selector=goracs", without=NO_HISTORY)
     assert ended.code == 0, ended.text
     assert ended.result["metrics"]["tuned"]["auc"]["n"] == 40
+    assert ended.result["metrics"]["rule"] is None  # no history is shown whose likes could be counted
     chosen = json.loads((ended.folder / "coreset.json").read_text())
     assert len(chosen) == 8
     assert all(row["input"].startswith("train") and row["output"] in ("Yes.", "No.") for row in chosen)
