@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
-from goracs.llm.settings import Backbone, InitAdapter
+from goracs.llm.settings import Backbone, Evaluate, InitAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
     adapter,
@@ -22,6 +23,7 @@ from goracs.stages import (
     embed,
     evaluate,
     finetune,
+    fits,
     prepare,
     result,
     rule,
@@ -69,7 +71,8 @@ class Line:
         if "select" in wanted:
             used = set().union(self.selected.inputs, *(stage.inputs for stage in self.assessed.values()))
         line: dict[str, Source] = {"prepare": self.prepared}
-        if "finetune" in wanted or used & {"adapter", "score"}:
+        if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
+            line["fits"] = self._fits("score" in used, "evaluate" in wanted)
             line["adapter"] = self.start
         if "embed" in used:
             line["embed"] = self.embedded
@@ -95,6 +98,13 @@ class Line:
     def prepared(self) -> Stage:
         """Examples."""
         return prepare.stage(self.made["dataset"], self.made["split"], self.task)
+
+    def _fits(self, scored: bool, evaluated: bool) -> Stage:
+        """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
+        settings: Evaluate = self.made["evaluate"]
+        read = {"train", *(["valid"] if scored else []), *([settings.part] if evaluated else [])}
+        ranked = evaluated and not isinstance(self.task, Ctr)
+        return fits.stage(self.llm, [part for part in PARTS if part in read], settings if ranked else None)
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -191,7 +201,9 @@ class Line:
         line: dict[str, Source] = {
             METRICS_OF[name]: evaluate.stage(self.llm, source, settings) for name, source in asked.items()
         }
-        return line | ({"rule": rule.stage(self.prepared, settings)} if isinstance(self.task, Ctr) else {})
+        # ready prompts show no history whose likes could be counted
+        ruled = isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts)
+        return line | ({"rule": rule.stage(self.prepared, settings)} if ruled else {})
 
     @cached_property
     def last(self) -> str:

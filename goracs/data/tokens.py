@@ -19,6 +19,8 @@ from goracs.data.prompts import CHAT, prompt, without_oldest
 from goracs.data.tasks import Task
 from goracs.types import Example, GoracsError, IndexArray
 
+SHOWN = 60  # characters of a title in a message
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -58,7 +60,7 @@ def encode(
         ids_of_shorter = tokenized(shorter, task.template, tokenizer)
         for row, example, ids in zip(rows, shorter, ids_of_shorter, strict=True):
             kept[row], encoded[row] = example, ids
-    _refuse_long(np.array([ids.length for ids in encoded], dtype=np.int64), max_length)
+    refuse_long(kept, encoded, titles, max_length)
     return encoded, len(shortened)
 
 
@@ -116,11 +118,41 @@ def batches(lengths: Sequence[int] | IndexArray, batch_tokens: int) -> list[Inde
     return groups
 
 
-def _refuse_long(lengths: IndexArray, max_length: int) -> None:
-    too_long = np.flatnonzero(lengths > max_length)
-    if len(too_long):
+def refuse_long(
+    examples: Sequence[Example],
+    encoded: Sequence[Encoded],
+    titles: pl.DataFrame,
+    max_length: int,
+    of: int | None = None,
+) -> None:
+    """Refuse prompts that are too long, naming the longest and its title.
+
+    Args:
+        examples: without any history.
+        encoded: their token ids.
+        titles: item, title of every target; empty where there are no items.
+        max_length: the most tokens of a prompt with its answer.
+        of: how many examples these were chosen from; None: they are all.
+
+    Raises:
+        GoracsError: there is one.
+    """
+    lengths = [ids.length for ids in encoded]
+    count = sum(length > max_length for length in lengths)
+    if count:
+        longest = int(np.argmax(lengths))
         raise GoracsError(
-            f"{len(too_long)} of {len(lengths)} prompts are longer than {max_length} tokens with their "
-            f"answer and no history at all (the longest has {lengths.max()}, the first is number "
-            f"{too_long[0]}): cutting them would lose the question or the answer. Raise backbone.max_length."
+            f"{count} of {of or len(lengths)} prompts are longer than {max_length} tokens with their answer "
+            f"and no history at all: cutting them would lose the question or the answer. The longest has "
+            f"{lengths[longest]}: {_what_is_long(examples[longest], titles)}"
         )
+
+
+def _what_is_long(example: Example, titles: pl.DataFrame) -> str:
+    title = titles.filter(pl.col("item") == example.item)["title"]
+    if title.is_empty():
+        return f"its input begins {example.input[:SHOWN]!r}. Shorten it, or raise backbone.max_length."
+    return (
+        f"item {example.item!r}, whose title has {len(title[0]):,} characters ({title[0][:SHOWN]!r}). Raise "
+        "backbone.max_length, or leave out items with long titles (dataset.title_max, in characters)."
+    )

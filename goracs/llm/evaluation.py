@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from goracs.data.candidates import drawn
+from goracs.data.candidates import drawn, rankable
 from goracs.data.prepare import read_catalogue, read_examples, read_seen
 from goracs.evaluation.ctr import ctr_metrics
 from goracs.evaluation.grounding import nearest_distances
@@ -36,14 +36,23 @@ def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluat
 
 
 def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
-    """Have a title written for every test example and rank the target among sampled items by it."""
-    test, catalogue = read_examples(prepared, settings.part), read_catalogue(prepared)
+    """Have a title written for every test example and rank the target among sampled items by it.
+
+    Examples of users who have touched nearly every item are left out, and counted.
+    """
+    everyone, catalogue, seen = (
+        read_examples(prepared, settings.part),
+        read_catalogue(prepared),
+        read_seen(prepared),
+    )
+    test = rankable(settings.candidates, everyone, seen, catalogue, settings.negatives)
+    llm.prompts["left_out"] = len(everyone) - len(test)
     users, targets = [example.user for example in test], [example.item for example in test]
     others = drawn(
         settings.candidates,
         users,
         targets,
-        read_seen(prepared),
+        seen,
         list(catalogue),
         settings.negatives,
         settings.seed,

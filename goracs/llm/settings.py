@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from goracs.data.candidates import Kind
+from goracs.data.numbers import check_whole
 from goracs.types import InvalidInput
 
 # The largest change of a Yes/No margin by batch_tokens alone: docs/method.md, "Precision".
@@ -209,3 +210,6 @@ class Evaluate:
     def __post_init__(self) -> None:
         if self.part not in ("test", "valid"):
             raise InvalidInput(f"evaluate.part must be test or valid, got {self.part!r}.")
+        check_whole("evaluate.seed", self.seed, 0)
+        for name in ("negatives", "beams", "max_new_tokens", "draws"):
+            check_whole(f"evaluate.{name}", getattr(self, name), 1)

@@ -19,6 +19,7 @@ from goracs.store import Stage, Store
 STAGES = (
     "prepare",
     "weights",
+    "fits",
     "embed",
     "adapter",
     "score",

@@ -82,7 +82,7 @@ def test_two_stores_give_equal_results(goracs: Command, tmp_path: Path) -> None:
 def test_a_seed_shares_every_stage_before_the_selection(goracs: Command) -> None:
     first, second = (goracs("selector=random", f"seed={seed}").result["digests"] for seed in (0, 1))
     shared = {name for name in first if first[name] == second[name]}
-    assert shared == {"prepare", "adapter", "weights", "evaluate_untuned", "evaluate_start", "rule"}
+    assert shared == {"prepare", "fits", "adapter", "weights", "evaluate_untuned", "evaluate_start", "rule"}
 
 
 def test_a_method_without_randomness_is_not_hashed_with_the_seed(goracs: Command) -> None:
