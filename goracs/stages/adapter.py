@@ -28,7 +28,7 @@ def stage(llm: Llm, settings: AdapterSettings) -> Source:
             write_json(folder / PROMPTS, opened.prompts)
 
     inputs = without(llm.inputs, "prepare") if isinstance(settings, InitAdapter) else llm.inputs
-    return Stage("adapter", 2, {"adapter": spec(settings), **llm.params}, inputs, build)
+    return Stage("adapter", 3, {"adapter": spec(settings), **llm.params}, inputs, build)
 
 
 def _adapter_folder(path: str) -> Path:

@@ -25,4 +25,4 @@ def stage(llm: Llm, tuned: Source | None, settings: Evaluate) -> Stage:
         write_json(folder / PROMPTS, opened.prompts)
 
     inputs = llm.inputs if tuned is None else {**llm.inputs, "tuned": tuned}
-    return Stage("evaluate", 2, {"evaluate": asdict(settings), **llm.params}, inputs, build)
+    return Stage("evaluate", 3, {"evaluate": asdict(settings), **llm.params}, inputs, build)

@@ -26,4 +26,4 @@ def stage(llm: Llm, start: Source, selected: Stage, settings: Finetune, seed: in
         write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}
-    return Stage("finetune", 2, params, {**llm.inputs, "adapter": start, "select": selected}, build)
+    return Stage("finetune", 3, params, {**llm.inputs, "adapter": start, "select": selected}, build)

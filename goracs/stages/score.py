@@ -27,4 +27,4 @@ def stage(llm: Llm, start: Source, settings: Score, sketched: bool) -> Stage:
     params: dict[str, Any] = {"layer": settings.layer, "sketch": None, **llm.params}
     if sketched:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
-    return Stage("score", 2, params, {**llm.inputs, "adapter": start}, build)
+    return Stage("score", 3, params, {**llm.inputs, "adapter": start}, build)
