@@ -59,7 +59,7 @@ def stage(
 
     dataset = {name: value for name, value in told.config["dataset"].items() if name not in files}
     hashed = {"config": _without_places({**told.config, "dataset": dataset})}
-    return Stage("result", 2, hashed, inputs, build)
+    return Stage("result", 3, hashed, inputs, build)
 
 
 def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> None:
@@ -106,6 +106,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
+    if how := _json(found.get("evaluate"), "decoding.json"):  # titles were written
+        result["decoding"] = how
     if "finetune" in found:
         shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
         shutil.copy(found["finetune"] / "curve.json", folder)
