@@ -30,7 +30,8 @@ def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluat
     """Ask Yes or No for every test example."""
     test = read_examples(prepared, settings.part)
     assert isinstance(llm.loss, AnswerLoss)
-    margins = answer(model, llm.loss, llm.read(test), llm.job("evaluate"))
+    job = llm.job("evaluate", f"split.{settings.part} or dataset.history")
+    margins = answer(model, llm.loss, llm.read(test), job)
     labels = np.array([example.label for example in test], dtype=np.int64)
     users = [example.user for example in test]
     metrics = ctr_metrics(
@@ -54,12 +55,14 @@ def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Eval
     )
     ranked = [[target, *row.tolist()] for target, row in zip(targets, others, strict=True)]
     how = decoding(model, llm.tokenizer, settings)
-    written = write_titles(model, llm.tokenizer, llm.read(test), how, llm.job("evaluate: write"))
+    writing = llm.job("evaluate: write", f"split.{settings.part}, evaluate.beams or evaluate.max_new_tokens")
+    written = write_titles(model, llm.tokenizer, llm.read(test), how, writing)
     titles = sorted({catalogue[item] for row in ranked for item in row})  # items of one title are one place
-    places = represent(model, llm.tokenizer, titles, llm.job("evaluate: titles"))
+    reading = llm.job("evaluate: titles", f"split.{settings.part} or evaluate.negatives")
+    places = represent(model, llm.tokenizer, titles, reading)
     known = set(catalogue.values())
     found = [title_in(text, known) for text in written]
-    answers = represent(model, llm.tokenizer, found, llm.job("evaluate: answers"))
+    answers = represent(model, llm.tokenizer, found, llm.job("evaluate: answers", f"split.{settings.part}"))
     column = {title: place for place, title in enumerate(titles)}
     first = np.zeros(1, dtype=np.int64)  # the target's column
     positions = np.concatenate(

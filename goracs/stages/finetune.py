@@ -22,7 +22,8 @@ def stage(llm: Llm, start: Source, selected: Stage, settings: Finetune, seed: in
         opened, pool = llm.open(inputs), examples(inputs, "train")
         texts = opened.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
         model = opened.adapted(adapter_in(inputs["adapter"]), trainable=True)
-        finetune(model, opened.loss, texts, settings, seed, opened.job("finetune"), folder)
+        job = opened.job("finetune", "budget, finetune.epochs or dataset.history")
+        finetune(model, opened.loss, texts, settings, seed, job, folder)
         write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}

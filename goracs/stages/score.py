@@ -7,21 +7,37 @@ from pathlib import Path
 from typing import Any
 
 from goracs.llm.settings import Score
-from goracs.stages.common import PROMPTS, SIDES, Llm, Source, adapter_in, examples, write_json
+from goracs.stages.common import (
+    PROMPTS,
+    SIDES,
+    Llm,
+    Source,
+    adapter_in,
+    checkpoint,
+    examples,
+    take_arrays,
+    write_json,
+)
 from goracs.store import Stage
 
 
 def stage(llm: Llm, start: Source, settings: Score, sketched: bool) -> Stage:
-    """pool_{gradient_norm,loss,el2n}.npy [N] float32; sketched: also {pool,target}_sketch.npy [N], [m, k]."""
+    """pool_{gradient_norm,loss,el2n}.npy [N] float32; sketched: also {pool,target}_sketch.npy [N], [m, k].
+
+    An interrupted run leaves finished batches in a checkpoint; the next one goes on from there.
+    """
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.forecast import SHORTER
         from goracs.llm.gradient import score
 
-        opened = llm.open(inputs)
+        opened, kept = llm.open(inputs), checkpoint(folder)
         model = opened.adapted(adapter_in(inputs["adapter"]))
         for side in ("pool", "target") if sketched else ("pool",):
             texts = opened.read(examples(inputs, SIDES[side]))
-            score(model, opened.loss, texts, settings, sketched, opened.job(f"score {side}"), folder, side)
+            job = opened.job(f"score {side}", SHORTER[side])
+            score(model, opened.loss, texts, settings, sketched, job, kept, side)
+        take_arrays(kept, folder)
         write_json(folder / PROMPTS, opened.prompts)
 
     params: dict[str, Any] = {"layer": settings.layer, "sketch": None, **llm.params}
