@@ -45,7 +45,7 @@ def measured(words: Sequence[str], precision: str) -> FloatArray:
         given = made["adapter"]
         model = llm.adapted(Path(given.path)) if isinstance(given, PathAdapter) else llm.bare()
         assert isinstance(llm.loss, AnswerLoss), "margins are those of task=ctr"
-        margins.append(answer(model, llm.loss, llm.read(examples), llm.job("answers")))
+        margins.append(answer(model, llm.loss, llm.read(examples), llm.job("answers", "")))
     return np.stack(margins)
 
 

@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from goracs.types import GoracsError
 
 MANIFEST = "manifest.json"
+CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
 log = logging.getLogger("goracs")
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
 
@@ -165,6 +166,7 @@ class Store:
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
 
     def _open(self, place: Path, key: str, cached: bool) -> Artifact:
+        shutil.rmtree(place.with_suffix(CHECKPOINT), ignore_errors=True)  # nobody needs it any more
         manifest = _read_manifest(place)
         found = {str(path.relative_to(place)) for path in _files(place)} - {MANIFEST}
         damaged = sorted(found ^ set(manifest["files"])) or [

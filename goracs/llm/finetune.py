@@ -23,6 +23,7 @@ from torch import Tensor
 from goracs.data.tokens import batches
 from goracs.llm import adapter
 from goracs.llm.batch import Batch, Texts
+from goracs.llm.forecast import Forecast
 from goracs.llm.jobs import Job, make_trainer, train
 from goracs.llm.losses import Loss
 from goracs.llm.recommender import Recommender
@@ -38,6 +39,11 @@ class Plan:
 
     steps: tuple[IndexArray, ...]
     tokens: tuple[int, ...]
+
+    def forecast(self, job: Job) -> Forecast:
+        """What tells how long a job by this plan takes."""
+        examples, work = sum(map(len, self.steps)), np.diff(self.tokens, prepend=0)
+        return Forecast(job.name, job.shorter, examples, self.tokens[-1], work)
 
 
 def plan(lengths: IndexArray, settings: Finetune, seed: int) -> Plan:
@@ -156,7 +162,7 @@ def finetune(
         [round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints"
     )
     model.train()
-    trainer = make_trainer(job, [saving], max_steps=total)
+    trainer = make_trainer(job, [saving, schedule.forecast(job)], max_steps=total)
     train(module, Steps(texts, schedule, job.batch_tokens), trainer)
     model.eval()
     after = adapter.weights(model)
@@ -208,7 +214,7 @@ def warm_up(llm: Recommender, pool: Sequence[Example], settings: WarmupAdapter, 
         texts,
         settings.training,
         settings.seed,
-        llm.job("warm up"),
+        llm.job("warm up", "adapter.rows or adapter.training.epochs"),
         folder,
         settings.checkpoints,
     )

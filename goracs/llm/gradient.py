@@ -19,10 +19,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from goracs.data.tokens import batches
 from goracs.llm.batch import Batch, Texts
-from goracs.llm.jobs import Batches, Job, RowWriter, predict
+from goracs.llm.jobs import Job
 from goracs.llm.losses import Loss
+from goracs.llm.rows import fill
 from goracs.llm.settings import Score
 
 
@@ -98,16 +98,15 @@ def score(
 ) -> None:
     """Write folder/<side>_{gradient_norm,loss,el2n}.npy, float32 [count]; `sketched`: _sketch.npy [count, k].
 
+    What an interrupted call left in the folder is not scored again.
+
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
     matrix = last_lora_b(model, settings)
     projection = None
-    shapes: dict[str, tuple[int, ...]] = {name: (len(texts),) for name in ("gradient_norm", "loss", "el2n")}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("gradient_norm", "loss", "el2n"), ())
     if sketched:
         projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
-        shapes["sketch"] = (len(texts), settings.sketch_dim)
-    writer = RowWriter(folder, side, shapes)
-    data = Batches(texts, batches(texts.lengths, job.batch_tokens))
-    predict(GradientModule(model, loss, matrix, projection), data, job, writer)
-    writer.close(f"{side} examples")
+        shapes["sketch"] = (settings.sketch_dim,)
+    fill(GradientModule(model, loss, matrix, projection), texts, shapes, job, folder, side)

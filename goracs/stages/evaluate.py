@@ -13,7 +13,10 @@ from goracs.store import Stage
 
 
 def stage(llm: Llm, tuned: Stage | None, settings: Evaluate) -> Stage:
-    """metrics.json and predictions.parquet on the test set; `tuned` None asks the untuned backbone."""
+    """metrics.json and predictions.parquet on the test set, decoding.json where titles are written.
+
+    `tuned` None asks the untuned backbone.
+    """
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.evaluation import evaluate_ctr, evaluate_seqrec

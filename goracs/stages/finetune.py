@@ -22,8 +22,9 @@ def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int
         opened, pool = llm.open(inputs), examples(inputs, "train")
         texts = opened.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
         model = opened.adapted(inputs["adapter"] / "adapter", trainable=True)
-        finetune(model, opened.loss, texts, settings, seed, opened.job("finetune"), folder)
+        job = opened.job("finetune", "budget, finetune.epochs or dataset.history")
+        finetune(model, opened.loss, texts, settings, seed, job, folder)
         write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}
-    return Stage("finetune", 2, params, {**llm.inputs, "adapter": start, "select": selected}, build)
+    return Stage("finetune", 3, params, {**llm.inputs, "adapter": start, "select": selected}, build)

@@ -113,6 +113,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
+    if how := _json(found.get("evaluate"), "decoding.json"):  # titles were written
+        result["decoding"] = how
     if "finetune" in found:
         shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
         shutil.copy(found["finetune"] / "curve.json", folder)

@@ -126,7 +126,7 @@ def test_an_embedding_that_is_not_finite_names_its_rows(
     monkeypatch.setattr(embedding.EmbeddingModule, "predict_step", broken)
     ended = goracs("until=embed", store=tmp_path / "store")
     assert ended.code == 1
-    assert "The embedding of pool texts is not finite for 1 of 60 examples (rows 7)" in ended.text
+    assert "The embedding of pool examples is not finite for 1 of 60 examples (rows 7)" in ended.text
     assert not list((tmp_path / "store" / "embed").glob("*/manifest.json"))
 
 
