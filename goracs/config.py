@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -18,6 +20,35 @@ def conf_dir() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def refuse_unreadable(overrides: Iterable[str]) -> None:
+    """Raise InvalidInput for the first override that Hydra's grammar cannot read, with how it is written."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in overrides:
+        try:
+            parser.parse_override(word)
+        except HydraException as error:
+            name, equals, _ = word.partition("=")
+            if not equals:
+                raise InvalidInput(f"'{word}' is no override: name=value, as in budget=32.") from None
+            why, as_it_stands = str(error).partition("\n")[0], quoted(name, word[len(name) + 1 :])
+            raise InvalidInput(
+                f"{word} cannot be read: {why}. A value with brackets, quotes, = , ; & or letters beyond "
+                "ASCII that is meant as it stands goes between double quotes, and the whole word between "
+                f"single ones for the shell: {as_it_stands}"
+            ) from None
+
+
+def quoted(name: str, value: str) -> str:
+    """An override that gives a value as it stands, whatever its characters, as a shell takes it."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    text = QuotedString(value.replace("${", r"\${"), Quote.double).with_quotes()
+    return shlex.quote(f"{name}={text}")
 
 
 def build(config: DictConfig) -> dict[str, Any]:
@@ -55,7 +86,8 @@ def refuse_wrong_types(settings: Any, name: str) -> None:
         value, wanted = getattr(settings, field.name), declared[field.name]
         refuse_wrong_types(value, f"{name}.{field.name}")
         if not _fits(value, wanted):
-            raise InvalidInput(f"{name}.{field.name} must be {_wanted(wanted)}, got {value!r}.")
+            as_text = f" As text: '{name}.{field.name}=\"...\"'." if _fits("", wanted) else ""
+            raise InvalidInput(f"{name}.{field.name} must be {_wanted(wanted)}, got {value!r}.{as_text}")
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -99,7 +99,7 @@ class Line:
     @cached_property
     def backbone(self) -> Backbone:
         """The backbone's settings with the precision as this machine has it."""
-        from goracs.llm.backbone import resolved_precision
+        from goracs.llm.precision import resolved_precision
 
         asked: Backbone = self.made["backbone"]
         return replace(asked, precision=resolved_precision(asked.precision, self.runtime.accelerator))

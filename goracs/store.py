@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from goracs.types import GoracsError
 
 MANIFEST = "manifest.json"
-log = logging.getLogger("goracs")
+log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
 
 

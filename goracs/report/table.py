@@ -128,7 +128,9 @@ def render(table: Table) -> str:
         missing = [seed for seed in table.seeds if seed not in row.seeds]
         if missing:
             lines += ["", f"Missing seeds of {table.name(row)}: {_numbers(missing)}."]
-    return "\n".join([*lines, "", "Commands:", "", "```", *table.commands, "```", ""])
+    if table.commands:
+        lines += ["", "Commands:", "", "```", *table.commands, "```"]
+    return "\n".join([*lines, ""])
 
 
 def _grouped(results: Sequence[Result]) -> list[list[Result]]:

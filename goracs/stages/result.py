@@ -63,11 +63,11 @@ def stage(
 
 
 def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> None:
-    """Copy a result to a job folder and note what is this run's own: its words, and which stages it found.
+    """Copy a result and note what is this run's own: its words, and which stages it found.
 
     Args:
         artifact: of this stage.
-        folder: of the job.
+        folder: where the job gathers what it leaves (`goracs.job_folder`).
         told: of this run.
         built: the keys of the stages that this run made.
     """
@@ -80,6 +80,17 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
     if result["coreset"]:
         result["coreset"]["selector"] = told.selector
     _dump(file, result)
+
+
+def places(config: Mapping[str, Any]) -> list[str]:
+    """The files and folders that a configuration names."""
+    found = []
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found += places(value)
+        elif name in PLACES and isinstance(value, str):
+            found.append(value)
+    return found
 
 
 def _without_places(value: Any) -> Any:
