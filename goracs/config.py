@@ -44,11 +44,10 @@ def refuse_unreadable(overrides: Iterable[str]) -> None:
 
 
 def quoted(name: str, value: str) -> str:
-    """An override that gives a value as it stands, whatever its characters, as a shell takes it."""
+    """An override that gives a value as it stands, whatever its characters but ${, as a shell takes it."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
-    text = QuotedString(value.replace("${", r"\${"), Quote.double).with_quotes()
-    return shlex.quote(f"{name}={text}")
+    return shlex.quote(f"{name}={QuotedString(value, Quote.double).with_quotes()}")
 
 
 def build(config: DictConfig) -> dict[str, Any]:

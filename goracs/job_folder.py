@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,19 @@ RESULT = "result.json"
 PARTIAL = ".partial"  # where a run gathers what it leaves
 
 
-def claim(folder: Path, read: Iterable[str]) -> None:
+def claim(folder: Path, config: Mapping[str, Any]) -> None:
     """Remove what an earlier run left.
 
     Args:
         folder: of the job; it exists.
-        read: the files and folders that the run is configured to read.
+        config: of the run, plain values, with the files and folders that it reads.
 
     Raises:
         InvalidInput: the run would read what it has to remove.
         GoracsError: an outcome.json that no run of goracs wrote.
     """
     left = [folder / Path(name).name for name in recorded(folder)["left"] if Path(name).name]
-    for path in map(Path, read):
+    for path in map(Path, _texts(config)):
         if any(path.resolve().is_relative_to(own.resolve()) for own in left):
             raise InvalidInput(
                 f"this run reads {path}, which an earlier run left in the job folder {folder}: it would be "
@@ -97,6 +97,16 @@ def _place(partial: Path, folder: Path) -> None:
     record(folder, {"left": names})
     for name in names:
         (partial / name).rename(folder / name)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a configuration: any of them may be a path."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, str):
+        yield value
+    for inner in value if isinstance(value, list) else []:
+        yield from _texts(inner)
 
 
 def _write(folder: Path, outcome: Mapping[str, Any]) -> None:

@@ -105,9 +105,24 @@ class Line:
         return replace(asked, precision=resolved_precision(asked.precision, self.runtime.accelerator))
 
     @cached_property
+    def models(self) -> dict[str, Source]:
+        """The files of every model the line needs: looked for, and missed, all at once before any stage."""
+        used = {self.last}
+        if LINE.index(self.last) >= LINE.index("select"):
+            needs: Set[str] = self.made["selector"].needs
+            used |= self._names(needs | assess.NEEDS if self.made["assess"] else needs)
+        asked = {self.made["encoder"].model} if "embed" in used else set()
+        if used & {"adapter", "score", "finetune", "evaluate"}:
+            asked.add(self.made["backbone"].model)
+        return weights.stages(asked)
+
+    @cached_property
     def files(self) -> Source:
         """The backbone's weights and tokenizer."""
-        return weights.stage(self.made["backbone"].model)
+        return self._files(self.made["backbone"].model)
+
+    def _files(self, model: str) -> Source:
+        return self.models.get(model) or weights.stage(model)
 
     @cached_property
     def llm(self) -> Llm:
@@ -118,7 +133,7 @@ class Line:
     def embedded(self) -> Stage:
         """Features from the sentence encoder."""
         encoder = self.made["encoder"]
-        return embed.stage(self.prepared, weights.stage(encoder.model), encoder, self.task, self.runtime)
+        return embed.stage(self.prepared, self._files(encoder.model), encoder, self.task, self.runtime)
 
     @cached_property
     def start(self) -> Source:
@@ -131,13 +146,18 @@ class Line:
         sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
         return score.stage(self.llm, self.start, self.made["score"], sketched)
 
-    def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
-        """The stages that give features or the named scores, and no others."""
+    def _names(self, needs: Set[str]) -> set[str]:
+        """The names of the stages that give features or the named scores, and no others."""
         sketched = self.features == "sketch" and "features" in needs
-        inputs = {"prepare": self.prepared}
-        if "features" in needs and not sketched:
+        names = {"embed"} if "features" in needs and not sketched else set()
+        return names | ({"score"} if needs - {"features"} or sketched else set())
+
+    def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
+        """These stages, after the examples."""
+        names, inputs = self._names(needs), {"prepare": self.prepared}
+        if "embed" in names:
             inputs["embed"] = self.embedded
-        if needs - {"features"} or sketched:
+        if "score" in names:
             inputs["score"] = self.scored
         return inputs
 
@@ -158,9 +178,9 @@ class Line:
     @cached_property
     def assessed(self) -> dict[str, Stage]:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
-        inputs = self._inputs(assess.NEEDS)
-        if not self.made["assess"] and set(inputs) - set(self.selected.inputs):
+        if not self.made["assess"] and self._names(assess.NEEDS) - self._names(self.made["selector"].needs):
             return {}
+        inputs = self._inputs(assess.NEEDS)
         return {"assess": assess.stage(inputs, self.selected, self.features, self.task.lam)}
 
     @cached_property
@@ -200,6 +220,7 @@ class Line:
     @cached_property
     def result(self) -> Stage:
         """What the job leaves."""
+        _ = self.models
         inputs = self.upto(self.last)
         digests = {name: source.key for name, source in inputs.items()}
         if "finetune" in inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,11 @@ class Place:
         told = [word for word in self.overrides if word.partition("=")[0] in swept]
         return " ".join(told or self.overrides) or "the defaults"
 
-    def claim(self, read: Iterable[str]) -> None:
+    def claim(self, config: Mapping[str, Any]) -> None:
         """Make the folder this job's own: what an earlier run left is removed.
 
         Args:
-            read: the files and folders that the job is configured to read.
+            config: of the job, with the files and folders that it reads.
 
         Raises:
             GoracsError: it cannot be, or another job of the command has it.
@@ -50,7 +50,7 @@ class Place:
                     f"hydra.sweep.subdir gives jobs {other['job']} and {self.number} one folder "
                     f"({self.folder}); it must differ from job to job, as ${{hydra.job.num}} does."
                 )
-        job_folder.claim(self.folder, read)
+        job_folder.claim(self.folder, config)
         self.claimed = True
         self.note("started", "")
 

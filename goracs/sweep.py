@@ -84,12 +84,13 @@ def _planned(config: DictConfig) -> dict[str, Any]:
     """As Hydra's own sweeper will have it; another sweeper may choose its jobs as it goes."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
 
-    sweeper = config.hydra.sweeper
+    plain: Any = OmegaConf.to_container(config.hydra, resolve=False)
+    sweeper, words = plain["sweeper"], plain["overrides"]["task"]
     params = [f"{name}={value}" for name, value in (sweeper.get("params") or {}).items()]
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    found = parser.parse_overrides([*params, *config.hydra.overrides.task])
+    found = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides([*params, *words])
     swept = {one.get_key_element(): one.is_sweep_override() and list(one.sweep_iterator()) for one in found}
     sizes = {name: len(values) for name, values in swept.items() if values}
-    jobs = math.prod(sizes.values()) if sweeper._target_.endswith(".BasicSweeper") else None
+    jobs = math.prod(sizes.values()) if sweeper["_target_"].endswith(".BasicSweeper") else None
     return {"jobs": jobs, "swept": [name for name, size in sizes.items() if size > 1]}

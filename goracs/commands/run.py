@@ -90,7 +90,8 @@ def _job(config: DictConfig) -> None:
     state: Any = HydraConfig.get()
     swept = Path(state.sweep.dir) if state.mode == RunMode.MULTIRUN else None
     number = int(state.job.num) if swept else 0
-    place = Place(Path(state.runtime.output_dir), number, list(state.overrides.task), swept)
+    overrides: Any = OmegaConf.to_container(state.overrides.task, resolve=False)  # "${" and all
+    place = Place(Path(state.runtime.output_dir), number, overrides, swept)
     if swept and not state.verbose:
         _hush()
     begun = time.perf_counter()
@@ -128,10 +129,10 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     from goracs.store import Store
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    place.claim(result.places(plain))
+    hashed = {name: value for name, value in plain.items() if name not in NOT_HASHED}
+    place.claim(hashed)
     made = build(config)
     place.say(made["dataset"].notice)
-    hashed = {name: value for name, value in plain.items() if name not in NOT_HASHED}
     job = Job(made, hashed, selector, shlex.join(["goracs", *place.overrides]))
     store = Store(Path(config.store.root))
     line = Line(job, store)

@@ -82,17 +82,6 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
     _dump(file, result)
 
 
-def places(config: Mapping[str, Any]) -> list[str]:
-    """The files and folders that a configuration names."""
-    found = []
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            found += places(value)
-        elif name in PLACES and isinstance(value, str):
-            found.append(value)
-    return found
-
-
 def _without_places(value: Any) -> Any:
     """A configuration without where things lie: what lies there is in the inputs' keys."""
     if not isinstance(value, dict):

@@ -112,7 +112,8 @@ def test_parallel_jobs_in_a_used_folder_report_their_own_alone(tmp_path: Path) -
     def run(*words: str) -> str:
         ended = subprocess.run(
             [sys.executable, "-m", "goracs.cli", "-m", *TINY,
-             "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "until=select", "selector=random", f"store.root={tmp_path / 'store'}",
+             "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+             "until=select", "selector=random", f"store.root={tmp_path / 'store'}",
              "hydra.sweep.subdir=b${budget}/s${seed}", f"hydra.sweep.dir={tmp_path / 'sweep'}", *words],
             cwd=tmp_path, capture_output=True, text=True, env=os.environ, check=False,
         )  # fmt: skip

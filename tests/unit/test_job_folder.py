@@ -25,10 +25,10 @@ def names(folder: Path) -> set[str]:
 
 def test_a_claimed_folder_holds_nothing_of_the_run_before_and_all_that_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    job_folder.claim(tmp_path, [])
+    job_folder.claim(tmp_path, {})
     fill(tmp_path)
     (tmp_path / "indices.json").write_text("mine too: no run recorded it")
-    job_folder.claim(tmp_path, [])
+    job_folder.claim(tmp_path, {})
     assert names(tmp_path) == {"notes.txt", "indices.json", "outcome.json"}
     fill(tmp_path, ("result.json",))
     assert names(tmp_path) == {"notes.txt", "indices.json", "outcome.json", "result.json"}
@@ -46,7 +46,7 @@ def test_a_run_killed_while_it_fills_its_folder_leaves_nothing_that_looks_finish
         done.append(target)
         return rename(self, target)
 
-    job_folder.claim(tmp_path, [])
+    job_folder.claim(tmp_path, {})
     monkeypatch.setattr(Path, "rename", dying)
     try:
         fill(tmp_path)
@@ -55,13 +55,13 @@ def test_a_run_killed_while_it_fills_its_folder_leaves_nothing_that_looks_finish
     else:
         assert survived == len(FILES)
         assert names(tmp_path) == {*(name.split("/")[0] for name in FILES), "outcome.json"}
-    job_folder.claim(tmp_path, [])
+    job_folder.claim(tmp_path, {})
     assert names(tmp_path) == {"outcome.json"}
 
 
 def test_a_file_of_somebody_else_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "coreset.json").write_text("mine")
-    job_folder.claim(tmp_path, [])
+    job_folder.claim(tmp_path, {})
     with pytest.raises(GoracsError, match=r"has coreset\.json, which no run of goracs recorded"):
         fill(tmp_path)
     assert (tmp_path / "coreset.json").read_text() == "mine"
@@ -72,18 +72,20 @@ def test_a_file_of_somebody_else_is_never_overwritten(tmp_path: Path) -> None:
 def test_an_outcome_of_somebody_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "outcome.json").write_text(text)
     with pytest.raises(GoracsError, match="is no record of this version of goracs"):
-        job_folder.claim(tmp_path, [])
+        job_folder.claim(tmp_path, {})
     assert (tmp_path / "outcome.json").read_text() == text
 
 
 def test_a_run_that_reads_what_it_would_replace_is_refused(tmp_path: Path) -> None:
-    job_folder.claim(tmp_path, [])
+    job_folder.claim(tmp_path, {})
     fill(tmp_path)
     for read in ("adapter", "coreset.json", "adapter/../adapter/adapter_model.safetensors"):
         with pytest.raises(InvalidInput, match="it would be replaced"):
-            job_folder.claim(tmp_path, [str(tmp_path / read)])
+            job_folder.claim(tmp_path, {"dataset": {"parts": [str(tmp_path / read)]}})
     assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
-    job_folder.claim(tmp_path, [str(tmp_path / "elsewhere"), "bundled"])
+    job_folder.claim(
+        tmp_path, {"path": str(tmp_path / "elsewhere"), "dataset": {"path": "bundled", "size": 3}}
+    )
 
 
 def test_a_record_never_removes_what_lies_outside_its_folder(tmp_path: Path) -> None:
@@ -91,6 +93,6 @@ def test_a_record_never_removes_what_lies_outside_its_folder(tmp_path: Path) -> 
     outside.mkdir()
     folder.mkdir()
     (folder / "outcome.json").write_text('{"status": "done", "left": ["../outside", ".", ""]}')
-    job_folder.claim(folder, [])
+    job_folder.claim(folder, {})
     assert outside.is_dir()
     assert names(folder) == {"outcome.json"}
