@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from goracs import job_folder, sweep
+from goracs.store import digest
 from goracs.types import InvalidInput
 
+GROUP = 128  # characters
 log = logging.getLogger("goracs")
 
 
@@ -31,9 +33,20 @@ class Place:
     @property
     def words(self) -> str:
         """What tells the job from the others of its command; for a single job, all of its words."""
+        return " ".join(self.differing or self.overrides) or "the defaults"
+
+    @property
+    def differing(self) -> list[str]:
+        """The words in which the jobs of the sweep differ."""
         swept = sweep.planned(self.sweep)["swept"] if self.sweep else []
-        told = [word for word in self.overrides if word.partition("=")[0] in swept]
-        return " ".join(told or self.overrides) or "the defaults"
+        return [word for word in self.overrides if word.partition("=")[0] in swept]
+
+    @property
+    def group(self) -> str | None:
+        """The sweep's command, which is the same when it is resumed; cut to what a tracker takes."""
+        command: str = sweep.planned(self.sweep)["command"] if self.sweep else ""
+        short = f"{command[:100]}... {digest(command)[:8]}" if len(command) > GROUP else command
+        return short or None
 
     def claim(self, config: Mapping[str, Any]) -> None:
         """Make the folder this job's own: what an earlier run left is removed.

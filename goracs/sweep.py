@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ def end(folder: Path) -> None:
 
 
 def planned(folder: Path) -> dict[str, Any]:
-    """`jobs`, how many there are (None: the sweeper decides on the way), and `swept`, what differs."""
+    """`jobs`, how many there are (None: the sweeper decides on the way), `swept`, what differs, `command`."""
     found: dict[str, Any] = json.loads((folder / NOTES / "sweep.json").read_text())
     return found
 
@@ -93,4 +94,5 @@ def _planned(config: DictConfig) -> dict[str, Any]:
     swept = {one.get_key_element(): one.is_sweep_override() and list(one.sweep_iterator()) for one in found}
     sizes = {name: len(values) for name, values in swept.items() if values}
     jobs = math.prod(sizes.values()) if sweeper["_target_"].endswith(".BasicSweeper") else None
-    return {"jobs": jobs, "swept": [name for name, size in sizes.items() if size > 1]}
+    command = shlex.join(["goracs", *dict.fromkeys([*params, *words])])
+    return {"jobs": jobs, "swept": [name for name, size in sizes.items() if size > 1], "command": command}

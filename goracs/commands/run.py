@@ -34,6 +34,7 @@ from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
     from goracs.llm.settings import Backbone
+    from goracs.pipeline import Line
 
 NOT_HASHED = ("runtime", "logger", "store")
 ENDED_WELL = ("done", "skipped")
@@ -125,7 +126,7 @@ def _attempt(config: DictConfig, selector: str, place: Place) -> tuple[str, str]
 def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     """Bring the job's result and leave it in its folder; "skipped" if it was there already, else "done"."""
     from goracs.pipeline import Job, Line
-    from goracs.stages import result
+    from goracs.stages import result, track
     from goracs.store import Store
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
@@ -142,11 +143,15 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     artifact = store.get(line.result)
     with job_folder.filling(place.folder) as partial:
         result.leave(artifact, partial, line.told, frozenset() if there else store.built)
-        _log_result(plain["logger"], partial)
+        if plain["logger"]["kind"] == "csv":
+            _write_csv(partial)
     cached = sum(found.cached for found in store.used.values())
+    used = len(store.used)
+    if plain["logger"]["kind"] == "wandb":
+        store.get(track.stage(line.result, plain["logger"], _tracked(place, line)))
     if there:
         return "skipped", "its result is in the store"
-    return "done", f"{cached} of {len(store.used)} stages cached"
+    return "done", f"{cached} of {used} stages cached"
 
 
 def _hush() -> None:
@@ -185,8 +190,16 @@ def _speed(backbone: Backbone) -> str:
     return f"backbone {backbone.name} in {backbone.precision}: on a CPU up to 4 times slower than native bf16"
 
 
-def _log_result(settings: dict[str, Any], folder: Path) -> None:
-    if settings["kind"] != "none":
-        from goracs.llm.loggers import log_result
+def _write_csv(folder: Path) -> None:
+    from goracs.llm.loggers import write_csv
 
-        log_result(settings, folder)
+    write_csv(folder)
+
+
+def _tracked(place: Place, line: Line) -> dict[str, str | None]:
+    """What a tracker shows of a job: its name, the sweep that groups it, and the stage it stops after."""
+    told = line.told
+    named = {"selector": told.selector, "budget": told.budget_asked, "seed": told.seed}
+    others = [word for word in place.differing if word.partition("=")[0] not in named]
+    name = " ".join([*(f"{key}={value}" for key, value in named.items()), *others])
+    return {"name": name, "group": place.group, "job_type": line.last}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,10 +117,30 @@ def test_a_stopped_command_leaves_at_once_with_nothing_half_built(
     assert not list((tmp_path / "store" / "score").glob("*/manifest.json"))
 
 
-def test_each_job_of_a_sweep_closes_its_own_wandb_run(goracs: Command) -> None:
+def test_each_job_of_a_sweep_has_one_wandb_run_that_says_which_job_it_is(
+    goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wandb = pytest.importorskip("wandb")
-    ended = goracs("-m", "logger=wandb", "selector=random", "seed=0,1")
+    init, runs = wandb.init, list[Any]()
+
+    def watched(**given: Any) -> Any:
+        runs.append(init(**given))
+        return runs[-1]
+
+    monkeypatch.setattr(wandb, "init", watched)
+    command = ("-m", "logger=wandb", f"logger.folder={tmp_path}", "selector=random", "until=finetune")
+    ended = goracs(*command, "seed=70,71")
     assert ended.code == 0, ended.text
     assert wandb.run is None
-    runs = [run for job in ended.folder.glob("[0-9]") for run in (job / "wandb").glob("offline-run-*")]
-    assert len(runs) == 2
+    assert [(run.name, run.job_type, run.config["seed"]) for run in runs] == [
+        (f"selector=random budget=8 seed={seed}", "finetune", seed) for seed in (70, 71)
+    ]
+    (group,) = {run.group for run in runs}
+    assert group.startswith("goracs backbone=tiny")
+    assert len(group) <= 128
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
+    assert goracs(*command, "seed=70,71,72").code == 0
+    assert [run.config["seed"] for run in runs] == [70, 71, 72]
+    assert goracs(*command, "seed=70", "logger.project=other").code == 0
+    assert [run.project for run in runs] == ["goracs"] * 3 + ["other"]
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 4
