@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -27,6 +28,34 @@ def usual_store() -> Path:
     from omegaconf import OmegaConf
 
     return Path(OmegaConf.load(conf_dir() / "config.yaml").store.root)
+
+
+def refuse_unreadable(overrides: Iterable[str]) -> None:
+    """Raise InvalidInput for the first override that Hydra's grammar cannot read, with how it is written."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in overrides:
+        try:
+            parser.parse_override(word)
+        except HydraException as error:
+            name, equals, _ = word.partition("=")
+            if not equals:
+                raise InvalidInput(f"'{word}' is no override: name=value, as in budget=32.") from None
+            why, as_it_stands = str(error).partition("\n")[0], quoted(name, word[len(name) + 1 :])
+            raise InvalidInput(
+                f"{word} cannot be read: {why}. A value with brackets, quotes, = , ; & or letters beyond "
+                "ASCII that is meant as it stands goes between double quotes, and the whole word between "
+                f"single ones for the shell: {as_it_stands}"
+            ) from None
+
+
+def quoted(name: str, value: str) -> str:
+    """An override that gives a value as it stands, whatever its characters but ${, as a shell takes it."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return shlex.quote(f"{name}={QuotedString(value, Quote.double).with_quotes()}")
 
 
 def build(config: DictConfig) -> dict[str, Any]:
@@ -64,7 +93,10 @@ def refuse_wrong_types(settings: Any, name: str) -> None:
         value, wanted = getattr(settings, field.name), declared[field.name]
         refuse_wrong_types(value, f"{name}.{field.name}")
         if not _fits(value, wanted):
-            raise InvalidInput(f"{name}.{field.name} must be {_wanted(wanted, value)}, got {value!r}.")
+            as_text = f" As text: '{name}.{field.name}=\"...\"'." if _fits("", wanted) else ""
+            raise InvalidInput(
+                f"{name}.{field.name} must be {_wanted(wanted, value)}, got {value!r}.{as_text}"
+            )
 
 
 def _fits(value: Any, wanted: Any) -> bool:

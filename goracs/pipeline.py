@@ -109,15 +109,30 @@ class Line:
     @cached_property
     def backbone(self) -> Backbone:
         """The backbone's settings with the precision as this machine has it."""
-        from goracs.llm.backbone import resolved_precision
+        from goracs.llm.precision import resolved_precision
 
         asked: Backbone = self.made["backbone"]
         return replace(asked, precision=resolved_precision(asked.precision, self.runtime.accelerator))
 
     @cached_property
+    def models(self) -> dict[str, Source]:
+        """The files of every model the line needs: looked for, and missed, all at once before any stage."""
+        used = {self.last}
+        if LINE.index(self.last) >= LINE.index("select"):
+            needs: Set[str] = self.made["selector"].needs
+            used |= self._roles(needs | assess.NEEDS if self.made["assess"] else needs)
+        asked = {self.made["encoder"].model} if "embed" in used else set()
+        if used & {"adapter", "score", "finetune", "evaluate"}:
+            asked.add(self.made["backbone"].model)
+        return weights.stages(asked)
+
+    @cached_property
     def files(self) -> Source:
         """The backbone's weights and tokenizer."""
-        return weights.stage(self.made["backbone"].model)
+        return self._files(self.made["backbone"].model)
+
+    def _files(self, model: str) -> Source:
+        return self.models.get(model) or weights.stage(model)
 
     @cached_property
     def llm(self) -> Llm:
@@ -128,7 +143,7 @@ class Line:
     def embedded(self) -> Stage:
         """Features from the sentence encoder."""
         encoder = self.made["encoder"]
-        return embed.stage(self.prepared, weights.stage(encoder.model), encoder, self.task, self.runtime)
+        return embed.stage(self.prepared, self._files(encoder.model), encoder, self.task, self.runtime)
 
     @cached_property
     def start(self) -> Stage:
@@ -175,7 +190,7 @@ class Line:
     @cached_property
     def assessed(self) -> dict[str, Stage]:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
-        if not self.made["assess"] and self._roles(assess.NEEDS) - set(self.selected.inputs):
+        if not self.made["assess"] and self._roles(assess.NEEDS) - self._roles(self.made["selector"].needs):
             return {}
         inputs = self._inputs(assess.NEEDS)
         place, scored = inputs[assess.STAGE_OF[self.features]], inputs["score"]
@@ -220,6 +235,7 @@ class Line:
     @cached_property
     def result(self) -> Stage:
         """What the job leaves."""
+        _ = self.models
         inputs = self.upto(self.last)
         digests = {name: source.key for name, source in inputs.items()}
         if "finetune" in inputs:

@@ -30,7 +30,7 @@ from goracs.types import GoracsError
 
 MANIFEST = "manifest.json"
 CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
-log = logging.getLogger("goracs")
+log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
 
 

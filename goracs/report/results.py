@@ -46,10 +46,15 @@ def read_results(folders: Iterable[str | Path]) -> list[Result]:
             f"no result.json below {', '.join(map(str, asked))}: a finished run leaves one in its folder. "
             "Run an experiment first, or give the folder it wrote to."
         )
-    return [_read(files[key]) for key in sorted(files)]
+    return [read_result(files[key]) for key in sorted(files)]
 
 
-def _read(file: Path) -> Result:
+def read_result(file: Path) -> Result:
+    """One result.json, checked, with its path under the added key `file`.
+
+    Raises:
+        GoracsError: it cannot be read, or is not of schema 1.
+    """
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -68,11 +68,11 @@ def stage(
 
 
 def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> None:
-    """Copy a result to a job folder and note what is this run's own: its words, and which stages it found.
+    """Copy a result and note what is this run's own: its words, and which stages it found.
 
     Args:
         artifact: of this stage.
-        folder: of the job.
+        folder: where the job gathers what it leaves (`goracs.job_folder`).
         told: of this run.
         built: the keys of the stages that this run made.
     """

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object, instantiate
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from goracs.config import build, conf_dir
+from goracs.config import build, conf_dir, quoted
 
 FILES = [file for file in sorted(conf_dir().glob("*/*.yaml")) if file.parent.name != "experiment"]
 FOLDER = conf_dir() / "experiment"
@@ -76,6 +80,18 @@ def test_every_alternative_composes(file: Path) -> None:
     overrides = [f"{group}={file.stem}", *left_to_the_user]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         instantiate(compose("config", overrides=overrides), _convert_="all")
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12).filter(
+        lambda value: "${" not in value
+    )
+)
+def test_a_quoted_value_is_read_back_whatever_its_characters(value: str) -> None:
+    (word,) = shlex.split(quoted("dataset.path", value))
+    read = OverridesParser.create().parse_override(word)
+    made = OmegaConf.create({"path": read.value()})
+    assert (read.key_or_group, made.path) == ("dataset.path", value)
 
 
 def test_selectors_follow_the_task_and_an_override_wins() -> None:
