@@ -140,6 +140,9 @@ UNUSABLE: dict[str, tuple[Spoil, str]] = {
     "config is a list": (in_bytes(CONFIG, b"[]"), "adapter_config.json is not a JSON object"),
     "another task": (with_config(task_type="SEQ_CLS"), "is of task_type 'SEQ_CLS'"),
     "no peft type": (with_config(peft_type=None), "is of peft_type None"),
+    "a rank that is no number": (with_config(r="many"), 'says r="many", which means nothing there'),
+    "ranks that are no table": (with_config(rank_pattern=[4]), r"says rank_pattern=\[4\]"),
+    "no scale": (with_config(lora_alpha=None), "adapter_config.json does not say lora_alpha"),
     "started from the backbone's weights": (
         with_config(init_lora_weights="pissa_niter_4"),
         "started by init_lora_weights='pissa_niter_4', which changes the weights of the backbone",
@@ -178,11 +181,11 @@ MISFITS: dict[str, tuple[Spoil, str]] = {
         with_weights(lambda weights: {name: torch.zeros(3, 3) for name in weights}),
         r"is \[3, 3\] instead of \[4, 32\]",
     ),
+    "an expression that is none": (with_config(target_modules="(v_proj"), "does not fit this backbone"),
     "modules of another model": (
         with_config(target_modules=["query_key_value"]),
         "does not fit this backbone",
     ),
-    "a rank that is no number": (with_config(r="many"), "does not fit this backbone"),
 }
 # what is plain LoRA, and taken: settings of peft, and what is done to the folder
 TAKEN: dict[str, tuple[dict[str, Any], Spoil]] = {

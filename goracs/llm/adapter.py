@@ -62,7 +62,7 @@ def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
         with _quiet():
             config = saved.lora_config(trainable, model.name_or_path)
             adapted = get_peft_model(model, config, low_cpu_mem_usage=True)
-    except (TypeError, ValueError, re.error) as error:
+    except (AttributeError, TypeError, ValueError, re.error) as error:
         raise GoracsError(f"The adapter in {folder} does not fit this backbone: {error}") from error
     _refuse_misfit(adapted, saved, folder)
     set_peft_model_state_dict(adapted, dict(saved.weights), low_cpu_mem_usage=True)

@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import peft
@@ -26,13 +27,23 @@ from goracs.types import GoracsError
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")  # peft, too, takes the first that is there
-HEEDED = {  # fields of the config that are acted on
-    *("r", "lora_alpha", "lora_dropout", "use_rslora", "rank_pattern", "alpha_pattern", "task_type"),
-    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "fan_in_fan_out"),
+HEEDED: dict[str, tuple[type, ...]] = {  # fields of the config that are acted on; null is as if not there
+    "r": (int,),
+    "lora_alpha": (int, float),
+    "lora_dropout": (int, float),
+    "use_rslora": (bool,),
+    "rank_pattern": (dict,),
+    "alpha_pattern": (dict,),
+    "fan_in_fan_out": (bool,),
+    "target_modules": (str, list),
+    "exclude_modules": (str, list),
+    "layers_to_transform": (int, list),
+    "layers_pattern": (str, list),
 }
-OF_NO_EFFECT = {  # on saved weights: they say where these come from, and how they were drawn
-    *("peft_type", "peft_version", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode"),
-    *("runtime_config", "init_lora_weights", "loftq_config", "eva_config", "corda_config", "lora_ga_config"),
+OF_NO_EFFECT = {  # on saved weights of what can be used: what they are, whence they come, how they were drawn
+    *("peft_type", "task_type", "peft_version", "auto_mapping", "base_model_name_or_path", "revision"),
+    *("inference_mode", "runtime_config", "init_lora_weights", "loftq_config", "eva_config"),
+    *("corda_config", "lora_ga_config"),
 }
 PLAIN_STARTS = (True, False, "gaussian", "orthogonal", "eva")  # the others change the backbone's own weights
 SHOWN = 3  # names of a list in a message
@@ -47,8 +58,10 @@ class Saved:
 
     def lora_config(self, trainable: bool, base: str) -> LoraConfig:
         """The config for peft, of the fields that count here; `base` is the backbone it now stands on."""
-        heeded = {name: value for name, value in self.config.items() if name in HEEDED}
-        return LoraConfig(**heeded, inference_mode=not trainable, base_model_name_or_path=base)
+        heeded = {name: self.config[name] for name in HEEDED if self.config.get(name) is not None}
+        return LoraConfig(
+            **heeded, task_type="CAUSAL_LM", inference_mode=not trainable, base_model_name_or_path=base
+        )
 
 
 def read(folder: Path) -> Saved:
@@ -60,6 +73,7 @@ def read(folder: Path) -> Saved:
     """
     config = _config(folder)
     _refuse_other_than_lora(config, folder)
+    _refuse_what_is_not_said(config, folder)
     _refuse_what_is_not_heeded(config, folder)
     weights = _weights(weights_file(folder))
     broken = [name for name, weight in weights.items() if not _is_finite(weight)]
@@ -162,6 +176,17 @@ def _refuse_other_than_lora(config: Mapping[str, Any], folder: Path) -> None:
         )
 
 
+def _refuse_what_is_not_said(config: Mapping[str, Any], folder: Path) -> None:
+    """A field that is needed and not there, or one that is there and not what it should be."""
+    unsaid = [name for name in ("r", "lora_alpha", "target_modules") if config.get(name) is None]
+    if unsaid:
+        raise GoracsError(f"{_the(folder)} cannot be used: {CONFIG} does not say {listed(unsaid)}.")
+    wrong = [name for name, kinds in HEEDED.items() if not isinstance(config.get(name), (*kinds, NoneType))]
+    if wrong:
+        said = listed(f"{name}={json.dumps(config[name])}" for name in wrong)
+        raise GoracsError(f"{_the(folder)} cannot be used: {CONFIG} says {said}, which means nothing there.")
+
+
 def _refuse_what_is_not_heeded(config: Mapping[str, Any], folder: Path) -> None:
     """A field with a value that means something, and that nothing here would act on."""
     usual = {
@@ -171,7 +196,7 @@ def _refuse_what_is_not_heeded(config: Mapping[str, Any], folder: Path) -> None:
     asked = {
         name: value
         for name, value in config.items()
-        if name not in HEEDED | OF_NO_EFFECT and value and value != usual.get(name)
+        if name not in HEEDED.keys() | OF_NO_EFFECT and value and value != usual.get(name)
     }
     if not asked:
         return

@@ -135,7 +135,7 @@ TARGETS = [
 ]
 
 
-@pytest.mark.parametrize(("targets", "adapted"), TARGETS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("targets", "adapted"), TARGETS, ids=[str(targets) for targets, _ in TARGETS])
 def test_targets_are_names_an_expression_or_all_linear(
     tiny_weights: Path, tmp_path: Path, targets: Any, adapted: set[str]
 ) -> None:
