@@ -51,7 +51,8 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
 def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
     """The peft model of a saved adapter on a freshly loaded backbone, with dropout off.
 
-    Nothing is drawn: the weights stay on the meta device until those of the file take their places.
+    Its weights are float32 whatever the backbone's are. What peft draws for them at first is overwritten:
+    names and shapes are compared before, values after.
 
     Raises:
         GoracsError: the adapter cannot be used (see `goracs.llm.saved_adapter.read`), or its weights are not,
@@ -59,14 +60,14 @@ def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
     """
     saved = read(folder)
     try:
-        with _quiet():
-            config = saved.lora_config(trainable, model.name_or_path)
-            adapted = get_peft_model(model, config, low_cpu_mem_usage=True)
+        with _quiet(), torch.random.fork_rng():
+            adapted = get_peft_model(model, saved.lora_config(trainable, model.name_or_path))
     except (AttributeError, TypeError, ValueError, re.error) as error:
         raise GoracsError(f"The adapter in {folder} does not fit this backbone: {error}") from error
-    _refuse_misfit(adapted, saved, folder)
-    set_peft_model_state_dict(adapted, dict(saved.weights), low_cpu_mem_usage=True)
-    _refuse_misfit(adapted, saved, folder)
+    held = _held(adapted)
+    _refuse_misfit({name: weight.to("meta") for name, weight in held.items()}, saved, folder)
+    set_peft_model_state_dict(adapted, dict(saved.weights))
+    _refuse_misfit(_held(adapted), saved, folder)
     return adapted.eval()
 
 
@@ -108,13 +109,11 @@ def refuse_diverged(after: dict[str, Tensor]) -> None:
 def _held(model: PeftModel) -> dict[str, Tensor]:
     """The adapter's weights in a model, under the names of its file."""
     held = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return {
-        name: weight if weight.is_meta else weight.detach().float().cpu() for name, weight in held.items()
-    }
+    return {name: weight.detach().float().cpu() for name, weight in held.items()}
 
 
-def _refuse_misfit(adapted: PeftModel, saved: Saved, folder: Path) -> None:
-    wrong = differences(_held(adapted), saved.weights)
+def _refuse_misfit(held: dict[str, Tensor], saved: Saved, folder: Path) -> None:
+    wrong = differences(held, saved.weights)
     if wrong:
         raise GoracsError(
             f"The adapter in {folder} does not fit this backbone by its own {CONFIG}; of its weights: "

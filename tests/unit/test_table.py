@@ -41,7 +41,7 @@ def test_table_refuses_an_empty_folder_in_one_paragraph(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: no result.json below")
+    assert done.stderr.splitlines()[-1].startswith("error: no result.json below")
     assert done.stderr.count("\n") == 1
 
 
