@@ -61,7 +61,7 @@ def _of_text(text: str) -> int:
 
 def _of_texts(texts: pl.Series) -> Words:
     """[len] u64; each distinct text is hashed once."""
-    distinct = texts.unique()
+    distinct = texts.to_frame().lazy().unique().collect().to_series()  # on all cores
     hashes = np.array([_of_text(text) for text in distinct], dtype=np.uint64)
     found: Words = hashes[texts.cast(pl.Enum(distinct)).to_physical().to_numpy()]
     return found

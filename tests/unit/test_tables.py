@@ -171,3 +171,17 @@ def test_digests_know_the_format_but_no_name(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     assert reader(tmp_path).digests() == reader(tmp_path / "a").digests()
     assert list(reader(tmp_path, end=".jsonl").digests()) == ["interactions.jsonl", "items.jsonl"]
+
+
+@pytest.mark.parametrize("end", [".csv", ".jsonl", ".parquet"])
+def test_a_log_without_ratings_has_none(tmp_path: Path, end: str) -> None:
+    unrated = COLUMNS | {"rating": None}
+    found = reader(tmp_path, EVENTS.drop("stars"), end=end, columns=unrated).read()
+    assert not found.rated
+    assert found.events["rating"].null_count() == len(EVENTS)
+    assert found.events.drop("rating").rows() == EVENTS.drop("stars").rows()
+
+
+def test_a_scale_of_ratings_that_are_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"dataset\.scale=\[1, 5\] bounds ratings, but there are none"):
+        reader(tmp_path, EVENTS, columns=COLUMNS | {"rating": None}, scale=[1, 5])
