@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from goracs.config import conf_dir
 from goracs.data.prepare import read_examples
 from goracs.data.readers.movielens import BUNDLED
-from goracs.llm import adapter
+from goracs.llm import adapter, forecast
 from goracs.llm.backbone import load_model
 from tests.conftest import TINY
 from tests.pipeline.conftest import Command
@@ -237,3 +239,20 @@ def test_prompts_that_are_too_long_are_shortened_and_counted(goracs: Command) ->
     counts = ended.result["prompts"]["score"]
     assert 0 < counts["shortened"] < counts["read"] == 60
     assert f"{counts['shortened']} of 60 prompts shortened to 160 tokens" in ended.text
+
+
+def test_every_long_job_tells_once_how_long_it_takes(
+    goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says nothing else than a run that is over too soon to tell."""
+    small = ("backbone.batch_tokens=2048", "encoder.batch_tokens=1024", "adapter.training.batch_size=4")
+    jobs = {"embed pool", "embed target", "score pool", "warm up", "finetune", "evaluate"}
+    words = (*small, "finetune.batch_size=4")
+    monkeypatch.setattr(forecast, "MEASURED", 0.0)
+    told = goracs(*words, store=tmp_path / "store")
+    said = re.findall(r"(?m)^  ([a-z ]+): [\d,]+ examples, [\d,]+ tokens, less than a minute$", told.text)
+    assert sorted(said) == sorted([*jobs, "evaluate", "evaluate"])
+    monkeypatch.setattr(forecast, "MEASURED", math.inf)
+    quiet = goracs(*words)
+    assert " tokens, " not in quiet.text
+    assert comparable(told.result) == comparable(quiet.result)

@@ -104,6 +104,28 @@ def test_a_job_never_goes_on_from_what_another_left(tmp_path: Path, other: str) 
     assert sorted(second.read) == list(range(len(asked)))
 
 
+def test_a_note_never_outlives_the_arrays_it_tells_of(
+    whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another job was killed when it had emptied the arrays and noted nothing yet."""
+
+    def killed(file: Path, shape: Any) -> Any:
+        array = mapped(file, shape)
+        if "sketch" in file.name:
+            raise Halt
+        return array
+
+    mapped = rows._mapped
+    with pytest.raises(Halt):
+        fill(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool")
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "_mapped", killed)
+        with pytest.raises(Halt):
+            fill(Sums(), texts(), SHAPES, replace(JOB, batch_tokens=60), tmp_path, "pool")
+    fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    assert contents(tmp_path) == whole
+
+
 def test_numbers_that_are_not_finite_leave_nothing_to_go_on_from(tmp_path: Path) -> None:
     with pytest.raises(GoracsError, match=r"The loss of pool examples is not finite for 1 of 12.*rows 5\)"):
         fill(Sums(spoilt=5), texts(), SHAPES, JOB, tmp_path / "kept", "pool")
