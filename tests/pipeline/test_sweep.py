@@ -205,9 +205,6 @@ def test_a_sweep_shows_a_line_a_job_and_its_terms_once_and_its_log_has_the_rest(
 
 def test_a_single_run_ends_with_its_figures(goracs: Command) -> None:
     text = goracs("selector=random").text
-    figure, place = (
-        text.index(shown) for shown in ("\n| random | 8 | 0.", str(goracs.__name__ and "/job0\n"))
-    )
-    assert figure < place
+    assert re.search(r"\n\| random \| 8 \| 0\.(.*\n)+(done|skipped): .*job0\n", text)
     assert "Commands:" not in text
     assert "|" not in goracs("until=prepare").text
