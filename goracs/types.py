@@ -32,7 +32,8 @@ class Example:
     """One prompt with its parts and where it comes from.
 
     `history` are the item ids shown in the prompt, oldest first, `history_liked` whether the user liked
-    each. `label` is 1 (liked) or 0 for tasks with labels, None otherwise. `time` is in seconds.
+    each (None where there are no ratings). `label` is 1 (liked) or 0 for tasks with labels, None otherwise.
+    `time` is in seconds.
     """
 
     user: str
@@ -40,7 +41,7 @@ class Example:
     time: int
     label: int | None
     history: tuple[str, ...]
-    history_liked: tuple[bool, ...]
+    history_liked: tuple[bool | None, ...]
     instruction: str
     input: str
     output: str

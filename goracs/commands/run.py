@@ -81,7 +81,8 @@ class SweepReport(Callback):
         for outcome in finished:
             if outcome["status"] not in ENDED_WELL:
                 print(f"{outcome['status']}: {outcome['words']} ({outcome['folder']}): {outcome['message']}")
-        _print_figures([Path(o["folder"]) for o in finished if o["status"] in ENDED_WELL])
+        ended = [Path(outcome["folder"]) for outcome in finished if outcome["status"] in ENDED_WELL]
+        _print_figures(ended, Path(config.store.root))
         if earlier:
             print(f"left by earlier commands and not in the table: {', '.join(earlier)}")
         print(f"results: {folder}")
@@ -106,7 +107,7 @@ def _job(config: DictConfig) -> None:
         print(_job_line(place, time.perf_counter() - begun), flush=True)
     else:
         finished[:] = [place.outcome]
-        _print_single(place)
+        _print_single(place, Path(config.store.root))
 
 
 def _attempt(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
@@ -141,6 +142,8 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     if not there and "backbone" in line.__dict__:  # asked for by some stage
         place.say(_speed(line.backbone))
     artifact = store.get(line.result)
+    for warning in line.told.warnings:
+        place.say(f"warning: {warning}")
     with job_folder.filling(place.folder) as partial:
         result.leave(artifact, partial, line.told, frozenset() if there else store.built)
         if plain["logger"]["kind"] == "csv":
@@ -169,19 +172,20 @@ def _job_line(place: Place, seconds: float) -> str:
     return f"{number}: {place.words}: {ended}"
 
 
-def _print_single(place: Place) -> None:
+def _print_single(place: Place, store: Path) -> None:
     if place.outcome["status"] != "failed":
-        _print_figures([place.folder])
+        _print_figures([place.folder], store)
         print(f"{place.outcome['status']}: {place.folder}")
 
 
-def _print_figures(folders: Sequence[Path]) -> None:
+def _print_figures(folders: Sequence[Path], store: Path) -> None:
     """The table of the results in some job folders, where they have figures or a coreset."""
-    from goracs.report import results, table
+    from goracs.commands.table import judged
+    from goracs.report import markdown, results
 
     found = [results.read_result(folder / job_folder.RESULT) for folder in folders]
     if any(result["coreset"] for result in found):
-        print(f"\n{table.render(replace(table.aggregate(found), commands=()))}")
+        print(f"\n{markdown.render(replace(judged(found, store), commands=()))}")
 
 
 def _speed(backbone: Backbone) -> str:

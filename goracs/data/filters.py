@@ -1,6 +1,10 @@
 """Which events can be used at all: those of titled items, then a k-core; what goes is counted.
 
-Order    titles are cleaned, then judged (missing or blank, short, repeated), then the core is taken.
+Order    titles are cleaned, then judged (missing or blank, short, long, markup, repeated), then the core is
+         taken.
+Markup   what a scraper took for a title: a tag of a page's structure or with an attribute (`<span id="x">`),
+         a comment, or code (`var a = ...`, `function () {...}`, `getTime()`). Tags of mere form (`<i>`) are
+         none, nor is any other word in angle brackets (`<a_12>`).
 Counts   every event that goes is counted under the one reason for which it went.
 """
 
@@ -14,6 +18,17 @@ import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
 
+STRUCTURE = (
+    "html|head|body|meta|link|script|noscript|style|div|span|table|t[rdh]|[uo]l|li|h[1-6]|img|iframe|form"
+)
+MARKUP = "|".join(
+    (
+        rf"(?i:</?(?:{STRUCTURE})(?:\s[^<>]*)?/?>)",
+        r"""(?i:<[a-z][a-z0-9]*\s+[a-z-]+\s*=\s*["'])""",
+        r"(?i:<!--|<!doctype\s)",
+        r"\bvar\s+\w+\s*=|\bfunction\s*\w*\s*\([^()]*\)\s*\{|\bgetTime\(\)",
+    )
+)
 CONTROL = r"\p{Cc}"  # line breaks, tabs and the like: they would break the form of a prompt
 
 
@@ -40,7 +55,7 @@ def usable(raw: Interactions, rules: Dataset) -> Kept:
     items = items.with_columns(title=unescaped(items["title"])) if rules.title_unescape else items
     broken = items["title"].str.contains(CONTROL).sum()
     items = items.with_columns(pl.col("title").str.replace_all(CONTROL, " "))
-    judged = items.with_columns(why=_fault(rules.title_longer_than, rules.title_unique))
+    judged = items.with_columns(why=_fault(rules))
     events = raw.events.join(judged.select("item", "why"), on="item", how="left", maintain_order="left")
     events = events.with_columns(pl.col("why").fill_null("no title"))
     titled = events.filter(pl.col("why") == "").drop("why")
@@ -65,16 +80,21 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
     return events
 
 
-def _fault(longer_than: int, unique: bool) -> pl.Expr:
+def _fault(rules: Dataset) -> pl.Expr:
     """Why the items of a title are not used; "" where they are."""
     title, item = pl.col("title"), pl.col("item")
     first = item == item.min().over("title")
+    length, drop = title.str.len_chars(), rules.title_markup == "drop"
     return (
         pl.when(title.is_null() | (title.str.strip_chars() == ""))
         .then(pl.lit("no title"))
-        .when(title.str.len_chars() <= longer_than)
-        .then(pl.lit(f"title of at most {longer_than} characters"))
-        .when(pl.lit(unique) & ~first)
+        .when(length <= rules.title_longer_than)
+        .then(pl.lit(f"title of at most {rules.title_longer_than} characters"))
+        .when(length > pl.lit(rules.title_max, pl.Int64))
+        .then(pl.lit(f"title of more than {rules.title_max} characters"))
+        .when(pl.lit(drop) & title.str.contains(MARKUP))
+        .then(pl.lit("title that is markup or code"))
+        .when(pl.lit(rules.title_unique) & ~first)
         .then(pl.lit("title of another item"))
         .otherwise(pl.lit(""))
     )

@@ -22,17 +22,26 @@ def prompt(example: Example, template: str, tokenizer: Any) -> str:
     """The template filled with the example's instruction and input: the text before the answer.
 
     Raises:
+        InvalidInput, GoracsError: as `framed`.
+    """
+    return framed(example.instruction, example.input, template, tokenizer)
+
+
+def framed(instruction: str, input_: str, template: str, tokenizer: Any) -> str:
+    """The template filled with an instruction and an input.
+
+    Raises:
         InvalidInput: the template lacks {instruction} or {input}, or has another placeholder.
         GoracsError: the chat template of a tokenizer that has none.
     """
     if template == CHAT:
-        return _chat(example, tokenizer)
+        return _chat(instruction, input_, tokenizer)
     if "{instruction}" not in template or "{input}" not in template:
         raise InvalidInput(
             f"task.template must hold {{instruction}} and {{input}}, or be the word chat; got {template!r}."
         )
     try:
-        return template.format(instruction=example.instruction, input=example.input)
+        return template.format(instruction=instruction, input=input_)
     except (KeyError, IndexError, ValueError) as error:
         raise InvalidInput(
             f"task.template {template!r} holds something else in braces than {{instruction}} and {{input}} "
@@ -68,13 +77,13 @@ def embedding_text(example: Example, embed_output: bool) -> str:
     return "\n".join([*parts, example.output] if embed_output else parts)
 
 
-def _chat(example: Example, tokenizer: Any) -> str:
+def _chat(instruction: str, input_: str, tokenizer: Any) -> str:
     if not getattr(tokenizer, "chat_template", None):
         raise GoracsError(
             "task.template=chat needs a backbone with a chat template, and this one has none: take an "
             "instruct model, or a template of your own with {instruction} and {input}."
         )
-    message = "\n\n".join(filter(None, (example.instruction, example.input)))
+    message = "\n\n".join(filter(None, (instruction, input_)))
     text: str = tokenizer.apply_chat_template(
         [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
     )

@@ -12,7 +12,15 @@ from goracs.types import GoracsError
 Result = dict[str, Any]
 
 SCHEMA = 1
-FIELDS = {"config": dict, "command": str, "seed": int, "coreset": dict | None, "metrics": dict | None}
+FIELDS = {
+    "config": dict,
+    "command": str,
+    "seed": int,
+    "coreset": dict | None,
+    "metrics": dict | None,
+    "digests": dict,
+}
+UNASKED = "auto"  # the precision of a backbone that no stage of the run asked for
 
 
 def read_results(folders: Iterable[str | Path]) -> list[Result]:
@@ -57,3 +65,12 @@ def read_result(file: Path) -> Result:
     if bad:
         raise GoracsError(f"{file} has no valid {', '.join(bad)}: run its job again, or remove it.")
     return {**result, "file": str(file)}
+
+
+def setting_of(result: Result) -> str | None:
+    """How the backbone computed, in words: its precision and batches; None where no stage asked it."""
+    backbone = result["config"].get("backbone", {})
+    told = result.get("precision") or {}
+    precision = told.get("backbone") or backbone.get("precision", UNASKED)
+    batch_tokens = told.get("batch_tokens") or backbone.get("batch_tokens")
+    return None if precision == UNASKED else f"{precision}, batch_tokens {batch_tokens}"

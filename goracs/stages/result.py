@@ -32,6 +32,9 @@ class Told:
         selector: the file chosen from conf/selector.
         budget_asked: as configured.
         budget: rows of the coreset; None where the run stops before select.
+        precision: how the backbone computes, and how far its margins move by that alone; None where no stage
+            asks it.
+        warnings: what the user should know, in sentences.
     """
 
     config: Mapping[str, Any]
@@ -40,6 +43,8 @@ class Told:
     selector: str
     budget_asked: float | str
     budget: int | None
+    precision: Mapping[str, Any] | None
+    warnings: tuple[str, ...]
 
 
 def stage(
@@ -59,7 +64,7 @@ def stage(
 
     dataset = {name: value for name, value in told.config["dataset"].items() if name not in files}
     hashed = {"config": _without_places({**told.config, "dataset": dataset})}
-    return Stage("result", 2, hashed, inputs, build)
+    return Stage("result", 3, hashed, inputs, build)
 
 
 def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> None:
@@ -76,7 +81,7 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
     result = json.loads(file.read_text())
     for name, cost in result["stages"].items():
         cost["cached"] = result["digests"][name] not in built
-    result |= {"command": told.command, "config": told.config}
+    result |= {"command": told.command, "config": told.config, "warnings": told.warnings}
     if result["coreset"]:
         result["coreset"]["selector"] = told.selector
     _dump(file, result)
@@ -99,6 +104,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "status": "done",
         "versions": installed_versions(),
         "digests": dict(digests),
+        "precision": told.precision,
+        "warnings": told.warnings,
         "coreset": _coreset(told, found, folder) if "select" in found else None,
         "metrics": {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()},
         "steps": len(curve) if curve else None,
@@ -106,6 +113,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
+    if how := _json(found.get("evaluate"), "decoding.json"):  # titles were written
+        result["decoding"] = how
     if "finetune" in found:
         shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
         shutil.copy(found["finetune"] / "curve.json", folder)

@@ -50,12 +50,17 @@ MISTAKES = [
     (["task=seqrec", "selector.by_class=true"], "by_class=true splits the problem by label"),
     (["evaluate.part=train"], "evaluate.part must be test or valid"),
     (["backbone=hf"], r"backbone\.model must be given, as in backbone\.model=VALUE"),
+    (["evaluate.draws=0"], "evaluate.draws must be a whole number >= 1, got 0"),
+    (["evaluate.negatives=0"], "evaluate.negatives must be a whole number >= 1, got 0"),
+    (["dataset.scale=[0,nan]"], r"dataset.scale must be two numbers, .* or null; got \[0, nan\]"),
+    (["task.like_threshold=nan"], "task.like_threshold must be a finite number, got nan"),
+    (["split.valid=nan"], r"split.valid must be a whole number >= 1 or a share in \(0, 1\), got nan"),
     (["seed=-1"], "seed must be a whole number >= 0, got -1"),
     (["seed=abc"], "seed must be a whole number >= 0, got 'abc'"),
     (["finetune.lr=fast"], "finetune.lr must be of type float, got 'fast'"),
     (["finetune.batch_size=x"], "the configuration does not fit"),
     (["adapter.lora.r=2.5"], r"adapter\.lora\.r must be of type int, got 2\.5"),
-    (["dataset.history=x"], "the configuration does not fit"),
+    (["dataset.history=x"], "dataset.history must be a whole number >= 1, got 'x'"),
     (["store.root=/dev/null/store"], "error: .*Not a directory"),
     (["selector=guess"], "Could not find 'selector/guess'"),
     (["bugdet=3"], "Could not override 'bugdet'"),
@@ -156,7 +161,7 @@ def test_an_embedding_that_is_not_finite_names_its_rows(
     monkeypatch.setattr(embedding.EmbeddingModule, "predict_step", broken)
     ended = goracs("until=embed", store=tmp_path / "store")
     assert ended.code == 1
-    assert "The embedding of pool texts is not finite for 1 of 60 examples (rows 7)" in ended.text
+    assert "The embedding of pool examples is not finite for 1 of 60 examples (rows 7)" in ended.text
     assert not list((tmp_path / "store" / "embed").glob("*/manifest.json"))
 
 

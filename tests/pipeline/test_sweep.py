@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from goracs.commands import table
+from goracs.report.results import read_results
 from tests.pipeline.conftest import TINY, Command
 
 pytestmark = pytest.mark.xdist_group("sweep")
@@ -36,7 +38,8 @@ def test_a_sweep_runs_every_combination_and_ends_with_a_table(goracs: Command, t
     assert len(outcomes(ended.folder)) == 4
     assert ended.text.count("done ") == 4
     table = [line for line in ended.text.splitlines() if line.startswith("|")]
-    assert any("goracs" in line and "±" in line and "(2)" in line for line in table), ended.text
+    assert any(re.match(r"\| goracs +\| 8 +\| 2 +\|.* ± .*\[.*\]", line) for line in table), ended.text
+    assert "Warning: fewer than 30 users: AUC (6)" in ended.text
     assert any("untuned" in line for line in table)
     shared = {
         stage: len(list((tmp_path / "store" / stage).glob("*/manifest.json")))
@@ -49,6 +52,51 @@ def test_a_sweep_runs_every_combination_and_ends_with_a_table(goracs: Command, t
         for job in ended.folder.glob("[0-9]")
         for name in ("result.json", "adapter", "coreset.json")
     )
+
+
+def poo(text: str) -> dict[str, str]:
+    """The last column of a table, by selector."""
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[:2] == "| "
+    ]
+    assert lines[0][-1] == "POO"
+    return {line[0]: line[-1] for line in lines[2:]}
+
+
+@pytest.mark.parametrize("features", ["embedding", "sketch"])
+def test_every_coreset_of_a_sweep_is_judged_where_one_job_made_what_it_takes(
+    goracs: Command, tmp_path: Path, features: str
+) -> None:
+    """In any order; the figures of assess=true, under the same key; yet no result depends on the store."""
+    words = (f"features={features}", "until=select")
+    swept = goracs("-m", *words, "selector=random,kcenter,goracs", store=tmp_path / "store")
+    assert set(poo(swept.text)) == {"random", "kcenter", "goracs"}
+    assert "-" not in poo(swept.text).values()
+    assert json.loads((swept.folder / "0" / "result.json").read_text())["coreset"]["assessment"] is None
+    asked = goracs(*words, "selector=random", "assess=true", store=tmp_path / "store").result
+    assert f"{asked['coreset']['assessment']['poo']:.3f}" == poo(swept.text)["random"]
+    assert asked["stages"]["assess"]["cached"]
+
+
+def test_a_sweep_without_what_the_figures_take_says_how_to_have_them(goracs: Command, tmp_path: Path) -> None:
+    ended = goracs("-m", "until=select", "selector=random,kcenter", store=tmp_path / "store")
+    assert ended.code == 0, ended.text
+    (told,) = [line for line in ended.text.splitlines() if line.startswith("- No POO")]
+    assert told.endswith("Add assess=true to the command.")
+    assert not (tmp_path / "store" / "assess").exists()
+
+
+def test_jobs_of_other_settings_lend_nothing(goracs: Command, tmp_path: Path) -> None:
+    """Gradients of another layer are not those that the coreset would have been judged by."""
+    store = tmp_path / "store"
+    first = goracs("until=select", "selector=goracs", "score.layer=q_proj", store=store)
+    swept = goracs("-m", "until=select", "selector=random,kcenter", store=store)
+    rows = table.judged(read_results([first.folder, swept.folder]), store).groups
+    assert {row.label: "poo" in row.cells for row in rows} == {
+        "goracs": True,
+        "kcenter": False,
+        "random": False,
+    }
 
 
 def test_a_failed_job_is_listed_and_reruns_while_finished_ones_are_skipped(
@@ -77,7 +125,7 @@ def test_parallel_jobs_share_stages_and_report_together(tmp_path: Path) -> None:
     lines = re.findall(r"^job (\d)/4: selector=\w+ until=\w+: done in ", ended.stdout, re.MULTILINE)
     assert sorted(lines) == ["1", "2", "3", "4"]
     assert ended.stdout.count("GroupLens") == 1
-    assert "| kcenter |" in ended.stdout
+    assert "| kcenter " in ended.stdout
     for stage in ("prepare", "adapter", "score"):
         assert len(list((tmp_path / "store" / stage).glob("*/manifest.json"))) == 1, stage
 

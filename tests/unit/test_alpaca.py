@@ -50,7 +50,7 @@ def test_both_forms_equal_the_prompts_in_file_order(tmp_path: Path, form: str) -
     assert rows(found, "instruction", "input", "output") == [tuple(YES.values()), tuple(NO.values())]
     assert rows(found, "user", "item", "time", "label") == [("train 0", "", 0, 1), ("train 1", "", 0, 0)]
     assert found.statistics["splits"]["train"] | {"first": 0, "last": 0} == {
-        "samples": 2, "liked": 1, "users": 2, "first": 0, "last": 0,
+        "samples": 2, "liked": 1, "users": 2, "tied": None, "first": 0, "last": 0,
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from goracs.data.filters import k_core, usable
+from goracs.data.readers import movielens
 from tests.unit.test_prepare import made
 
 ROWS = [(name[0], name[1], 4.0, time) for time, name in enumerate(["a1", "b1", "a2", "c3", "b4", "a5"])]
@@ -79,8 +80,70 @@ def test_no_core_is_left_of_a_chain() -> None:
     assert k_core(chain, 2).is_empty()
 
 
-@pytest.mark.parametrize("rule", [{"core": 1}, {"title_longer_than": -1}])
+SCRAPED = [
+    "var aPageStart = (new Date()).getTime(); var ue_t0=ue_t0||+new Date();",
+    '<span id="productTitle" class="a-size-large">Lamp',
+    '<a class="a-link-normal" href="x">Lamp</a>',
+    "Lamp</span>",
+    "<DIV>Lamp",
+    "<script>x()</script>",
+    "<h1>Lamp</h1>",
+    "<!-- Lamp -->",
+    "<!DOCTYPE html>",
+    "(function(d) { d.x = 1 })",
+    "window.ue_t = (new Date()).getTime()",
+]
+TITLES = [
+    "<a_60><b_159><c_203>",  # ids that are words
+    "The <i>New</i> Lamp<br/>",
+    "I <3 Lamps > Candles",
+    "<---> (2009)",
+    "Multi-Function (Black) {2 pieces}",
+    "VAR 2 = Lamp; var. 3",
+    'Lamp, 8" x 11" />',
+    ".hack//Infection",
+    "Span (2010)",
+    "R&amp;B",
+]
+
+
+@pytest.mark.parametrize(("title", "reason"), [(t, "drop") for t in SCRAPED] + [(t, "") for t in TITLES])
+def test_titles_that_are_markup_or_code_go_and_are_counted(title: str, reason: str) -> None:
+    titles: dict[str, str | None] = {"1": title, "2": "Two", "3": "Three", "4": "Four", "5": "Five"}
+    found = kept(titles)
+    assert found.excluded == ({"title that is markup or code": 2} if reason else {})
+    assert kept(titles, title_markup="keep").excluded == {}
+
+
+def test_markup_is_seen_behind_entities_where_they_are_unescaped() -> None:
+    titles: dict[str, str | None] = {
+        "1": "&lt;span id=&quot;x&quot;&gt;One",
+        "2": "Two",
+        "3": "3",
+        "4": "4",
+        "5": "5",
+    }
+    assert kept(titles, title_unescape=True).excluded == {"title that is markup or code": 2}
+
+
+def test_titles_longer_than_allowed_go_and_are_counted() -> None:
+    titles: dict[str, str | None] = {"1": "é" * 20, "2": "é" * 21, "3": "Three", "4": "4" * 300, "5": "5"}
+    found = kept(titles, title_max=20)
+    assert items(found) == ["1", "1", "3", "5"]
+    assert found.excluded == {"title of more than 20 characters": 2}
+    assert kept(titles, title_max=None).excluded == {}
+
+
+def test_no_real_title_goes_by_the_rules_of_titles() -> None:
+    """Nor any of the bundled films' ten thousand."""
+    dataset = made([], dict(movielens.read("bundled", None).items.rows()))
+    rated = [("u", item, 4.0, 0) for item in dataset.raw.items["item"]]
+    found = usable(made(rated, dict(dataset.raw.items.rows())).read(), dataset)
+    assert found.excluded == {}
+
+
+@pytest.mark.parametrize("rule", [{"core": 1}, {"title_longer_than": -1}, {"title_max": 0}])
 def test_rules_out_of_bounds_are_refused(rule: dict[str, int]) -> None:
     (name,) = rule
-    with pytest.raises(ValueError, match=rf"dataset\.{name} must be at least"):
+    with pytest.raises(ValueError, match=rf"dataset\.{name}.* must be a whole number >= "):
         made(ROWS, {}, **rule)

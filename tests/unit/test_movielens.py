@@ -195,7 +195,7 @@ def test_read_refuses_a_damaged_file_of_an_old_layout(
 
 def test_dataset_equals_its_configuration() -> None:
     made = dataset()
-    assert (made.path, made.history, made.size, made.ties) == ("bundled", 10, None, "file")
+    assert (made.path, made.history, made.size, made.ties) == ("bundled", 10, None, "hash")
     assert "Harper" in made.notice
     assert "commercial" in made.notice
 
@@ -203,11 +203,11 @@ def test_dataset_equals_its_configuration() -> None:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"history": 0}, r"dataset\.history must be at least 1, got 0"),
+        ({"history": 0}, r"dataset\.history must be a whole number >= 1, got 0"),
         ({"min_history": -1}, r"dataset\.min_history .*got -1"),
         ({"min_history": 11}, r"0\.\.dataset\.history \(here 10\), got 11"),
-        ({"size": 0}, r"dataset\.size must be at least 1, .*got 0"),
-        ({"seed": -1}, r"dataset\.seed must be at least 0, got -1"),
+        ({"size": 0}, r"dataset\.size \(or null\) must be a whole number >= 1, got 0"),
+        ({"seed": -1}, r"dataset\.seed must be a whole number >= 0, got -1"),
     ],
 )
 def test_dataset_refuses_a_number_out_of_bounds(change: dict[str, Any], match: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from goracs.data.numbers import check_whole
 from goracs.data.prepare import PARTS, Prepared
 from goracs.data.readers.events import refuse
 from goracs.data.readers.raw import digest, found, json_lines, unpacked
@@ -28,6 +29,7 @@ from goracs.types import InvalidInput
 FIELDS = dict.fromkeys(("instruction", "input", "output", "label", "user"), pl.String())
 NEEDED = ("instruction", "output")
 CLASSES = {"true": "1", "false": "0"}
+BARE = {"tied": None, "first": None, "last": None}  # of a part without times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,11 @@ class Prompts:
     seed: int
     broken_lines: int
     notice: str
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            check_whole("dataset.size (or null)", self.size, 1)
+        check_whole("dataset.seed", self.seed, 0)
 
     def digests(self) -> dict[str, str]:
         """Part -> sha256 (hex) of its file; InvalidInput if one is missing."""
@@ -94,7 +101,7 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
             **_counts(whole),
             "pool": pool,
             "excluded": excluded,
-            "splits": {part: {**_counts(rows), "first": None, "last": None} for part, rows in parts.items()},
+            "splits": {part: {**_counts(rows), **BARE} for part, rows in parts.items()},
         },
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -36,7 +36,6 @@ class Amazon2014(Dataset):
         items: path of the metadata, as in meta_Grocery_and_Gourmet_Food.json.gz.
         titles: parsed or released.
         brand: none, nonempty or always.
-        scale: least and greatest rating, or None.
         broken_lines: so many broken lines of either file may be left out, >= 0.
     """
 
@@ -46,7 +45,6 @@ class Amazon2014(Dataset):
     items: str
     titles: amazon.Titles
     brand: amazon.Brand
-    scale: Sequence[float] | None
     broken_lines: int
 
     def digests(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ Source    as `goracs.data.readers.amazon`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +27,6 @@ class Amazon2018(Dataset):
         items: path of the metadata, as in meta_Video_Games.json.gz.
         titles: parsed or released.
         brand: none, nonempty or always.
-        scale: least and greatest rating, or None.
         broken_lines: so many broken lines of either file may be left out, >= 0.
     """
 
@@ -38,7 +36,6 @@ class Amazon2018(Dataset):
     items: str
     titles: amazon.Titles
     brand: amazon.Brand
-    scale: Sequence[float] | None
     broken_lines: int
 
     def digests(self) -> dict[str, str]:

@@ -7,7 +7,6 @@ Source    Yupeng Hou et al.: Bridging Language and Items for Retrieval and Recom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +26,6 @@ class Amazon2023(Dataset):
         reviews: path of the reviews, as in Video_Games.jsonl.gz.
         items: path of the metadata, as in meta_Video_Games.jsonl.gz.
         brand: none, nonempty or always.
-        scale: least and greatest rating, or None.
         broken_lines: so many broken lines of either file may be left out, >= 0.
     """
 
@@ -36,7 +34,6 @@ class Amazon2023(Dataset):
     reviews: str
     items: str
     brand: amazon.Brand
-    scale: Sequence[float] | None
     broken_lines: int
 
     def digests(self) -> dict[str, str]:

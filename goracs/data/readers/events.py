@@ -11,13 +11,16 @@ from typing import Literal
 
 import polars as pl
 
+from goracs.data.numbers import check_scale
 from goracs.types import InvalidInput
 
 Unit = Literal["s", "ms"]
 MILLISECONDS = 100_000_000_000  # a time from here on (the year 5138, or March 1973 in ms) is in milliseconds
 
 
-def checked(frame: pl.DataFrame, file: Path, scale: Sequence[float] | None, unit: Unit) -> pl.DataFrame:
+def checked(
+    frame: pl.DataFrame, file: Path, scale: Sequence[float] | None, unit: Unit, rated: bool = True
+) -> pl.DataFrame:
     """The events of one file with their time in seconds, if nothing is wrong with them.
 
     Args:
@@ -26,8 +29,10 @@ def checked(frame: pl.DataFrame, file: Path, scale: Sequence[float] | None, unit
         scale: the least and the greatest rating; None: any finite number.
         unit: of `frame`'s time. Where it is ms, events of one user in one second come in the order of
             their milliseconds, in the rows that they have together.
+        rated: False where there are no ratings: all are null then.
 
-    Returns: user, item, rating, time (i64, seconds).
+    Returns: user, item, rating, time (i64, seconds), and `ms` (i64, 0..999) where one user has several
+        events in a second and the unit is ms.
 
     Raises:
         InvalidInput: no rows, an empty id, a missing value, a rating that is not finite or off the scale, a
@@ -35,14 +40,15 @@ def checked(frame: pl.DataFrame, file: Path, scale: Sequence[float] | None, unit
     """
     if frame.is_empty():
         raise InvalidInput(f"{file} has no events: the data set is empty.")
-    for name in ("user", "item", "rating", "time"):
+    for name in ("user", "item", *(["rating"] if rated else []), "time"):
         refuse(file, f"has no {name}", frame[name], frame[name].is_null())
     for name in ("user", "item"):
         refuse(file, f"has an empty {name}", frame[name], frame[name] == "")
     rating, time = frame["rating"], frame["time"]
     refuse(file, "has a rating that is not finite", rating, ~rating.is_finite())
     if scale is not None:
-        low, high = _bounds(scale)
+        check_scale(scale)
+        low, high = scale
         off = ~rating.is_between(low, high)
         refuse(file, f"has a rating outside dataset.scale=[{low},{high}]", rating, off)
     early, late = time < MILLISECONDS, time >= MILLISECONDS
@@ -64,16 +70,11 @@ def refuse(file: Path, fault: str, values: pl.Series, wrong: pl.Series) -> None:
         )
 
 
-def _bounds(scale: Sequence[float]) -> tuple[float, float]:
-    if len(scale) != 2 or not all(isinstance(end, (int, float)) for end in scale) or scale[0] > scale[1]:
-        raise InvalidInput(f"dataset.scale must be two numbers, the lesser first, or null; got {scale!r}.")
-    return scale[0], scale[1]
-
-
 def _in_seconds(frame: pl.DataFrame) -> pl.DataFrame:
-    whole = frame.select("user", "item", "rating", "time", second=pl.col("time") // 1000)
-    together = ["user", "second"]
-    if whole.select(pl.struct(together).is_duplicated().any()).item():
-        ordered = pl.col("item", "rating").sort_by("time", maintain_order=True)
-        whole = whole.with_columns(ordered.over(together))
-    return whole.select("user", "item", "rating", time="second")
+    time = pl.col("time")
+    whole = frame.select("user", "item", "rating", time=time // 1000, ms=time % 1000)
+    together = ["user", "time"]
+    if not whole.select(pl.struct(together).is_duplicated().any()).item():
+        return whole.drop("ms")
+    ordered = pl.col("item", "rating", "ms").sort_by("ms", maintain_order=True)
+    return whole.with_columns(ordered.over(together))

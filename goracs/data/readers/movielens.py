@@ -46,13 +46,11 @@ class MovieLens(Dataset):
 
     Args:
         path: the folder; `bundled` is the copy of ml-latest-small inside this package.
-        scale: least and greatest rating, or None: any.
     """
 
     files: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str
-    scale: Sequence[float] | None
 
     def digests(self) -> dict[str, str]:
         """The layout's two files -> sha256 (hex); InvalidInput if the folder has none of the layouts."""

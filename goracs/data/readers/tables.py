@@ -32,18 +32,19 @@ FORMATS = {
 PACKED = ("gz", "bz2", "xz")
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 HINT = (
-    "dataset.columns says what they are called. A table without a time (dataset.columns.time=null) is in the "
+    "dataset.columns says what they are called. A log without ratings (dataset.columns.rating=null) goes "
+    "with task=seqrec. A table without a time (dataset.columns.time=null) is in the "
     "order of its events, which split=leave_one_out split.ties=file can use and no other split."
 )
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns are called: `time` is None where there is none, `id` the item's among the items."""
+    """What the columns are called: `rating` or `time` None where there is none, `id` that of the items."""
 
     user: str
     item: str
-    rating: str
+    rating: str | None
     time: str | None
     id: str
     title: str
@@ -57,7 +58,6 @@ class Tables(Dataset):
         interactions: path of the events.
         items: path of the catalogue.
         columns: what the columns are called.
-        scale: least and greatest rating, or None: any finite number.
         time_unit: s or ms, of times that are numbers.
         broken_lines: so many broken lines of a file of JSON lines may be left out, >= 0.
     """
@@ -67,9 +67,16 @@ class Tables(Dataset):
     interactions: str
     items: str
     columns: Columns
-    scale: Sequence[float] | None
     time_unit: Unit
     broken_lines: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.columns.rating is None and self.scale is not None:
+            raise InvalidInput(
+                f"dataset.scale={list(self.scale)} bounds ratings, but there are none "
+                "(dataset.columns.rating=null): set dataset.scale=null."
+            )
 
     def digests(self) -> dict[str, str]:
         """Each table with its format -> sha256 (hex)."""
@@ -87,7 +94,8 @@ class Tables(Dataset):
         items, lost = self._catalogue(self._items())
         excluded = {f"interactions: {why}": count for why, count in left_out.items()}
         excluded |= {f"items: {why}": count for why, count in lost.items()}
-        return Interactions(events, items, excluded, timed=self.columns.time is not None)
+        timed, rated = self.columns.time is not None, self.columns.rating is not None
+        return Interactions(events, items, excluded, timed=timed, rated=rated)
 
     def _interactions(self) -> Path:
         return found(self.interactions, "dataset.interactions")
@@ -97,7 +105,9 @@ class Tables(Dataset):
 
     def _events(self, file: Path) -> tuple[pl.DataFrame, dict[str, int]]:
         names = self.columns
-        types = {names.user: pl.String(), names.item: pl.String(), names.rating: pl.Float64()}
+        types: dict[str, pl.DataType] = {names.user: pl.String(), names.item: pl.String()}
+        if names.rating is not None:
+            types[names.rating] = pl.Float64()
         if names.time is not None:
             types[names.time] = pl.String()
         try:
@@ -107,8 +117,10 @@ class Tables(Dataset):
         time, unit = pl.zeros(len(table), pl.Int64, eager=True), self.time_unit
         if names.time is not None:
             time, unit = _time(file, table[names.time], unit)
-        rows = table.select(user=names.user, item=names.item, rating=names.rating, time=time)
-        return checked(rows, file, self.scale, unit if names.time else "s"), left_out
+        rating = pl.lit(None, pl.Float64) if names.rating is None else pl.col(names.rating)
+        rows = table.select(user=names.user, item=names.item, rating=rating, time=time)
+        rated = names.rating is not None
+        return checked(rows, file, self.scale, unit if names.time else "s", rated), left_out
 
     def _catalogue(self, file: Path) -> tuple[pl.DataFrame, dict[str, int]]:
         names = self.columns
