@@ -49,9 +49,7 @@ def main() -> None:
             f"goracs: '{rest[0]}' is neither an override (name=value), nor a flag, nor one of the words "
             f"{', '.join(commands())}. For a sweep: goracs -m name=value,value. Help: goracs --help"
         )
-    if word == "run" or any(
-        "=" in given for given in rest
-    ):  # a configuration: imports and reading take a while
+    if word == "run" or any("=" in given for given in rest):  # a configuration: it takes a while
         print(f"goracs: {_course(word, rest)}", file=sys.stderr, flush=True)
     sys.exit(importlib.import_module(f"goracs.commands.{word}").run(rest))
 
