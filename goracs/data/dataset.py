@@ -11,12 +11,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import polars as pl
 
 from goracs.data.samples import Draw, Ties
 from goracs.types import InvalidInput
+
+Duplicates = Literal["keep", "drop", "refuse"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +29,14 @@ class Interactions:
         events: user str, item str, rating f64, time i64 (seconds); no nulls, finite, in file order.
         items: item str (distinct), title str (null where the file has none), in file order.
         excluded: why -> how many raw lines were left out; each reason names the first of them.
+        noted: why -> how many raw lines were read by a guess, or stand in for what is not there.
         timed: False where the files have no time: then `time` is 0 and file order is the order of events.
     """
 
     events: pl.DataFrame
     items: pl.DataFrame
     excluded: Mapping[str, int] = field(default_factory=dict)
+    noted: Mapping[str, int] = field(default_factory=dict)
     timed: bool = True
 
 
@@ -44,6 +48,8 @@ class Dataset(ABC):
         name: what tables call it.
         history: h >= 1; the most items that a sample's history holds.
         min_history: samples with fewer history items are dropped; 0 keeps the empty ones; at most h.
+        duplicates: what becomes of events that repeat another one exactly (user, item, rating, time): `keep`
+            and `drop` are counted, `refuse` stops the run.
         ties: what `split.ties` follows: `file` where the order of the raw file is part of the data.
         core: k >= 2: events of users or items with fewer than k are dropped until none is left; None: no such
             filter.
@@ -65,6 +71,7 @@ class Dataset(ABC):
     name: str
     history: int
     min_history: int
+    duplicates: Duplicates
     ties: Ties
     core: int | None
     title_longer_than: int

@@ -67,6 +67,8 @@ def render(name: str, found: Card) -> str:
     lines = [
         f"{name}: {found['events']:,} events of {found['users']:,} users and {found['items']:,} items",
         *(f"  left out: {count:,} events, {why}" for why, count in found["excluded"].items()),
+        *(f"  noted: {count:,} {why}" for why, count in found["noted"].items()),
+        f"  repeats: {found['duplicates']:,} events equal an earlier one in user, item, rating and time",
         f"  used: {kept['events']:,} events of {kept['users']:,} users and {kept['items']:,} items"
         + (f", density {found['density']:.2g}" if found["density"] else ""),
         f"  titles: {found['repeated_titles']:,} repeat another, {found['titles_cleaned']:,} had line breaks",

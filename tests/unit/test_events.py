@@ -67,7 +67,7 @@ def test_checked_refuses_a_scale_that_is_no_scale(scale: Any) -> None:
 
 
 def test_checked_keeps_odd_ids_and_any_rating_without_a_scale() -> None:
-    odd = events(("../../etc/passwd", "a\tb\n\x00", -7.5, SECONDS), (" ", "ünï", 1e6, 0))
+    odd = events(("../../etc/passwd", "a\tb\n\x00", -7.5, SECONDS), (" ", "ünï", 1e6, 10**8))
     assert checked(odd, FILE, None, "s").rows() == odd.rows()
 
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goracs.data.readers import raw
-from goracs.data.readers.raw import digest, found, json_lines, text_lines, unpacked
+from goracs.data.readers.lines import json_lines, text_lines
+from goracs.data.readers.raw import digest, found, unpacked
 from goracs.types import InvalidInput
 
 FIELDS = {"u": pl.String(), "r": pl.Float64()}
@@ -31,8 +32,8 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 def rows(file: Path, content: bytes, most_broken: int = 1) -> tuple[list[tuple[object, ...]], dict[str, int]]:
     file.write_bytes(content)
-    frame, left_out = json_lines(file, FIELDS, list(FIELDS), most_broken)
-    return frame.rows(), left_out
+    read = json_lines(file, FIELDS, list(FIELDS), most_broken)
+    return read.table.rows(), read.left_out
 
 
 @pytest.mark.parametrize("name", ["x.gz", "x.json", "we[i]rd*?.bin"])
@@ -40,7 +41,7 @@ def rows(file: Path, content: bytes, most_broken: int = 1) -> tuple[list[tuple[o
 def test_compression_is_seen_by_the_content_whatever_the_name(tmp_path: Path, name: str, packer: str) -> None:
     found, left_out = rows(tmp_path / name, PACKERS[packer](GOOD * 2))
     assert (found, left_out) == ([("a", 5.0)] * 2, {})
-    assert text_lines(tmp_path / name, line=pl.col("line")).rows()[1][0] == 2
+    assert text_lines(tmp_path / name, 0, line=pl.col("line")).table.rows()[1][0] == 2
     assert unpacked(tmp_path / name) == GOOD * 2
 
 
@@ -112,7 +113,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, packer: str, broken: bytes)
     with pytest.raises(InvalidInput, match=r"x\.packed cannot be read to its end .*cut short or damaged"):
         rows(tmp_path / "x.packed", packed[: len(packed) // 2], most_broken=10)
     with pytest.raises(InvalidInput, match="cannot be read to its end"):
-        text_lines(tmp_path / "x.packed", line=pl.col("line"))
+        text_lines(tmp_path / "x.packed", 0, line=pl.col("line"))
     with pytest.raises(InvalidInput, match="cannot be read to its end"):
         unpacked(tmp_path / "x.packed")
 
@@ -120,7 +121,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, packer: str, broken: bytes)
 def test_text_lines_refuses_what_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"a\n\xe9\n")
     with pytest.raises(InvalidInput, match=r"x is not text in UTF-8"):
-        text_lines(tmp_path / "x", line=pl.col("line"))
+        text_lines(tmp_path / "x", 0, line=pl.col("line"))
 
 
 def test_found_names_the_key_of_a_missing_file(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""Whether a table ends where it should: a file cut short by a broken transfer is not to be read as whole.
+
+Known    a file that ends in a line end is whole. Where it does not, a last row with too few columns is cut,
+         and so is a last time that is shorter than all others, or than some and before all of them.
+Unknown  otherwise the last value may be cut or not (881 of 8812): such a row is taken, told and counted,
+         unless its last column is not read or ends in a quote.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import polars as pl
+
+from goracs.data.readers.encoding import as_windows, shown
+from goracs.data.readers.raw import last_line
+from goracs.types import InvalidInput
+
+UNKNOWN = {"last row without a line end, taken as whole": 1}
+ADVICE = "It is cut short: get it again. If that row is whole, end the file with a line end."
+
+
+def fields(line: bytes, separator: str, quoted: bool) -> list[str]:
+    """The values of one line of a table."""
+    text = as_windows(line) or line.decode()
+    text = text.removesuffix("\r")
+    return next(csv.reader([text], delimiter=separator), [""]) if quoted else text.split(separator)
+
+
+def open_ended(file: Path, separator: str, quoted: bool, columns: int) -> bool:
+    """Whether the last value of a table may be cut.
+
+    Raises:
+        InvalidInput: the last line has fewer columns and no line end.
+    """
+    line = last_line(file)
+    if line is None:
+        return False
+    closed = quoted and line.endswith(b'"')
+    if quoted and line.count(b'"') % 2:  # the last line of a quoted value that has several
+        return not closed
+    found = fields(line, separator, quoted)
+    if len(found) < columns:
+        raise InvalidInput(
+            f"{file} ends in the middle of a row: its last line has {len(found)} of {columns} columns and no "
+            f"line end: {shown(line.decode(errors='replace'))}. {ADVICE}"
+        )
+    return not closed
+
+
+def refuse_cut_time(file: Path, times: pl.Series) -> None:
+    """Raise InvalidInput if the last of some times (i64 or str), behind which no line end is, must be cut."""
+    texts = times.cast(pl.String)
+    last, others = texts[-1], texts[:-1]
+    lengths = others.str.len_chars()
+    if last is None or others.null_count() == len(others):
+        return
+    numbers = texts.cast(pl.Float64, strict=False)
+    earliest = numbers[-1] is not None and (numbers[:-1] > numbers[-1]).all()  # a date is no number
+    if (lengths > len(last)).all() or (earliest and (lengths > len(last)).any()):
+        raise InvalidInput(
+            f"{file} ends in the middle of a time: its last row has {last!r} and no line end, while other "
+            f"times are as long as {others[int(lengths.arg_max() or 0)]!r}. {ADVICE}"
+        )
