@@ -170,9 +170,13 @@ class SeqRec:
 
 def as_examples(frame: pl.DataFrame) -> list[Example]:
     """The rows of a table of schema `EXAMPLE` as objects."""
+    rows = frame.select(*EXAMPLE).iter_rows()
     return [
-        Example(*told, tuple(history), tuple(liked), asked, given, answer, system, tuple(map(tuple, turns)))
-        for *told, history, liked, asked, given, answer, system, turns in frame.select(*EXAMPLE).iter_rows()
+        Example(
+            *(user, item, time, label, tuple(history), tuple(liked)),
+            *(instruction, query, output, system, tuple((said, answer) for said, answer in turns)),
+        )
+        for user, item, time, label, history, liked, instruction, query, output, system, turns in rows
     ]
 
 

@@ -103,7 +103,7 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
             "pool": pool,
             "excluded": excluded,
             "noted": noted,
-            "duplicates": 0,
+            "duplicates": None,
             "splits": {part: {**_counts(rows), "first": None, "last": None} for part, rows in parts.items()},
         },
     )
@@ -114,7 +114,7 @@ def _rows(file: Path, broken_lines: int) -> Rows:
     if form is None:
         return json_rows(file, FIELDS, NEEDED, broken_lines)
     there = [name for name in FIELDS if name in matched(FIELDS, header(file, form))]
-    rows = columns(file, form, dict.fromkeys(there, pl.String()), broken_lines)
+    rows = columns(file, form, dict.fromkeys(there, pl.String()), broken_lines, None)
     missing = [pl.lit(None, pl.String()).alias(name) for name in FIELDS if name not in there]
     table = rows.table.with_columns(missing)
     return rows._replace(table=table.with_columns(history=_decoded(file, table["history"])))

@@ -80,7 +80,7 @@ def released_meta(file: Path, patterns: Mapping[str, str], broken_lines: int) ->
     _refuse_cut_line(file)
     line = pl.col("line").str.replace_all("'", "_", literal=True)
     extracted = {name: line.str.extract(pattern) for name, pattern in patterns.items()}
-    found, _, noted, _ = text_lines(file, broken_lines, **extracted)
+    found, _, noted = text_lines(file, broken_lines, **extracted)
     rows = found.filter(pl.col("item").is_not_null())
     if rows["title"].null_count() == len(rows):
         raise InvalidInput(

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from goracs.data.readers.encoding import mended
-from goracs.data.readers.ending import UNKNOWN, fields, open_ended
+from goracs.data.readers.ending import UNKNOWN, fields, open_ended, refuse_cut_time
 from goracs.data.readers.events import refuse, whole_numbers
 from goracs.data.readers.names import columns_of, matched
 from goracs.data.readers.raw import Rows, collected, head, last_line, source, unpacked
@@ -40,7 +40,7 @@ class Form:
         return len(self.separator) == 1
 
 
-def columns(file: Path, form: Form, types: Types, most_broken: int | None) -> Rows:
+def columns(file: Path, form: Form, types: Types, most_broken: int | None, time: str | None) -> Rows:
     """Some columns of a table, in file order.
 
     Args:
@@ -48,6 +48,7 @@ def columns(file: Path, form: Form, types: Types, most_broken: int | None) -> Ro
         form: how it is written.
         types: column -> type; others are not read. The names are those of the result too.
         most_broken: so many lines that are not UTF-8 are read as Windows-1252; None: any number.
+        time: the column whose last value may show that the file is cut short, if there is one.
 
     Raises:
         InvalidInput: a file cut short, more lines that are not UTF-8, without rows, without one of the
@@ -64,8 +65,10 @@ def columns(file: Path, form: Form, types: Types, most_broken: int | None) -> Ro
     last = next((name for name, written in names.items() if written == there[-1]), None)
     if not open_ended(file, form.separator, form.quoted, len(there)) or last is None:
         return Rows(table, {}, guessed)
+    if last == time:
+        refuse_cut_time(file, table[last])
     log.warning("%s has no line end behind its last row: whether its %s is whole cannot be known", file, last)
-    return Rows(table, {}, guessed | UNKNOWN, open_end=last)
+    return Rows(table, {}, guessed | UNKNOWN)
 
 
 def sniffed(file: Path, wanted: Sequence[str]) -> str:

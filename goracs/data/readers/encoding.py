@@ -15,7 +15,6 @@ from goracs.data.readers.raw import unpacked
 from goracs.types import InvalidInput
 
 SHOWN = 80  # characters of a line in a message
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 LATIN1 = (0x81, 0x8D, 0x8F, 0x90, 0x9D)  # bytes that Windows-1252 does not know
 WINDOWS = {
     0xDC00 + byte: bytes([byte]).decode("latin-1" if byte in LATIN1 else "cp1252")
@@ -32,11 +31,9 @@ def mended(file: Path, most: int | None) -> tuple[bytes, dict[str, int]]:
         most: more lines that are not UTF-8 are refused; None: any number.
 
     Raises:
-        InvalidInput: more such lines, UTF-16, or a file cut short.
+        InvalidInput: more such lines, or what `unpacked` refuses.
     """
     content = unpacked(file)
-    if content.startswith(UTF16):
-        raise InvalidInput(f"{file} is text in UTF-16: save it as UTF-8.")
     lines, wrong = content.split(b"\n"), list[int]()
     for k, line in enumerate(lines):
         if (text := as_windows(line)) is not None:

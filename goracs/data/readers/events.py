@@ -120,7 +120,8 @@ def _bounds(scale: Sequence[float]) -> tuple[float, float]:
 def _in_seconds(frame: pl.DataFrame, in_second: int) -> pl.DataFrame:
     whole = frame.select("user", "item", "rating", "time", second=pl.col("time") // in_second)
     together = ["user", "second"]
-    if in_second > 1 and whole.select(pl.struct(together).is_duplicated().any()).item():
+    finer = (frame["time"] % in_second != 0).any()
+    if finer and whole.select(pl.struct(together).is_duplicated().any()).item():
         ordered = pl.col("item", "rating").sort_by("time", maintain_order=True)
         whole = whole.with_columns(ordered.over(together))
     return whole.select("user", "item", "rating", time="second")

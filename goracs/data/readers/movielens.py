@@ -20,7 +20,7 @@ import polars as pl
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers.delimited import Form, columns
 from goracs.data.readers.encoding import mended
-from goracs.data.readers.ending import UNKNOWN, open_ended, refuse_cut_time
+from goracs.data.readers.ending import UNKNOWN, open_ended
 from goracs.data.readers.events import checked, refuse
 from goracs.data.readers.raw import Rows, digest
 from goracs.types import InvalidInput
@@ -78,8 +78,6 @@ def read(path: str, scale: Sequence[float] | None) -> Interactions:
     ids = items.table["item"]
     refuse(movies, "has no item id", ids, ids.is_null())
     refuse(movies, "repeats an item id", ids, ~ids.is_first_distinct())
-    if events.open_end == "time":
-        refuse_cut_time(ratings, events.table["time"])
     noted = {f"{layout.ratings}: {why}": count for why, count in events.noted.items()}
     noted |= {f"{layout.movies}: {why}": count for why, count in items.noted.items()}
     return Interactions(checked(events.table, ratings, scale, "s"), items.table, noted=noted)
@@ -107,15 +105,15 @@ def _csv(names: Mapping[str, str], types: Mapping[str, pl.DataType]) -> Callable
     """A reader of a table whose first line names the columns, as `names` says for ours."""
 
     def read_table(file: Path) -> Rows:
-        rows = columns(file, Form(",", None), {name: types[ours] for name, ours in names.items()}, None)
-        ours = names.get(rows.open_end or "")
-        return rows._replace(table=rows.table.rename(dict(names)), open_end=ours)
+        asked = {name: types[ours] for name, ours in names.items()}
+        rows = columns(file, Form(",", None), asked, None, "timestamp")
+        return rows._replace(table=rows.table.rename(dict(names)))
 
     return read_table
 
 
 def _ratings(separator: str) -> Callable[[Path], Rows]:
-    return lambda file: columns(file, Form(separator, list(EVENT)), EVENT, None)
+    return lambda file: columns(file, Form(separator, list(EVENT)), EVENT, None, "time")
 
 
 def _movies(separator: str, pattern: str) -> Callable[[Path], Rows]:

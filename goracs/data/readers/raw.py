@@ -24,21 +24,18 @@ from goracs.types import InvalidInput
 BLOCK = 1 << 25  # bytes that are looked at at once
 HEAD = 1 << 16  # bytes that are looked at of a start or an end: more than a line has
 BOM = b"\xef\xbb\xbf"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 ZSTD = b"\x28\xb5\x2f\xfd"
 MAGIC: dict[bytes, ModuleType] = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ\x00": lzma}
 CUT_SHORT = (EOFError, OSError, lzma.LZMAError, zlib.error)
 
 
 class Rows(NamedTuple):
-    """What a file holds: a table, why -> how many lines were left out, why -> how many were read by a guess.
-
-    `open_end` is the column in which the file ends without a line end: its last value may be cut.
-    """
+    """What a file holds, why -> how many lines were left out, and why -> how many were read by a guess."""
 
     table: pl.DataFrame
     left_out: dict[str, int]
     noted: dict[str, int]
-    open_end: str | None = None
 
 
 def found(path: str, key: str) -> Path:
@@ -79,10 +76,10 @@ def collected(file: Path, frame: pl.LazyFrame) -> pl.DataFrame:
 
 
 def blocks(file: Path) -> Iterator[bytes]:
-    """The content in pieces, without a byte order mark; InvalidInput if the file is cut short."""
+    """The content in pieces, without a byte order mark; InvalidInput for UTF-16 and a file cut short."""
     try:
         with _opened(file) as raw:
-            yield raw.read(BLOCK).removeprefix(BOM)
+            yield _text(file, raw.read(BLOCK))
             while block := raw.read(BLOCK):
                 yield block
     except CUT_SHORT as error:
@@ -90,10 +87,10 @@ def blocks(file: Path) -> Iterator[bytes]:
 
 
 def head(file: Path) -> bytes:
-    """The start of the content, without a byte order mark."""
+    """The start of the content, without a byte order mark; what cannot be read is refused as by `blocks`."""
     try:
-        with _opened(file) as raw:
-            return raw.read(HEAD).removeprefix(BOM)
+        with _opened(file, HEAD) as raw:
+            return _text(file, raw.read(HEAD))
     except CUT_SHORT as error:
         raise _cut_short(file, error) from error
 
@@ -115,9 +112,16 @@ def _tail(file: Path, size: int) -> bytes:
     return kept
 
 
-def _opened(file: Path) -> IO[bytes]:
+def _text(file: Path, start: bytes) -> bytes:
+    if start.startswith(UTF16):
+        raise InvalidInput(f"{file} is text in UTF-16: save it as UTF-8.")
+    return start.removeprefix(BOM)
+
+
+def _opened(file: Path, size: int | None = None) -> IO[bytes]:
+    """The content, of which only the first `size` bytes may be read if that is given."""
     if _is_zstd(file):
-        return _zstd(file)
+        return BytesIO(_zstd_head(file, size) if size else _zstd(file))
     packer = _packer(file)
     opened: IO[bytes] = packer.open(file, "rb") if packer else file.open("rb")
     return opened
@@ -137,19 +141,39 @@ def _start(file: Path) -> bytes:
         return raw.read(max(map(len, (*MAGIC, ZSTD))))
 
 
-def _zstd(file: Path) -> IO[bytes]:
+def _zstd_head(file: Path, size: int) -> bytes:
+    """The first lines, which are all of it where it has fewer bytes."""
+    try:
+        lines = collected(file, pl.scan_lines(file, glob=False).head(1 + size // 64))["line"]
+    except pl.exceptions.PolarsError as error:
+        raise _no_text(file, error) from error
+    return "\n".join(lines).encode()[:size]
+
+
+def _zstd(file: Path) -> bytes:
     """The content by the engine, which alone can unpack it: as one value of a table that has only one."""
     columns = {"text": pl.String(), "rest": pl.String()}
     query = pl.scan_csv(
-        file, has_header=False, separator="\x01", eol_char="\x00", quote_char=None, schema=columns, glob=False
+        file,
+        has_header=False,
+        separator="\x01",
+        eol_char="\x00",
+        quote_char=None,
+        schema=columns,
+        glob=False,
+        missing_columns="insert",
     )
     try:
         rows = collected(file, query)
     except pl.exceptions.PolarsError as error:
-        raise InvalidInput(f"{file} is not text in UTF-8 ({error}): unpack it first (zstd -d).") from error
+        raise _no_text(file, error) from error
     if len(rows) > 1 or rows["rest"].null_count() < len(rows):
         raise InvalidInput(f"{file} holds bytes that no text has (0 or 1): it is no table.")
-    return BytesIO(b"".join(text.encode() for text in rows["text"]))
+    return b"".join(text.encode() for text in rows["text"])
+
+
+def _no_text(file: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(f"{file} is not text in UTF-8 ({error}): unpack it first (zstd -d).")
 
 
 def _cut_short(file: Path, error: Exception) -> InvalidInput:

@@ -20,7 +20,6 @@ import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers.delimited import Form, columns, sniffed, width
-from goracs.data.readers.ending import refuse_cut_time
 from goracs.data.readers.events import Unit, checked, refuse, untitled, whole_numbers
 from goracs.data.readers.lines import json_rows
 from goracs.data.readers.names import MissingColumn, columns_of
@@ -114,15 +113,13 @@ class Tables(Dataset):
         if name is not None:
             types[name] = pl.String()
         try:
-            rows = self._table(file, types, list(types))
+            rows = self._table(file, types, list(types), None if self.time_unit == "step" else name)
         except MissingColumn as error:
             raise InvalidInput(f"{error} {HINT}") from error
         table = rows.table
         unit: Unit | Literal["date"] = "step"
         time = pl.zeros(len(table), pl.Int64, eager=True)
         if name is not None:
-            if rows.open_end == name and self.time_unit != "step":
-                refuse_cut_time(file, table[name])
             time, unit = _time(file, table[name], self.time_unit)
         events = pl.DataFrame(
             {"user": _ids(table[user]), "item": _ids(table[item]), "rating": table[rating], "time": time}
@@ -131,21 +128,24 @@ class Tables(Dataset):
 
     def _catalogue(self, file: Path) -> Rows:
         key, title = str(self.columns.id), str(self.columns.title)
-        rows = self._table(file, {key: pl.String(), title: pl.String()}, [key])
+        rows = self._table(file, {key: pl.String(), title: pl.String()}, [key], None)
         ids = _ids(rows.table[key])
         refuse(file, f"has no {key}", ids, ids.is_null())
         refuse(file, f"repeats a {key}", ids, ~ids.is_first_distinct())
         return rows._replace(table=pl.DataFrame({"item": ids, "title": rows.table[title]}))
 
-    def _table(self, file: Path, types: Mapping[str, pl.DataType], needed: Sequence[str]) -> Rows:
-        """The columns in `types` of a table, and what was left out or guessed."""
+    def _table(
+        self, file: Path, types: Mapping[str, pl.DataType], needed: Sequence[str], time: str | None
+    ) -> Rows:
+        """The columns in `types` of a table; `time` is as in `goracs.data.readers.delimited.columns`."""
         match _format(file):
             case "jsonl":
                 return json_rows(file, types, needed, self.broken_lines)
             case "parquet":
                 return Rows(_parquet(file, types), {}, {})
             case kind:
-                return columns(file, self._form(file, kind, list(types)), types, self.broken_lines)
+                form = self._form(file, kind, list(types))
+                return columns(file, form, types, self.broken_lines, time)
 
     def _form(self, file: Path, kind: str, wanted: Sequence[str]) -> Form:
         separator = "\t" if self.separator in TAB else self.separator
