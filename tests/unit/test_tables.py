@@ -54,6 +54,12 @@ def reader(
     return instantiate(config, _convert_="all")
 
 
+def reader_of(interactions: Path, items: Path | None, **changes: Any) -> Any:
+    """A reader of two files, with the columns as they are called by default."""
+    places = {"interactions": str(interactions), "items": items and str(items)}
+    return instantiate(OmegaConf.merge(OmegaConf.load(CONF), places, changes), _convert_="all")
+
+
 @pytest.mark.parametrize(
     "end", [".csv", ".tsv", ".csv.gz", ".jsonl", ".json", ".ndjson", ".jsonl.gz", ".parquet"]
 )

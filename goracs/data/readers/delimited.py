@@ -56,6 +56,7 @@ def columns(file: Path, form: Form, types: Types, most_broken: int | None, time:
     """
     there = header(file, form)
     names = columns_of(file, list(types), there)
+    may_be_cut = open_ended(file, form.separator, form.quoted, len(there))
     try:
         table, guessed = _read(file, _source(file, form), form, there, names, types), dict[str, int]()
     except pl.exceptions.PolarsError:
@@ -63,7 +64,7 @@ def columns(file: Path, form: Form, types: Types, most_broken: int | None, time:
     if table.is_empty():
         raise InvalidInput(f"{file} has no rows: the data set is empty.")
     last = next((name for name, written in names.items() if written == there[-1]), None)
-    if not open_ended(file, form.separator, form.quoted, len(there)) or last is None:
+    if not may_be_cut or last is None:
         return Rows(table, {}, guessed)
     if last == time:
         refuse_cut_time(file, table[last])
