@@ -95,14 +95,17 @@ def _refuse_no_time(file: Path, time: pl.Series, unit: str) -> None:
         refuse(file, f"has a step outside 0..{LAST - 1}", time, off)
         return
     refuse(file, "has a time of 0 or less, which is none,", time, time <= 0, f"Take such rows out. {STEPS}")
-    first = 1 if unit == "date" else FIRST * IN_SECOND[unit]
-    off = ~time.is_between(first, LAST * IN_SECOND[unit] - 1)
+    last = min(LAST * IN_SECOND[unit], 1 << 63) - 1
+    if unit == "date":
+        refuse(file, "has a date behind the year 5138", time, time > last)
+        return
+    off = ~time.is_between(FIRST * IN_SECOND[unit], last)
     if off.any():
         _refuse_other_unit(file, time, off, unit)
 
 
 def _refuse_other_unit(file: Path, time: pl.Series, off: pl.Series, unit: str) -> None:
-    value, asked = int(time.filter(off)[0]), UNITS.get(unit, "a date")
+    value, asked = int(time.filter(off)[0]), UNITS[unit]
     meant = next((u for u in UNITS if FIRST <= value // IN_SECOND[u] < LAST), None)
     if meant:
         advice = f"Tables of your own (dataset=interactions) may have such times: dataset.time_unit={meant}."
