@@ -217,3 +217,27 @@ def test_dataset_refuses_a_number_out_of_bounds(change: dict[str, Any], match: s
     values = {str(key): value for key, value in OmegaConf.load(CONF).items() if key != "_target_"}
     with pytest.raises(GoracsError, match=match):
         MovieLens(**(values | change))
+
+
+def test_a_title_that_is_not_utf8_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    files = LAYOUTS["csv"] | {"movies.csv": MOVIES.replace("Toy Story", "Amélie")}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content.encode().replace(b"President", b"Pok\xe9mon"))
+    found = movielens.read(str(tmp_path), None)
+    assert found.items["title"].to_list() == ["Amélie (1995)", "American Pokémon, The (1995)"]
+    told = "line that is not UTF-8, read as Windows-1252 (the first: 3)"
+    assert found.noted == {f"movies.csv: {told}": 1}
+
+
+def test_times_may_be_whole_floats_and_no_others(tmp_path: Path) -> None:
+    floats = RATINGS.replace("100\r", "100.0\r")
+    assert folder(tmp_path, ratings=floats).read().events.equals(folder(tmp_path).read().events)
+    with pytest.raises(GoracsError, match=r"a timestamp that is no whole number in 1 of its 2 rows.*100\.5"):
+        folder(tmp_path, ratings=RATINGS.replace("100\r", "100.5\r")).read()
+
+
+@pytest.mark.parametrize("time", ["0", "-5", "2001", "20010101", "1000000000000", "1000000000000000"])
+def test_what_is_no_time_in_seconds_is_refused(tmp_path: Path, time: str) -> None:
+    ratings = RATINGS.replace("1000000090", time)
+    with pytest.raises(GoracsError, match=rf"ratings\.csv has a time .* in 1 of its 2 .*row 2: {time}\."):
+        folder(tmp_path, ratings=ratings).read()

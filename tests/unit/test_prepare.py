@@ -74,9 +74,9 @@ class Made(Dataset):
 
 
 def made(rows: list[tuple[str, str, float, int]], titles: dict[str, str | None], **changes: Any) -> Made:
-    """rows are user, item, rating, time; `timed` and `excluded` go to the interactions."""
+    """rows are user, item, rating, time; `timed`, `excluded`, `noted` go to the interactions."""
     schema = {"user": pl.String, "item": pl.String, "rating": pl.Float64, "time": pl.Int64}
-    told = {name: changes.pop(name) for name in ("timed", "excluded") if name in changes}
+    told = {name: changes.pop(name) for name in ("timed", "excluded", "noted") if name in changes}
     items = pl.DataFrame(
         {"item": list(titles), "title": list(titles.values())}, schema_overrides={"title": pl.String}
     )
