@@ -124,12 +124,16 @@ def test_a_broken_line_is_counted(tmp_path: Path) -> None:
     assert found.statistics["samples"] == 6
 
 
-DIALOGUE = YES | {"system": "Be brief.", "history": [["Hello, you", 'He said "hi"'], ["Two\nlines", "ü"]]}
+DIALOGUE: dict[str, Any] = YES | {
+    "system": "Be brief.",
+    "history": [["Hello, you", 'He said "hi"'], ["Two\nlines", "ü"]],
+}
 
 
 def table(form: str) -> str:
     """YES, DIALOGUE and NO as a table."""
-    texts = [{"history": None, "system": None} | YES, DIALOGUE, {"history": None, "system": ""} | NO]
+    bare: dict[str, Any] = {"history": None, "system": None}
+    texts = [bare | YES, DIALOGUE, bare | NO]
     packed = [row | {"history": row["history"] and json.dumps(row["history"])} for row in texts]
     frame = pl.DataFrame(packed).select("output", "input", "system", "history", "instruction")
     return frame.write_csv(separator=form)
@@ -137,7 +141,8 @@ def table(form: str) -> str:
 
 @pytest.mark.parametrize("form", ["array", "lines", "gz", ",", ";", "\t"])
 def test_system_and_history_are_kept_in_every_form(tmp_path: Path, form: str) -> None:
-    content = table(form) if len(form) == 1 else [YES, DIALOGUE, NO | {"history": []}]
+    objects: list[dict[str, Any]] = [YES, DIALOGUE, NO | {"history": []}]
+    content = table(form) if len(form) == 1 else objects
     write(prepare(prompts(tmp_path, content, form), task("ctr")), tmp_path / "out")
     bare, example, other = read_examples(tmp_path / "out", "train")
     assert example.system == "Be brief."
