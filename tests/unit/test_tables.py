@@ -230,13 +230,13 @@ def test_fields_of_json_and_parquet_may_be_written_otherwise_too(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("separator", "written"), [("::", "::"), ("tab", "\t"), ("\\t", "\t"), ("^", "^"), ("|", "|")]
+    ("separator", "written"), [("::", "::"), ("tab", "\t"), ("\\t", "\t"), ("^", "^"), ("|", "|"), ("§", "§")]
 )
 def test_a_given_separator_wins_and_columns_may_be_counted(
     tmp_path: Path, separator: str, written: str
 ) -> None:
     """In files without a line that names them; a separator of several characters knows no quotes."""
-    title = '5" disk; a' if separator == "::" else "disk; a"
+    title = '5" disk; a' if separator in ("::", "§") else "disk; a"
     log = LOG.split("\n", 1)[1].replace(",", written)
     things = f"i1{written}{title}\ni2{written}Two\n"
     places = {"user": 1, "item": 2, "rating": 3, "time": 4, "id": 1, "title": 2}
@@ -334,3 +334,14 @@ def test_a_byte_that_is_not_utf8_in_the_names_of_columns_is_read(tmp_path: Path)
 def test_two_columns_of_one_name_do_not_shift_the_others(tmp_path: Path) -> None:
     log = "x,user,x,item,rating,time\n1,u1,2,i1,4,1400000000\n3,u2,4,i2,3.5,1500000000\n"
     assert reader_of(*files(tmp_path, log)).read().events.rows() == READ
+
+
+@pytest.mark.parametrize("separator", ["", '"', "\n", '","'])
+def test_a_separator_that_cannot_be_one_is_refused(tmp_path: Path, separator: str) -> None:
+    with pytest.raises(InvalidInput, match=r"dataset\.separator must be one or more characters"):
+        reader_of(*files(tmp_path), separator=separator).read()
+
+
+def test_columns_of_a_text_without_names_are_told_to_be_counted(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"they are counted, as in dataset\.columns\.user=1"):
+        reader_of(*files(tmp_path, LOG.split("\n", 1)[1])).read()

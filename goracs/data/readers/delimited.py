@@ -27,7 +27,7 @@ class Form:
     """How a table is written.
 
     Args:
-        separator: one or more characters. With several, quotes mean nothing.
+        separator: one or more characters. With several (or one that is not ASCII), quotes mean nothing.
         names: of all its columns, where the file has no line that names them; else None.
     """
 
@@ -37,7 +37,7 @@ class Form:
     @property
     def quoted(self) -> bool:
         """Whether values may stand in double quotes, and then hold separators and line ends."""
-        return len(self.separator) == 1
+        return len(self.separator.encode()) == 1
 
 
 def columns(file: Path, form: Form, types: Types, most_broken: int | None, time: str | None) -> Rows:
@@ -81,7 +81,7 @@ def sniffed(file: Path, wanted: Sequence[str]) -> str:
 
 def width(file: Path, separator: str) -> int:
     """How many columns the first line has."""
-    return len(fields(head(file).partition(b"\n")[0], separator, len(separator) == 1))
+    return len(fields(head(file).partition(b"\n")[0], separator, Form(separator, None).quoted))
 
 
 def header(file: Path, form: Form) -> list[str]:

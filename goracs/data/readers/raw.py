@@ -108,7 +108,7 @@ def _tail(file: Path, size: int) -> bytes:
             return raw.read()
     kept = b""
     for block in blocks(file):
-        kept = (kept + block)[-size:]
+        kept = (kept + block if len(block) < size else block)[-size:]
     return kept
 
 

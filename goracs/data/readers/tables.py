@@ -32,7 +32,8 @@ PACKED = ("gz", "bz2", "xz", "zst")
 TAB = ("tab", r"\t")  # how a tab is written on a command line
 HINT = (
     "dataset.columns says what they are called. A table without a time (dataset.columns.time=null) is in the "
-    "order of its events, which split=leave_one_out split.ties=file can use and no other split."
+    "order of its events, which split=leave_one_out split.ties=file can use and no other split. In a text whose "
+    "first line names no columns they are counted, as in dataset.columns.user=1."
 )
 
 
@@ -149,6 +150,11 @@ class Tables(Dataset):
 
     def _form(self, file: Path, kind: str, wanted: Sequence[str]) -> Form:
         separator = "\t" if self.separator in TAB else self.separator
+        if separator is not None and (not separator or set(separator) & set('"\r\n')):
+            raise InvalidInput(
+                f"dataset.separator must be one or more characters, none of them a quote or a line end, or null; "
+                f"got {separator!r}."
+            )
         if separator is None:
             separator = "\t" if kind == "tsv" else sniffed(file, wanted)
         if not all(name.isdecimal() for name in wanted):
