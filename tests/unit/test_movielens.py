@@ -241,3 +241,8 @@ def test_what_is_no_time_in_seconds_is_refused(tmp_path: Path, time: str) -> Non
     ratings = RATINGS.replace("1000000090", time)
     with pytest.raises(GoracsError, match=rf"ratings\.csv has a time .* in 1 of its 2 .*row 2: {time}\."):
         folder(tmp_path, ratings=ratings).read()
+
+
+def test_ids_may_be_whole_floats(tmp_path: Path) -> None:
+    floats = RATINGS.replace("7,1,", "7.0,1.0,").replace("7,2,", "7.0,2.0,")
+    assert folder(tmp_path, ratings=floats).read().events.equals(folder(tmp_path).read().events)

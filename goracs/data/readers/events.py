@@ -82,6 +82,12 @@ def whole_numbers(texts: pl.Series) -> pl.Series:
     ).to_series()
 
 
+def plain_ids(values: pl.Series) -> pl.Series:
+    """[len] str: ids, without the .0 of whole numbers where every one of them has it."""
+    floats = all(series.str.contains(r"^-?\d+\.0+$").all() for series in (values.head(1), values))
+    return values.str.replace(r"\.0+$", "") if floats else values
+
+
 def untitled(events: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """The catalogue of events without metadata: every item in order, its id as title; told and counted."""
     items = events.select("item", title="item").unique("item", maintain_order=True)

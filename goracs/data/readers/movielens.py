@@ -21,7 +21,7 @@ from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers.delimited import Form, columns
 from goracs.data.readers.encoding import mended
 from goracs.data.readers.ending import UNKNOWN, open_ended
-from goracs.data.readers.events import checked, refuse
+from goracs.data.readers.events import checked, plain_ids, refuse
 from goracs.data.readers.raw import Rows, digest
 from goracs.types import InvalidInput
 
@@ -75,12 +75,16 @@ def read(path: str, scale: Sequence[float] | None) -> Interactions:
     """The ratings and the films of a folder; see `MovieLens`."""
     layout, ratings, movies = _layout(path)
     items, events = layout.read_movies(movies), layout.read_ratings(ratings)
-    ids = items.table["item"]
+    ids = plain_ids(items.table["item"])
     refuse(movies, "has no item id", ids, ids.is_null())
     refuse(movies, "repeats an item id", ids, ~ids.is_first_distinct())
     noted = {f"{layout.ratings}: {why}": count for why, count in events.noted.items()}
     noted |= {f"{layout.movies}: {why}": count for why, count in items.noted.items()}
-    return Interactions(checked(events.table, ratings, scale, "s"), items.table, noted=noted)
+    rated = events.table.with_columns(
+        user=plain_ids(events.table["user"]), item=plain_ids(events.table["item"])
+    )
+    titles = items.table.with_columns(item=ids)
+    return Interactions(checked(rated, ratings, scale, "s"), titles, noted=noted)
 
 
 def _layout(path: str) -> tuple[Layout, Path, Path]:

@@ -20,7 +20,7 @@ import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers.delimited import Form, columns, sniffed, width
-from goracs.data.readers.events import Unit, checked, refuse, untitled, whole_numbers
+from goracs.data.readers.events import Unit, checked, plain_ids, refuse, untitled, whole_numbers
 from goracs.data.readers.lines import json_rows
 from goracs.data.readers.names import MissingColumn, columns_of
 from goracs.data.readers.raw import Rows, collected, digest, found
@@ -32,8 +32,8 @@ PACKED = ("gz", "bz2", "xz", "zst")
 TAB = ("tab", r"\t")  # how a tab is written on a command line
 HINT = (
     "dataset.columns says what they are called. A table without a time (dataset.columns.time=null) is in the "
-    "order of its events, which split=leave_one_out split.ties=file can use and no other split. In a text whose "
-    "first line names no columns they are counted, as in dataset.columns.user=1."
+    "order of its events, which split=leave_one_out split.ties=file can use and no other split. In a text "
+    "whose first line names no columns they are counted, as in dataset.columns.user=1."
 )
 
 
@@ -123,14 +123,19 @@ class Tables(Dataset):
         if name is not None:
             time, unit = _time(file, table[name], self.time_unit)
         events = pl.DataFrame(
-            {"user": _ids(table[user]), "item": _ids(table[item]), "rating": table[rating], "time": time}
+            {
+                "user": plain_ids(table[user]),
+                "item": plain_ids(table[item]),
+                "rating": table[rating],
+                "time": time,
+            }
         )
         return checked(events, file, self.scale, unit), rows
 
     def _catalogue(self, file: Path) -> Rows:
         key, title = str(self.columns.id), str(self.columns.title)
         rows = self._table(file, {key: pl.String(), title: pl.String()}, [key], None)
-        ids = _ids(rows.table[key])
+        ids = plain_ids(rows.table[key])
         refuse(file, f"has no {key}", ids, ids.is_null())
         refuse(file, f"repeats a {key}", ids, ~ids.is_first_distinct())
         return rows._replace(table=pl.DataFrame({"item": ids, "title": rows.table[title]}))
@@ -152,8 +157,8 @@ class Tables(Dataset):
         separator = "\t" if self.separator in TAB else self.separator
         if separator is not None and (not separator or set(separator) & set('"\r\n')):
             raise InvalidInput(
-                f"dataset.separator must be one or more characters, none of them a quote or a line end, or null; "
-                f"got {separator!r}."
+                f"dataset.separator must be one or more characters, none of them a quote or a line end, or "
+                f"null; got {separator!r}."
             )
         if separator is None:
             separator = "\t" if kind == "tsv" else sniffed(file, wanted)
@@ -189,12 +194,6 @@ def _parquet(file: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InvalidInput(f"{file} is no Parquet table with {', '.join(types)}: {reason}.") from error
-
-
-def _ids(values: pl.Series) -> pl.Series:
-    """[len] str: ids, without the .0 of whole numbers where every one of them has it."""
-    point = values.str.contains(r"^-?\d+\.0+$")
-    return values.str.replace(r"\.0+$", "") if point.all() else values
 
 
 def _time(file: Path, values: pl.Series, unit: Unit) -> tuple[pl.Series, Unit | Literal["date"]]:
