@@ -33,7 +33,8 @@ class Example:
 
     `history` are the item ids shown in the prompt, oldest first, `history_liked` whether the user liked
     each (None where there are no ratings). `label` is 1 (liked) or 0 for tasks with labels, None otherwise.
-    `time` is in seconds.
+    `time` is in seconds. `system` is what the model is told before all else, `turns` the queries and
+    responses before the instruction: ready prompts may have them.
     """
 
     user: str
@@ -45,6 +46,8 @@ class Example:
     instruction: str
     input: str
     output: str
+    system: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ EXPECTED = ("events", "users", "items", "samples", "liked", "train", "valid", "t
 LEAST = {"history": 1, "min_history": 0, "title_longer_than": 0, "seed": 0}
 LEAST_UNLESS_NULL = {"core": 2, "title_max": 1, "size": 1}
 Markup = Literal["drop", "keep"]
+Duplicates = Literal["keep", "drop", "refuse"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +32,11 @@ class Interactions:
     """The content of a data set's raw files.
 
     Args:
-        events: user str, item str, rating f64, time i64 (seconds); no nulls, finite, in file order; and ms
-            i64 where milliseconds order events within a second.
+        events: user str, item str, rating f64, time i64 (seconds); no nulls, finite, in file order; and
+            part i64 where parts of a second order events within it.
         items: item str (distinct), title str (null where the file has none), in file order.
         excluded: why -> how many raw lines were left out; each reason names the first of them.
+        noted: why -> how many raw lines were read by a guess, or stand in for what is not there.
         timed: False where the files have no time: then `time` is 0 and file order is the order of events.
         rated: False where the files have no ratings: then `rating` is null.
     """
@@ -42,6 +44,7 @@ class Interactions:
     events: pl.DataFrame
     items: pl.DataFrame
     excluded: Mapping[str, int] = field(default_factory=dict)
+    noted: Mapping[str, int] = field(default_factory=dict)
     timed: bool = True
     rated: bool = True
 
@@ -55,6 +58,8 @@ class Dataset(ABC):
         scale: the least and the greatest rating, others are refused; None: any finite number.
         history: h >= 1; the most items that a sample's history holds.
         min_history: samples with fewer history items are dropped; 0 keeps the empty ones; at most h.
+        duplicates: what becomes of events that repeat another one exactly (user, item, rating, time): `keep`
+            and `drop` are counted, `refuse` stops the run.
         ties: what `split.ties` follows: `file` where the order of the raw file is part of the data.
         core: k >= 2: events of users or items with fewer than k are dropped until none is left; None: no such
             filter.
@@ -79,6 +84,7 @@ class Dataset(ABC):
     scale: Sequence[float] | None
     history: int
     min_history: int
+    duplicates: Duplicates
     ties: Ties
     core: int | None
     title_longer_than: int

@@ -1,6 +1,8 @@
 """What statistics.json says of a prepared set, and the check of its counts against those that were expected.
 
 Raw      events, users and items are those of the raw files; `kept` has them after all filters.
+Noted    what was read by a guess or stands in for what is not there; `duplicates` repeat an event exactly,
+         whether they were dropped or not.
 Parts    `splits` counts what is written: of the pool what `dataset.size` draws from its `pool` samples.
 Tied     targets at the time of their last history item: which of the two came first, `split.ties` says.
 """
@@ -38,6 +40,8 @@ def statistics(
         **_sizes(raw.events),
         "kept": _sizes(kept.events),
         "excluded": {**raw.excluded, **kept.excluded},
+        "noted": dict(raw.noted),
+        "duplicates": kept.duplicates,
         "time": [kept.events["time"].min(), kept.events["time"].max()],
         "titles_cleaned": kept.cleaned,
         "samples": total["samples"],

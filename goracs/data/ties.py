@@ -3,7 +3,7 @@
 `hash`    by a 64-bit hash of (seed, user, item, time, rating); users, too, come in the order of a hash. So
           neither the order of the rows, nor ids, nor the platform has a part in it: sorted by item, the last
           of several events of one second, the target, would always be the item of the largest id. Events
-          that are equal in all fields are interchangeable. Where the file has milliseconds they go first.
+          that are equal in all fields are interchangeable. Where the file has parts of seconds they go first.
 `file`    as the rows of the file come (the paper's rule).
 Hash      ids by the first 8 bytes of their blake2b, then one round of a 64-bit mixer (Steele, Lea, Flood:
           Fast splittable pseudorandom number generators, OOPSLA 2014) for each field: the same numbers with
@@ -22,7 +22,7 @@ import polars as pl
 
 Ties = Literal["hash", "file"]
 Words = npt.NDArray[np.uint64]
-MS = "ms"  # the column of `Interactions.events` that orders events within a second, where there is one
+PART = "part"  # the column of `Interactions.events` that orders events within a second, where there is one
 STEP, FIRST, SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
@@ -34,15 +34,14 @@ def in_order(events: pl.DataFrame, ties: Ties, seed: int) -> pl.DataFrame:
         ties: `file`: as they are; `hash`: by user, time and event, see above.
         seed: of the hash.
 
-    Returns: user, item, rating, time.
+    Returns: the same columns.
     """
-    columns = ("user", "item", "rating", "time")
     if ties == "file":
-        return events.select(columns)
+        return events
     of_user, of_event = _hashes(events, seed)
-    within = [MS] if MS in events.columns else []
+    within = [PART] if PART in events.columns else []
     keys = {"of_user": of_user, "of_event": of_event}
-    return events.with_columns(**keys).sort("of_user", "time", *within, "of_event").select(columns)
+    return events.with_columns(**keys).sort("of_user", "time", *within, "of_event").drop(*keys)
 
 
 def _hashes(events: pl.DataFrame, seed: int) -> tuple[pl.Series, pl.Series]:

@@ -92,7 +92,7 @@ def tokenized(examples: Sequence[Example], template: str, tokenizer: Any) -> lis
 
 def answer_ids(answers: Sequence[str], template: str, tokenizer: Any) -> dict[str, tuple[int, ...]]:
     """The tokens of each answer after a prompt of this template, without the end mark."""
-    context = framed('"a"', '"a"', template, tokenizer)
+    context = framed('"a"', '"a"', template, tokenizer, system="", turns=())
     found: dict[str, tuple[int, ...]] = {}
     for before in (context, *NEIGHBOURS):
         found |= _following(before, sorted({*answers} - {*found}), tokenizer)

@@ -23,6 +23,8 @@ from goracs.data.tasks import Task, as_examples
 from goracs.data.tokens import tokenized
 
 LOOKED_AT = 1000  # examples of each part whose tokens are counted
+REPEATS = "events equal an earlier one in user, item, rating and time"
+FIRST_DAY = 10**8  # a smaller time only counts on (dataset.time_unit=step), or is none
 BIGGEST = 5  # users whose share of a part is told
 Card = dict[str, Any]
 
@@ -69,6 +71,8 @@ def render(name: str, found: Card) -> str:
     lines = [
         f"{name}: {found['events']:,} events of {found['users']:,} users and {found['items']:,} items",
         *(f"  left out: {count:,} events, {why}" for why, count in found["excluded"].items()),
+        *(f"  noted: {count:,} {why}" for why, count in found["noted"].items()),
+        *(f"  repeats: {count:,} {REPEATS}" for count in [found["duplicates"]] if count is not None),
         f"  used: {kept['events']:,} events of {kept['users']:,} users and {kept['items']:,} items"
         + (f", density {found['density']:.2g}" if found["density"] else ""),
         f"  titles: {found['repeated_titles']:,} repeat another, {found['titles_cleaned']:,} had line breaks",
@@ -123,7 +127,10 @@ def _part(rows: pl.LazyFrame, known: pl.LazyFrame) -> Card:
 
 
 def _day(target: Card | None) -> str:
-    return "-" if target is None else datetime.fromtimestamp(target["time"], UTC).date().isoformat()
+    if target is None:
+        return "-"
+    time: int = target["time"]
+    return str(time) if 0 <= time < FIRST_DAY else datetime.fromtimestamp(time, UTC).date().isoformat()
 
 
 def _shown(part: Card, key: Sequence[str]) -> str:

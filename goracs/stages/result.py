@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from goracs.stages.common import PROMPTS, Source, write_json
 from goracs.store import MANIFEST, Artifact, Stage, installed_versions
+from goracs.types import Example
 
 SCHEMA = 1
 PLACES = ("folder", "path", "model")  # configured names of files and folders
@@ -129,12 +130,11 @@ def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, A
 
     rows = np.load(found["select"] / "indices.npy").tolist()
     pool = read_examples(found["prepare"], "train")
-    prompts = [
-        {name: getattr(pool[row], name) for name in ("instruction", "input", "output")} for row in rows
-    ]
+    columns = _columns([pool[row] for row in rows])
+    prompts = [{name: getattr(pool[row], ours) for name, ours in columns.values()} for row in rows]
     _dump(folder / "coreset.json", prompts)
-    columns = {"prompt": "instruction", "query": "input", "response": "output"}
-    _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})
+    info = {"file_name": "coreset.json", "columns": {theirs: name for theirs, (name, _) in columns.items()}}
+    _dump(folder / "dataset_info.json", {"goracs_coreset": info})
     _dump(folder / "indices.json", rows)
     shutil.copy(found["select"] / "trace.json", folder)
     return {
@@ -145,6 +145,17 @@ def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, A
         "report": _json(found["select"], "report.json"),
         "assessment": _json(found.get("assess"), "assessment.json"),
     }
+
+
+def _columns(chosen: Sequence[Example]) -> dict[str, tuple[str, str]]:
+    """LLaMA-Factory's word for a column -> its name in the alpaca form, and ours: those that are used."""
+    plain = {"prompt": "instruction", "query": "input", "response": "output"}
+    columns = {theirs: (name, name) for theirs, name in plain.items()}
+    if any(example.system for example in chosen):
+        columns["system"] = ("system", "system")
+    if any(example.turns for example in chosen):
+        columns["history"] = ("history", "turns")
+    return columns
 
 
 def _cost(path: Path) -> dict[str, Any]:

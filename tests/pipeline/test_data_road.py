@@ -41,6 +41,37 @@ def test_ready_prompts_go_the_whole_road(goracs: Command, alpaca: list[str]) -> 
     assert all(row["input"].startswith("train") and row["output"] in ("Yes.", "No.") for row in chosen)
 
 
+def test_a_dialogue_goes_the_whole_road_and_is_in_the_coreset(goracs: Command, alpaca: list[str]) -> None:
+    """As tables, too: what LLaMA-Factory reads has the columns that say so."""
+    said = {"system": "Be brief.", "history": [["Who?", "Me"]]}
+    columns = {"prompt": "instruction", "query": "input", "response": "output"}
+    for word in alpaca:
+        file = Path(word.partition("=")[2])
+        rows = [row | said for row in json.loads(file.read_text())]
+        file.write_text(json.dumps(rows))
+    ended = goracs(*PROMPTS, *alpaca, "selector=goracs", without=NO_HISTORY)
+    assert ended.code == 0, ended.text
+    chosen = json.loads((ended.folder / "coreset.json").read_text())
+    assert all(row | said == row and set(row) == {*columns.values(), *said} for row in chosen)
+    info = json.loads((ended.folder / "dataset_info.json").read_text())["goracs_coreset"]
+    assert info["columns"] == columns | {"system": "system", "history": "history"}
+
+
+def test_ready_prompts_may_be_tables(goracs: Command, tmp_path: Path) -> None:
+    words = []
+    for part in ("train", "valid", "test"):
+        rows = {"instruction": ["Will they?"] * 40, "output": ["Yes", "No"] * 20}
+        table = pl.DataFrame(rows).with_columns(
+            input=pl.format("{}; {}", pl.lit(part), pl.int_range(pl.len()))
+        )
+        table.write_csv(tmp_path / f"{part}.csv", separator=";")
+        words.append(f"dataset.{part}={tmp_path / part}.csv")
+    ended = goracs(*PROMPTS, *words, "until=select", "selector=random", without=NO_HISTORY)
+    assert ended.code == 0, ended.text
+    chosen = json.loads((ended.folder / "coreset.json").read_text())
+    assert all(row["input"].startswith("train; ") for row in chosen)
+
+
 def test_ready_prompts_of_the_other_task_stop_before_their_evaluation(
     goracs: Command, alpaca: list[str]
 ) -> None:
@@ -69,7 +100,7 @@ def test_tables_of_ones_own_go_as_far_as_selection_wherever_they_lie(goracs: Com
         "sku": rng.integers(0, 20, 400),
         "stars": rng.integers(1, 6, 400),
     }
-    table = pl.DataFrame(events).with_columns(at=pl.int_range(400) * 1000)
+    table = pl.DataFrame(events).with_columns(at=10**9 + pl.int_range(400) * 1000)
     items = pl.DataFrame({"sku": range(20), "title": [f"../Thing {k}" for k in range(20)]})
     for folder in (tmp_path, tmp_path / "moved"):
         table.write_csv(folder / "log.tsv", separator="\t")
@@ -85,6 +116,34 @@ def test_tables_of_ones_own_go_as_far_as_selection_wherever_they_lie(goracs: Com
         )
         assert ended.code == 0, ended.text
         assert f"{status}: " in ended.text
+
+
+def test_recbole_files_without_metadata_that_are_cut_or_repeat_themselves(
+    goracs: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "log.inter"
+    head = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    rows = [f"{user}\t{item}\t{1 + item % 5}\t{10**9 + item}.0\n" for item in range(12) for user in range(40)]
+    names = ("user=user_id", "item=item_id", "time=timestamp")
+    words = (
+        *("dataset=interactions", f"dataset.interactions={file}", "dataset.items=null", "until=prepare"),
+        *(f"dataset.columns.{name}" for name in names),
+    )
+    file.write_text(head + "".join([*rows, rows[0]]))
+    ended = goracs(*words)
+    assert ended.code == 0, ended.text
+    assert "no metadata (dataset.items=null): the ids of 12 items are their titles" in ended.text
+    ended = goracs(*words, "dataset.duplicates=refuse")
+    assert ended.code == 1
+    assert "1 of the 481 events of the data set interactions repeat an earlier one exactly" in ended.text
+    file.write_text((head + "".join(rows))[:-5])
+    ended = goracs(*words)
+    assert ended.code == 1
+    assert "log.inter ends in the middle of a time: its last row has '10000000'" in ended.text
+    file.write_text(head + "".join(rows).replace("\t1000000000", "\t1000000000000"))
+    ended = goracs(*words)
+    assert ended.code == 1
+    assert "log.inter has a time in milliseconds, not in seconds, in 40 of its 480 rows" in ended.text
 
 
 def test_a_column_that_is_not_there_is_told(goracs: Command, tmp_path: Path) -> None:

@@ -47,6 +47,23 @@ def test_the_card_equals_counts_by_hand(folder: Path) -> None:
     assert found["train"]["history"] == {"3": found["train"]["samples"]}
 
 
+def test_the_card_tells_what_was_guessed_and_what_repeats(tmp_path: Path) -> None:
+    dataset = made([*MANY, MANY[5]], NAMES, history=3, noted={"items: a guess": 2})
+    write(prepare(dataset, paper(valid=20, test=20), configured("task/ctr")), tmp_path)
+    found = card(tmp_path)
+    assert (found["noted"], found["duplicates"]) == ({"items: a guess": 2}, 1)
+    text = render("made", found)
+    assert "noted: 2 items: a guess" in text
+    assert "repeats: 1 events equal an earlier one" in text
+
+
+def test_steps_are_shown_as_numbers_and_days_as_days(folder: Path, tmp_path: Path) -> None:
+    assert render("made", card(folder)).split("last day")[1].split()[2] == "99"
+    days = [(user, item, rating, 10**9 + 86_400 * time) for user, item, rating, time in MANY]
+    write(prepare(made(days, NAMES), paper(valid=20, test=20), configured("task/ctr")), tmp_path)
+    assert render("made", card(tmp_path)).split("first day")[1].split()[0] == "2001-09-26"
+
+
 def test_the_card_tells_how_much_the_biggest_users_make(folder: Path) -> None:
     counts = pl.read_parquet(folder / "test.parquet")["user"].value_counts(sort=True)["count"]
     assert card(folder)["test"]["biggest_users"] == counts[:5].sum() / 20

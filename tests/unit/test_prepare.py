@@ -24,6 +24,7 @@ from goracs.types import Example, InvalidInput
 
 ROOT = Path(__file__).parents[2]
 MOVIES = "movieId,title\n1,One\n2,Two\n3,Three\n4,\n5,Never rated\n"
+START = 1_000_000_000  # of the times in files
 EVENTS = [
     ("a", 1, 4),
     ("b", 9, 5),
@@ -41,7 +42,9 @@ def configured(name: str, **changes: Any) -> Any:
 
 
 def small(path: Path, events: Any = EVENTS, **changes: Any) -> Prepared:
-    rows = "\n".join(f"{user},{item},{rating},{time}" for time, (user, item, rating) in enumerate(events))
+    rows = "\n".join(
+        f"{user},{item},{rating},{time}" for time, (user, item, rating) in enumerate(events, START)
+    )
     (path / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n{rows}\n")
     (path / "movies.csv").write_text(MOVIES)
     dataset = configured("dataset/movielens_small", path=str(path), **changes)
@@ -71,9 +74,9 @@ class Made(Dataset):
 
 
 def made(rows: list[tuple[str, str, float, int]], titles: dict[str, str | None], **changes: Any) -> Made:
-    """rows are user, item, rating, time; `timed` and `excluded` go to the interactions."""
+    """rows are user, item, rating, time; `timed`, `excluded`, `noted` go to the interactions."""
     schema = {"user": pl.String, "item": pl.String, "rating": pl.Float64, "time": pl.Int64}
-    told = {name: changes.pop(name) for name in ("timed", "rated", "excluded") if name in changes}
+    told = {name: changes.pop(name) for name in ("timed", "rated", "excluded", "noted") if name in changes}
     items = pl.DataFrame(
         {"item": list(titles), "title": list(titles.values())}, schema_overrides={"title": pl.String}
     )
@@ -102,7 +105,9 @@ def test_prepare_equals_counts_by_hand(tmp_path: Path) -> None:
         "items": 5,
         "kept": {"events": 5, "users": 3, "items": 3},
         "excluded": {"no title": 3},
-        "time": [0, 6],
+        "noted": {},
+        "duplicates": 0,
+        "time": [START, START + 6],
         "titles_cleaned": 0,
         "samples": 3,
         "left_out": 0,
@@ -112,9 +117,9 @@ def test_prepare_equals_counts_by_hand(tmp_path: Path) -> None:
         "splits": {
             part: {"samples": 1, "liked": liked, "users": 1, "tied": 0, "first": target, "last": target}
             for part, liked, target in (
-                ("train", 0, {"user": "a", "item": "2", "time": 2}),
-                ("valid", 0, {"user": "c", "item": "1", "time": 4}),
-                ("test", 1, {"user": "d", "item": "2", "time": 6}),
+                ("train", 0, {"user": "a", "item": "2", "time": START + 2}),
+                ("valid", 0, {"user": "c", "item": "1", "time": START + 4}),
+                ("test", 1, {"user": "d", "item": "2", "time": START + 6}),
             )
         },
     }

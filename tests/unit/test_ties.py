@@ -104,4 +104,4 @@ def test_milliseconds_go_before_the_hash() -> None:
     for order in (rows, rows[::-1]):
         found = in_order(checked(events(order), FILE, None, "ms"), "hash", 0)
         assert found["item"].to_list() == [f"i{number}" for number in range(100)]
-        assert found.columns == list(SCHEMA)
+        assert found.columns == [*SCHEMA, "part"]
