@@ -19,8 +19,8 @@ from goracs.store import Stage, Store
 STAGES = (
     "prepare",
     "weights",
-    "embed",
     "adapter",
+    "embed",
     "score",
     "select",
     "assess",
