@@ -3,11 +3,11 @@
 Problem    min <C, P> over P >= 0 with P 1 = 1/n and P' 1 = 1/m.
 Dual       max mean u + mean v subject to u_i + v_j <= C_ij; equal to the primal at the optimum.
 Arrays     C float64 [n, m], any unit, any sign.
-At stake   what every plan pays in a row and in a column is taken off first (`_at_stake`). Of the rest R >= 0 an optimal plan uses the small part; a cost that dwarfs
-           it would hide it in its rounding. So where the first solution is not certified at the size of what
-           it uses, costs are cut off a little above that and solved again. Duals that are feasible for
-           min(R, cap) are so for R, and a plan that uses no cut cost is worth the same in both: no more is
-           needed for a proof.
+At stake   what every plan pays in a row and in a column is taken off first (`_at_stake`). Of the rest R >= 0
+           an optimal plan uses the small part; a cost that dwarfs it would hide it in its rounding. So where
+           the first solution is not certified at the size of what it uses, costs are cut off a little above
+           that and solved again. Duals that are feasible for min(R, cap) are so for R, and a plan that uses
+           no cut cost is worth the same in both: no more is needed for a proof.
 Result     certified: the plan has the marginals and differs from a feasible dual by rounding, relative to
            the costs at stake. If not: raises.
 Not here   building C (`goracs.ot.cost`), choosing rows (`goracs.selection`).
@@ -71,25 +71,27 @@ def solve(costs: FloatArray) -> Transport:
         InvalidInput: no matrix, a cost that is not finite, or costs further apart than float64 reaches.
         GoracsError: the solver did not reach a certified optimum.
     """
+    costs = _checked(costs)
+    stake, rows, columns = _at_stake(costs)
+    plan, v = _network_simplex(costs - costs.min())
+    found = _judged(stake, stake, plan, v - columns)
+    if _noise(found) > CERTIFIED * found.size:
+        found = _at_its_size(stake, found)
+    certify(stake, found)
+    return replace(found, value=float((found.plan * costs).sum()), u=found.u + rows, v=found.v + columns)
+
+
+def _checked(costs: FloatArray) -> FloatArray:
     costs = np.asarray(costs, dtype=np.float64)
     if costs.ndim != 2 or costs.size == 0:
         raise InvalidInput(f"transport needs a cost matrix [n, m] with entries, got shape {costs.shape}.")
     bad = np.flatnonzero(~np.isfinite(costs).all(axis=1))
     if len(bad):
         raise InvalidInput(f"transport needs finite costs; {len(bad)} rows are not: {bad[:10].tolist()}.")
-    low = costs.min()
     with np.errstate(over="ignore"):  # said in words
-        if not np.isfinite(costs.max() - low):
-            raise InvalidInput("the costs of a transport are further apart than float64 reaches: rescale them.")
-    stake, rows, columns = _at_stake(costs)
-    plan, v = _network_simplex(costs - low)
-    found = _judged(stake, stake, plan, v - columns)
-    if _noise(found) > CERTIFIED * found.size:
-        found = _at_its_size(stake, found)
-    certify(stake, found)
-    return replace(
-        found, value=float((found.plan * costs).sum()), u=found.u + rows, v=found.v + columns
-    )
+        if not np.isfinite(np.ptp(costs)):
+            raise InvalidInput("transport needs costs that differ by what float64 reaches; rescale these.")
+    return costs
 
 
 def certify(costs: FloatArray, found: Transport) -> None:

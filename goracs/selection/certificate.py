@@ -2,9 +2,9 @@
 
 Trust      any prices give a valid bound, so those that the ascent finds need no trust; the bound at them is
            worked out here anew, in plain float64, from exact distances.
-Bound      mean v + mean of the n smallest rho_i(v), less what rounding can have added (`goracs.ot.cost.proven`);
-           rho_i = the cost of the row's s cheapest units of C_ij - v_j, at most t to a column, over s;
-           s = m / gcd(n, m), t = n / gcd(n, m).
+Bound      mean v + mean of the n smallest rho_i(v); rho_i = the cost of the row's s cheapest units of
+           C_ij - v_j, at most t to a column, over s; s = m / gcd(n, m), t = n / gcd(n, m). What rounding can
+           have added is taken off (`goracs.ot.cost.proven`), so prices of any size give a valid bound.
 """
 
 from __future__ import annotations
