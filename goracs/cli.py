@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -29,7 +30,9 @@ goracs chooses a small coreset of the training data of an LLM recommender, fine-
 
 Choices (a file each under conf/; any value in them is an override, as in finetune.lr=1e-4):
 {choices}
-Results lie under multirun/, finished stages in store.root. HYDRA_FULL_ERROR=1 shows tracebacks.
+A path with =, brackets, commas or quotes in it: 'dataset.path="/a b/c=d"' (double quotes within single ones).
+Results lie under multirun/, finished stages in store.root. hydra.verbose=goracs shows the stages of a sweep's
+jobs too, HYDRA_FULL_ERROR=1 tracebacks.
 """
 
 
@@ -46,7 +49,16 @@ def main() -> None:
             f"goracs: '{rest[0]}' is neither an override (name=value), nor a flag, nor one of the words "
             f"{', '.join(commands())}. For a sweep: goracs -m name=value,value. Help: goracs --help"
         )
+    if word == "run" or any("=" in given for given in rest):  # a configuration: it takes a while
+        print(f"goracs: {_course(word, rest)}", file=sys.stderr, flush=True)
     sys.exit(importlib.import_module(f"goracs.commands.{word}").run(rest))
+
+
+def _course(word: str, rest: list[str]) -> str:
+    """What is about to run, in words."""
+    if word == "run" and not rest:
+        return "the quickstart (experiment=quickstart; goracs --help shows the rest)"
+    return shlex.join([word, *rest])
 
 
 def commands() -> list[str]:

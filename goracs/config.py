@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -18,6 +21,41 @@ def conf_dir() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def usual_store() -> Path:
+    """Where runs keep their stages unless told otherwise."""
+    from omegaconf import OmegaConf
+
+    return Path(OmegaConf.load(conf_dir() / "config.yaml").store.root)
+
+
+def refuse_unreadable(overrides: Iterable[str]) -> None:
+    """Raise InvalidInput for the first override that Hydra's grammar cannot read, with how it is written."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in overrides:
+        try:
+            parser.parse_override(word)
+        except HydraException as error:
+            name, equals, _ = word.partition("=")
+            if not equals:
+                raise InvalidInput(f"'{word}' is no override: name=value, as in budget=32.") from None
+            why, as_it_stands = str(error).partition("\n")[0], quoted(name, word[len(name) + 1 :])
+            raise InvalidInput(
+                f"{word} cannot be read: {why}. A value with brackets, quotes, = , ; & or letters beyond "
+                "ASCII that is meant as it stands goes between double quotes, and the whole word between "
+                f"single ones for the shell: {as_it_stands}"
+            ) from None
+
+
+def quoted(name: str, value: str) -> str:
+    """An override that gives a value as it stands, whatever its characters but ${, as a shell takes it."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return shlex.quote(f"{name}={QuotedString(value, Quote.double).with_quotes()}")
 
 
 def build(config: DictConfig) -> dict[str, Any]:
@@ -55,7 +93,10 @@ def refuse_wrong_types(settings: Any, name: str) -> None:
         value, wanted = getattr(settings, field.name), declared[field.name]
         refuse_wrong_types(value, f"{name}.{field.name}")
         if not _fits(value, wanted):
-            raise InvalidInput(f"{name}.{field.name} must be {_wanted(wanted)}, got {value!r}.")
+            as_text = f" As text: '{name}.{field.name}=\"...\"'." if _fits("", wanted) else ""
+            raise InvalidInput(
+                f"{name}.{field.name} must be {_wanted(wanted, value)}, got {value!r}.{as_text}"
+            )
 
 
 def _fits(value: Any, wanted: Any) -> bool:
@@ -64,14 +105,27 @@ def _fits(value: Any, wanted: Any) -> bool:
         return any(_fits(value, one) for one in get_args(wanted))
     if get_origin(wanted) is Literal:
         return value in get_args(wanted)
+    if get_origin(wanted) in (Sequence, Mapping):
+        return _fits_inside(value, get_args(wanted))
     if wanted in (int, float):
-        return isinstance(value, (int, float) if wanted is float else int) and not isinstance(value, bool)
+        number = isinstance(value, (int, float) if wanted is float else int) and not isinstance(value, bool)
+        return number and math.isfinite(value)
     if wanted in (str, bool, NoneType):
         return isinstance(value, wanted)
     return True
 
 
-def _wanted(wanted: Any) -> str:
+def _fits_inside(value: Any, parts: Sequence[Any]) -> bool:
+    """Whether a list has items of one type, or a mapping keys and values of two."""
+    if len(parts) == 1:
+        return isinstance(value, (list, tuple)) and all(_fits(one, parts[0]) for one in value)
+    key, inner = parts
+    return isinstance(value, Mapping) and all(_fits(k, key) and _fits(v, inner) for k, v in value.items())
+
+
+def _wanted(wanted: Any, value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
     if get_origin(wanted) is Literal:
         return f"one of {', '.join(map(str, get_args(wanted)))}"
     return f"of type {wanted.__name__ if isinstance(wanted, type) else wanted}"

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
-from goracs.llm.settings import Backbone, InitAdapter
+from goracs.llm.settings import Backbone, Evaluate, InitAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
     adapter,
@@ -22,6 +23,7 @@ from goracs.stages import (
     embed,
     evaluate,
     finetune,
+    fits,
     prepare,
     result,
     rule,
@@ -69,10 +71,11 @@ class Line:
         if "select" in wanted:
             used = set().union(self.selected.inputs, *(stage.inputs for stage in self.assessed.values()))
         line: dict[str, Source] = {"prepare": self.prepared}
+        if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
+            line["fits"] = self._fits("score" in used, "evaluate" in wanted)
+            line["adapter"] = self.start
         if "embed" in used:
             line["embed"] = self.embedded
-        if "finetune" in wanted or used & {"adapter", "score"}:
-            line["adapter"] = self.start
         if "score" in used:
             line["score"] = self.scored
         if "select" in wanted:
@@ -96,18 +99,40 @@ class Line:
         """Examples."""
         return prepare.stage(self.made["dataset"], self.made["split"], self.task)
 
+    def _fits(self, scored: bool, evaluated: bool) -> Stage:
+        """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
+        settings: Evaluate = self.made["evaluate"]
+        read = {"train", *(["valid"] if scored else []), *([settings.part] if evaluated else [])}
+        ranked = evaluated and not isinstance(self.task, Ctr)
+        return fits.stage(self.llm, [part for part in PARTS if part in read], settings if ranked else None)
+
     @cached_property
     def backbone(self) -> Backbone:
         """The backbone's settings with the precision as this machine has it."""
-        from goracs.llm.backbone import resolved_precision
+        from goracs.llm.precision import resolved_precision
 
         asked: Backbone = self.made["backbone"]
         return replace(asked, precision=resolved_precision(asked.precision, self.runtime.accelerator))
 
     @cached_property
+    def models(self) -> dict[str, Source]:
+        """The files of every model the line needs: looked for, and missed, all at once before any stage."""
+        used = {self.last}
+        if LINE.index(self.last) >= LINE.index("select"):
+            needs: Set[str] = self.made["selector"].needs
+            used |= self._roles(needs | assess.NEEDS if self.made["assess"] else needs)
+        asked = {self.made["encoder"].model} if "embed" in used else set()
+        if used & {"adapter", "score", "finetune", "evaluate"}:
+            asked.add(self.made["backbone"].model)
+        return weights.stages(asked)
+
+    @cached_property
     def files(self) -> Source:
         """The backbone's weights and tokenizer."""
-        return weights.stage(self.made["backbone"].model)
+        return self._files(self.made["backbone"].model)
+
+    def _files(self, model: str) -> Source:
+        return self.models.get(model) or weights.stage(model)
 
     @cached_property
     def llm(self) -> Llm:
@@ -118,10 +143,10 @@ class Line:
     def embedded(self) -> Stage:
         """Features from the sentence encoder."""
         encoder = self.made["encoder"]
-        return embed.stage(self.prepared, weights.stage(encoder.model), encoder, self.task, self.runtime)
+        return embed.stage(self.prepared, self._files(encoder.model), encoder, self.task, self.runtime)
 
     @cached_property
-    def start(self) -> Source:
+    def start(self) -> Stage:
         """The initial adapter."""
         return adapter.stage(self.llm, self.made["adapter"])
 
@@ -129,15 +154,22 @@ class Line:
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
         sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
-        return score.stage(self.llm, self.start, self.made["score"], sketched)
+        adapted = adapter.linears(self.made["adapter"])
+        return score.stage(self.llm, self.start, adapted, self.made["score"], sketched)
+
+    def _roles(self, needs: Set[str]) -> set[str]:
+        """The names of the stages that give features or the named scores, and no others."""
+        sketched = self.features == "sketch" and "features" in needs
+        embedded = {"embed"} if "features" in needs and not sketched else set()
+        return {"prepare"} | embedded | ({"score"} if needs - {"features"} or sketched else set())
 
     def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
-        """The stages that give features or the named scores, and no others."""
-        sketched = self.features == "sketch" and "features" in needs
+        """Those stages, described."""
+        roles = self._roles(needs)
         inputs = {"prepare": self.prepared}
-        if "features" in needs and not sketched:
+        if "embed" in roles:
             inputs["embed"] = self.embedded
-        if needs - {"features"} or sketched:
+        if "score" in roles:
             inputs["score"] = self.scored
         return inputs
 
@@ -158,10 +190,11 @@ class Line:
     @cached_property
     def assessed(self) -> dict[str, Stage]:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
-        inputs = self._inputs(assess.NEEDS)
-        if not self.made["assess"] and set(inputs) - set(self.selected.inputs):
+        if not self.made["assess"] and self._roles(assess.NEEDS) - self._roles(self.made["selector"].needs):
             return {}
-        return {"assess": assess.stage(inputs, self.selected, self.features, self.task.lam)}
+        inputs = self._inputs(assess.NEEDS)
+        place, scored = inputs[assess.STAGE_OF[self.features]], inputs["score"]
+        return {"assess": assess.stage(place, scored, self.selected, self.features, self.task.lam)}
 
     @cached_property
     def tuned(self) -> Stage:
@@ -183,7 +216,9 @@ class Line:
         line: dict[str, Source] = {
             METRICS_OF[name]: evaluate.stage(self.llm, source, settings) for name, source in asked.items()
         }
-        return line | ({"rule": rule.stage(self.prepared, settings)} if isinstance(self.task, Ctr) else {})
+        # ready prompts show no history whose likes could be counted
+        ruled = isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts)
+        return line | ({"rule": rule.stage(self.prepared, settings)} if ruled else {})
 
     @cached_property
     def last(self) -> str:
@@ -200,6 +235,7 @@ class Line:
     @cached_property
     def result(self) -> Stage:
         """What the job leaves."""
+        _ = self.models
         inputs = self.upto(self.last)
         digests = {name: source.key for name, source in inputs.items()}
         if "finetune" in inputs:
@@ -209,10 +245,16 @@ class Line:
     @property
     def told(self) -> Told:
         """What result.json says of the job; complete once its stages are described."""
-        job, chosen = self.job, "selected" in self.__dict__
-        budget = self.budget if chosen else None
+        made, asked = self.made, self.__dict__
         return Told(
-            self.config, job.command, self.made["seed"], job.selector_name, self.made["budget"], budget
+            config=self.config,
+            command=self.job.command,
+            seed=made["seed"],
+            selector=self.job.selector_name,
+            budget_asked=made["budget"],
+            budget=self.budget if "selected" in asked else None,
+            precision=self.backbone.exactness if "llm" in asked else None,
+            warnings=adapter.doubts(made["adapter"], made["backbone"].model) if "start" in asked else (),
         )
 
 

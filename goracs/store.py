@@ -29,7 +29,8 @@ from filelock import FileLock, Timeout
 from goracs.types import GoracsError
 
 MANIFEST = "manifest.json"
-log = logging.getLogger("goracs")
+CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
+log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
 
 
@@ -91,6 +92,19 @@ class Store:
         """Whether the artifact of `stage` is there, finished."""
         return (self._place(stage) / MANIFEST).exists()
 
+    def kept(self, name: str, key: str) -> External | None:
+        """The finished artifact of a stage by name and key, as an input of another; None if it is not there.
+
+        Raises:
+            DamagedArtifact: a stored file differs from its manifest.
+        """
+        place = self._at(name, key)
+        if not (place / MANIFEST).exists():
+            return None
+        if key not in self.used:
+            self.used[key] = self._open(place, key, cached=True)
+        return External(name, key, place)
+
     @property
     def built(self) -> frozenset[str]:
         """The keys of what this run has made."""
@@ -105,7 +119,8 @@ class Store:
         """
         if stage.key in self.used:
             return self.used[stage.key]
-        artifact = self._open(stage, cached=True) if self.has(stage) else self._build(stage)
+        place = self._place(stage)
+        artifact = self._open(place, stage.key, cached=True) if self.has(stage) else self._build(stage)
         self.used[stage.key] = artifact
         log.info(
             "  %-9s %s", stage.name, "cached" if artifact.cached else f"{artifact.manifest['seconds']:.1f} s"
@@ -118,7 +133,7 @@ class Store:
         place.parent.mkdir(parents=True, exist_ok=True)
         with _locked(place.with_suffix(".lock"), stage.name):
             if self.has(stage):  # another process built it while this one waited
-                return self._open(stage, cached=True)
+                return self._open(place, stage.key, cached=True)
             log.info("  %-9s ...", stage.name)
             partial = _emptied(place.with_suffix(".partial"))
             try:
@@ -128,13 +143,16 @@ class Store:
                 partial.rename(place)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        return self._open(stage, cached=False)
+        return self._open(place, stage.key, cached=False)
 
     def _folder(self, source: Stage | External) -> Path:
         return source.path if isinstance(source, External) else self.get(source).path
 
     def _place(self, stage: Stage) -> Path:
-        return self.root / stage.name / stage.key[:24]
+        return self._at(stage.name, stage.key)
+
+    def _at(self, name: str, key: str) -> Path:
+        return self.root / name / key[:24]
 
     def _seal(self, stage: Stage, folder: Path, seconds: float) -> None:
         manifest = {
@@ -147,8 +165,8 @@ class Store:
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
 
-    def _open(self, stage: Stage, cached: bool) -> Artifact:
-        place = self._place(stage)
+    def _open(self, place: Path, key: str, cached: bool) -> Artifact:
+        shutil.rmtree(place.with_suffix(CHECKPOINT), ignore_errors=True)  # nobody needs it any more
         manifest = _read_manifest(place)
         found = {str(path.relative_to(place)) for path in _files(place)} - {MANIFEST}
         damaged = sorted(found ^ set(manifest["files"])) or [
@@ -156,7 +174,7 @@ class Store:
         ]
         if damaged:
             raise _damage(place, f"{', '.join(damaged)} differ from what the manifest says")
-        return Artifact(place, stage.key, manifest, cached)
+        return Artifact(place, key, manifest, cached)
 
 
 def digest(value: Any) -> str:

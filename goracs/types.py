@@ -32,7 +32,9 @@ class Example:
     """One prompt with its parts and where it comes from.
 
     `history` are the item ids shown in the prompt, oldest first, `history_liked` whether the user liked
-    each. `label` is 1 (liked) or 0 for tasks with labels, None otherwise. `time` is in seconds.
+    each (None where there are no ratings). `label` is 1 (liked) or 0 for tasks with labels, None otherwise.
+    `time` is in seconds. `system` is what the model is told before all else, `turns` the queries and
+    responses before the instruction: ready prompts may have them.
     """
 
     user: str
@@ -40,10 +42,12 @@ class Example:
     time: int
     label: int | None
     history: tuple[str, ...]
-    history_liked: tuple[bool, ...]
+    history_liked: tuple[bool | None, ...]
     instruction: str
     input: str
     output: str
+    system: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,16 +208,21 @@ class Selector(Protocol):
 def resolve_budget(asked: float | str, pool_size: int) -> int:
     """The number of rows that a budget means for a pool of N rows.
 
-    An integer >= 1 is itself; a share 0 < b < 1 is max(1, floor(b N + .5)); "all" is N.
+    An integer >= 1 is itself; a share 0 < b < 1 is max(1, floor(b N + .5)); "all" is N. The type tells them
+    apart: 1.0 could be one row or the whole pool, so a decimal >= 1 is neither.
 
     Raises:
         InvalidInput: anything else, or more than N.
     """
-    if asked == "all":
+    if isinstance(asked, str) and asked == "all":
         return pool_size
-    if isinstance(asked, (str, bool)) or not 0 < asked < np.inf or (asked >= 1 and asked != int(asked)):
-        raise InvalidInput(f"budget must be a whole number >= 1, a share in (0, 1), or all; got {asked!r}.")
-    budget = int(asked) if asked >= 1 else max(1, int(np.floor(asked * pool_size + 0.5)))
+    rows = isinstance(asked, (int, np.integer)) and not isinstance(asked, bool) and asked >= 1
+    share = isinstance(asked, (float, np.floating)) and 0 < asked < 1
+    if not rows and not share:
+        raise InvalidInput(
+            f"budget must be a whole number >= 1, a share in (0, 1), or all; got {asked!r}.{_meant(asked)}"
+        )
+    budget = int(asked) if rows else max(1, int(np.floor(float(asked) * pool_size + 0.5)))
     if budget > pool_size:
         raise InvalidInput(f"budget {budget} is larger than the pool, which has {pool_size} rows.")
     return budget
@@ -224,6 +233,15 @@ def _score(scores: Mapping[str, FloatArray], name: str, reader: str, side: str) 
         have = ", ".join(sorted(scores)) or "none"
         raise InvalidInput(f"{reader} needs the score '{name}'{side}; the problem has: {have}.")
     return scores[name]
+
+
+def _meant(asked: object) -> str:
+    """What to write for a whole number with a decimal point."""
+    if not isinstance(asked, (float, np.floating)) or asked < 1 or not float(asked).is_integer():
+        return ""
+    if asked == 1:
+        return " For one row: budget=1; for the whole pool: budget=all."
+    return f" For {int(asked)} rows: budget={int(asked)}."
 
 
 def _whole_numbers(values: IndexArray) -> IndexArray:

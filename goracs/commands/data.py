@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, conf_dir
+from goracs.config import build, conf_dir, refuse_unreadable
 from goracs.report.card import card, render, token_counts
 from goracs.report.card_plot import FORMATS, draw
 from goracs.stages import prepare
@@ -48,6 +48,7 @@ def run(words: Sequence[str]) -> int:
 def _composed(overrides: Sequence[str]) -> DictConfig:
     own = [f"file://{Path(word.removeprefix(OWN)).resolve()}" for word in overrides if word.startswith(OWN)]
     given = [word for word in overrides if not word.startswith(OWN)]
+    refuse_unreadable(given)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("config", overrides=[f"hydra.searchpath={own}", *given])
 

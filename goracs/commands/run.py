@@ -1,37 +1,47 @@
 """The word `run`, which may be left out: one job, or a sweep of them and its report; Hydra's side.
 
-A job never raises: it leaves outcome.json in its folder (done, skipped or failed, with the message), so that
-a sweep goes on after a failure and its report can tell of every job, wherever it ran.
+A job never raises: it records how it stands (done, skipped or failed, with the message), so that a sweep
+goes on after a failure and its report can tell of every job, wherever it ran. A single job shows its stages
+and its figures, a sweep one line a job (hydra.verbose=goracs: the stages too), counts, failures and the
+table; every job folder has the whole course in goracs.log.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
 import sys
+import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, conf_dir
-from goracs.types import GoracsError
+from goracs import job_folder, sweep
+from goracs.config import build, conf_dir, refuse_unreadable
+from goracs.place import Place
+from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
     from goracs.llm.settings import Backbone
+    from goracs.pipeline import Line
 
 NOT_HASHED = ("runtime", "logger", "store")
-OUTCOME = "outcome.json"
+ENDED_WELL = ("done", "skipped")
 INTERRUPTED = 130  # the shell's code for a command stopped by Ctrl-C
+DETAILS = "goracs.stages"  # the logger of the store: a line or two a stage
 log = logging.getLogger("goracs")
-finished: list[dict[str, Any]] = []  # the outcomes of this command, for its exit code
+finished: list[dict[str, Any]] = []  # how the jobs of this command ended, for its exit code
 
 
 def run(words: Sequence[str]) -> int:
@@ -39,91 +49,143 @@ def run(words: Sequence[str]) -> int:
     sys.argv[1:] = words or ["experiment=quickstart"]
     finished.clear()
     try:
+        refuse_unreadable(get_args_parser().parse_known_args()[0].overrides)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
+    except InvalidInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where this one stopped")
         return INTERRUPTED
-    return int(any(outcome["status"] == "failed" for outcome in finished))
+    return int(any(outcome["status"] not in ENDED_WELL for outcome in finished))
 
 
 class SweepReport(Callback):
-    """After a sweep: what became of each job, and the table of their results.
+    """After a sweep: how many jobs ended how, which failed and why, and the table of their results.
 
     It prints: Hydra sets up logging only where jobs run, which may be other processes.
     """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Forget the outcomes of an earlier sweep in the same folder."""
-        for file in Path(config.hydra.sweep.dir).glob(f"*/{OUTCOME}"):
-            file.unlink()
+        """Tell the jobs that they are of one command."""
+        sweep.start(Path(config.hydra.sweep.dir), config)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print both."""
-        from goracs.report import results, table
-
+        """Report on the jobs of this command, whatever else lies in the folder."""
         folder = Path(config.hydra.sweep.dir)
-        outcomes = [json.loads(file.read_text()) for file in folder.glob(f"*/{OUTCOME}")]
-        finished[:] = sorted(outcomes, key=lambda outcome: outcome["job"])
-        print()
+        finished[:] = [*sweep.outcomes(folder), *sweep.lost(folder)]
+        earlier = sweep.left_before(folder)
+        sweep.end(folder)
+        counts = Counter(outcome["status"] for outcome in finished)
+        print(f"\n{len(finished)} jobs: {', '.join(f'{n} {status}' for status, n in counts.items())}")
         for outcome in finished:
-            print(f"{outcome['status']:<8} {outcome['overrides']}")
-        if any(outcome["status"] != "failed" for outcome in finished):
-            print(f"\n{table.render(table.aggregate(results.read_results([folder])))}")
-        print(f"\nresults: {folder}")
+            if outcome["status"] not in ENDED_WELL:
+                print(f"{outcome['status']}: {outcome['words']} ({outcome['folder']}): {outcome['message']}")
+        ended = [Path(outcome["folder"]) for outcome in finished if outcome["status"] in ENDED_WELL]
+        _print_figures(ended, Path(config.store.root))
+        if earlier:
+            print(f"left by earlier commands and not in the table: {', '.join(earlier)}")
+        print(f"results: {folder}")
 
 
 def _job(config: DictConfig) -> None:
-    state = HydraConfig.get()
-    folder = Path(state.runtime.output_dir)
-    overrides = " ".join(state.overrides.task)
-    number = int(state.job.num) if state.mode == RunMode.MULTIRUN else 0
-    log.info("job %d: %s", number, overrides or "the defaults")
-    outcome = {"job": number, "overrides": overrides, **_attempt(config, state, folder)}
-    (folder / OUTCOME).write_text(json.dumps(outcome, indent=1))
-    if state.mode != RunMode.MULTIRUN:
-        finished.append(outcome)
-
-
-def _attempt(config: DictConfig, state: Any, folder: Path) -> dict[str, str]:
-    """Run one job; its status, and the message of a failure, which is also told at once."""
+    state: Any = HydraConfig.get()
+    swept = Path(state.sweep.dir) if state.mode == RunMode.MULTIRUN else None
+    number = int(state.job.num) if swept else 0
+    overrides: Any = OmegaConf.to_container(state.overrides.task, resolve=False)  # "${" and all
+    place = Place(Path(state.runtime.output_dir), number, overrides, swept)
+    if swept and not state.verbose:
+        _hush()
+    begun = time.perf_counter()
     try:
-        return {"status": _run(config, state, folder), "message": ""}
-    except (GoracsError, OSError) as error:  # what its user can mend
-        message = str(error)
-        log.exception("error: %s", message, exc_info=os.environ.get("HYDRA_FULL_ERROR") == "1")
-    except SystemExit as end:  # Lightning turns an interrupt of a training into an exit
+        status, message = _attempt(config, state.runtime.choices.selector, place)
+    except (KeyboardInterrupt, SystemExit) as end:  # Lightning turns an interrupt of a training into an exit
+        place.note("interrupted", "")
         raise KeyboardInterrupt from end
+    place.note(status, message)
+    if swept:
+        print(_job_line(place, time.perf_counter() - begun), flush=True)
+    else:
+        finished[:] = [place.outcome]
+        _print_single(place, Path(config.store.root))
+
+
+def _attempt(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
+    """Run one job: how it stands, and what is to say of it; a defect of ours shows its traceback at once."""
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        return _run(config, selector, place)
+    except (GoracsError, OSError, OmegaConfBaseException) as error:  # what its user can mend
+        told = logging.getLogger(DETAILS) if place.sweep and not full else log  # a sweep's line tells it
+        told.error("error: %s", error, exc_info=full)
+        return "failed", str(error)
     except Exception as error:  # our mistake: its traceback, and on with the sweep
-        message = f"{type(error).__name__}: {error}"
         log.exception("this is a defect of goracs, not of your command:")
-    return {"status": "failed", "message": message}
+        return "failed", f"{type(error).__name__}: {error}"
 
 
-def _run(config: DictConfig, state: Any, folder: Path) -> str:
+def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     """Bring the job's result and leave it in its folder; "skipped" if it was there already, else "done"."""
-    from goracs.pipeline import LINE, Job, Line
-    from goracs.stages import result
+    from goracs.pipeline import Job, Line
+    from goracs.stages import result, track
     from goracs.store import Store
 
-    made = build(config)
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    job = Job(
-        made=made,
-        config={name: value for name, value in plain.items() if name not in NOT_HASHED},
-        selector_name=state.runtime.choices.selector,
-        command=shlex.join(["goracs", *state.overrides.task]),
-    )
+    hashed = {name: value for name, value in plain.items() if name not in NOT_HASHED}
+    place.claim(hashed)
+    made = build(config)
+    place.say(made["dataset"].notice)
+    job = Job(made, hashed, selector, shlex.join(["goracs", *place.overrides]))
     store = Store(Path(config.store.root))
     line = Line(job, store)
-    if LINE.index(line.last) > LINE.index("embed"):
-        log.info("%s", _speed(line.backbone))
-    log.info("%s", made["dataset"].notice)
-    finished = store.has(line.result)
-    result.leave(store.get(line.result), folder, line.told, frozenset() if finished else store.built)
-    _log_result(plain["logger"], folder)
-    status = "skipped" if finished else "done"
-    log.info("%s: %s", status, folder)
-    return status
+    there = store.has(line.result)
+    if not there and "backbone" in line.__dict__:  # asked for by some stage
+        place.say(_speed(line.backbone))
+    artifact = store.get(line.result)
+    for warning in line.told.warnings:
+        place.say(f"warning: {warning}")
+    with job_folder.filling(place.folder) as partial:
+        result.leave(artifact, partial, line.told, frozenset() if there else store.built)
+        if plain["logger"]["kind"] == "csv":
+            _write_csv(partial)
+    cached = sum(found.cached for found in store.used.values())
+    used = len(store.used)
+    if plain["logger"]["kind"] == "wandb":
+        store.get(track.stage(line.result, plain["logger"], _tracked(place, line)))
+    if there:
+        return "skipped", "its result is in the store"
+    return "done", f"{cached} of {used} stages cached"
+
+
+def _hush() -> None:
+    """Keep the stages of this job out of the console; its goracs.log has them."""
+    for handler in logging.getLogger().handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.addFilter(lambda record: record.name != DETAILS)
+
+
+def _job_line(place: Place, seconds: float) -> str:
+    jobs = sweep.planned(place.sweep)["jobs"] if place.sweep else None
+    number = f"job {place.number + 1}/{jobs}" if jobs else f"job {place.number + 1}"
+    status, message = place.outcome["status"], place.outcome["message"]
+    ended = f"failed: {message}" if status == "failed" else f"{status} in {seconds:.0f} s ({message})"
+    return f"{number}: {place.words}: {ended}"
+
+
+def _print_single(place: Place, store: Path) -> None:
+    if place.outcome["status"] != "failed":
+        _print_figures([place.folder], store)
+        print(f"{place.outcome['status']}: {place.folder}")
+
+
+def _print_figures(folders: Sequence[Path], store: Path) -> None:
+    """The table of the results in some job folders, where they have figures or a coreset."""
+    from goracs.commands.table import judged
+    from goracs.report import markdown, results
+
+    found = [results.read_result(folder / job_folder.RESULT) for folder in folders]
+    if any(result["coreset"] for result in found):
+        print(f"\n{markdown.render(replace(judged(found, store), commands=()))}")
 
 
 def _speed(backbone: Backbone) -> str:
@@ -132,8 +194,16 @@ def _speed(backbone: Backbone) -> str:
     return f"backbone {backbone.name} in {backbone.precision}: on a CPU up to 4 times slower than native bf16"
 
 
-def _log_result(settings: dict[str, Any], folder: Path) -> None:
-    if settings["kind"] != "none":
-        from goracs.llm.loggers import log_result
+def _write_csv(folder: Path) -> None:
+    from goracs.llm.loggers import write_csv
 
-        log_result(settings, folder)
+    write_csv(folder)
+
+
+def _tracked(place: Place, line: Line) -> dict[str, str | None]:
+    """What a tracker shows of a job: its name, the sweep that groups it, and the stage it stops after."""
+    told = line.told
+    named = {"selector": told.selector, "budget": told.budget_asked, "seed": told.seed}
+    others = [word for word in place.differing if word.partition("=")[0] not in named]
+    name = " ".join([*(f"{key}={value}" for key, value in named.items()), *others])
+    return {"name": name, "group": place.group, "job_type": line.last}

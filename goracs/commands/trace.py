@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from goracs.config import usual_store
 from goracs.report import trace
 from goracs.types import GoracsError
 
@@ -24,7 +25,7 @@ def run(words: Sequence[str]) -> int:
     folder = asked.result.parent if asked.result.name == "result.json" else asked.result
     try:
         result, steps = trace.read_job(folder), trace.read_trace(folder)
-        places = trace.projected(result, folder, asked.store or trace.usual_store())
+        places = trace.projected(result, folder, asked.store or usual_store())
         if places is None:
             print("The store has no features of this run: the search alone is drawn.", file=sys.stderr)
         trace.draw(result, steps, places, asked.out or folder / "trace.png")

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from goracs.types import InvalidInput
+from goracs.types import Example, InvalidInput
 
 Items = npt.NDArray[np.str_]
 Kind = Literal["own", "popular", "shared", "everything"]
@@ -49,6 +49,32 @@ def drawn(
         weights = {item: float(touched[item]) for item in catalogue}
         return list(popular(users, targets, seen, weights, count, seed))
     return list(negatives(users, targets, seen, catalogue, count, seed))
+
+
+def rankable(
+    kind: Kind,
+    examples: Sequence[Example],
+    seen: Mapping[str, Collection[str]],
+    catalogue: Collection[str],
+    count: int,
+) -> list[Example]:
+    """The examples whose users have left enough items untouched to rank the target among, in order.
+
+    `everything` needs one such item, the other kinds `count`; see `negatives`.
+
+    Raises:
+        InvalidInput: none is left, or a count below 1.
+    """
+    _check_count(count)
+    items, least = set(catalogue), 1 if kind == "everything" else count
+    touched = (items.intersection([*seen[one.user], one.item]) for one in examples)
+    kept = [one for one, own in zip(examples, touched, strict=True) if len(items) - len(own) >= least]
+    if not kept:
+        raise InvalidInput(
+            f"no target can be ranked: every user of the {len(examples)} examples has fewer than {least} of "
+            f"the {len(items)} items left untouched. Lower evaluate.negatives."
+        )
+    return kept
 
 
 def negatives(
@@ -147,8 +173,7 @@ def _free(
         raise InvalidInput(
             f"negatives needs one target per user, got {len(users)} users, {len(targets)} targets."
         )
-    if count < 1:
-        raise InvalidInput(f"negatives must be asked for at least 1 item per row, got {count}.")
+    _check_count(count)
     place = {str(item): row for row, item in enumerate(items)}
     for user, target in zip(users, targets, strict=True):
         if user not in seen:
@@ -162,6 +187,11 @@ def _free(
                 f"{count} negatives that were asked for: ask for fewer."
             )
         yield user, target, free
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise InvalidInput(f"negatives must be asked for at least 1 item per row, got {count}.")
 
 
 def _generator(seed: int, user: str, target: str) -> np.random.Generator:

@@ -1,6 +1,10 @@
 """Which events can be used at all: those of titled items, then a k-core; what goes is counted.
 
-Order    titles are cleaned, then judged (missing or blank, short, repeated), then the core is taken.
+Order    exact repeats go where they are to go, titles are cleaned, then judged (missing or blank, short,
+         long, markup, repeated), then the core is taken.
+Markup   what a scraper took for a title: a tag of a page's structure or with an attribute (`<span id="x">`),
+         a comment, or code (`var a = ...`, `function () {...}`, `getTime()`). Tags of mere form (`<i>`) are
+         none, nor is any other word in angle brackets (`<a_12>`).
 Counts   every event that goes is counted under the one reason for which it went.
 """
 
@@ -13,7 +17,21 @@ from dataclasses import dataclass
 import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
+from goracs.data.ties import PART
+from goracs.types import InvalidInput
 
+STRUCTURE = (
+    "html|head|body|meta|link|script|noscript|style|div|span|table|t[rdh]|[uo]l|li|h[1-6]|img|iframe|form"
+)
+MARKUP = "|".join(
+    (
+        rf"(?i:</?(?:{STRUCTURE})(?:\s[^<>]*)?/?>)",
+        r"""(?i:<[a-z][a-z0-9]*\s+[a-z-]+\s*=\s*["'])""",
+        r"(?i:<!--|<!doctype\s)",
+        r"\bvar\s+\w+\s*=|\bfunction\s*\w*\s*\([^()]*\)\s*\{|\bgetTime\(\)",
+    )
+)
+ALIKE = ("user", "item", "rating", "time")  # what makes an event the exact repeat of another
 CONTROL = r"\p{Cc}"  # line breaks, tabs and the like: they would break the form of a prompt
 
 
@@ -26,29 +44,39 @@ class Kept:
         titles: item -> title of every item that may have events; no title is blank.
         excluded: why -> how many events went.
         cleaned: titles of items with events in which control characters became spaces.
+        duplicates: events of the raw files that repeat an earlier one exactly, kept or not.
     """
 
     events: pl.DataFrame
     titles: pl.DataFrame
     excluded: Mapping[str, int]
     cleaned: int
+    duplicates: int
 
 
 def usable(raw: Interactions, rules: Dataset) -> Kept:
-    """The events that the title rules and the core of a data set leave."""
+    """The events that the duplicate rule, the title rules and the core of a data set leave.
+
+    Raises:
+        InvalidInput: a duplicate where `dataset.duplicates=refuse`.
+    """
+    once, repeats = _once(raw.events, rules)
     items = raw.items.select("item", "title").join(raw.events, on="item", how="semi", maintain_order="left")
     items = items.with_columns(title=unescaped(items["title"])) if rules.title_unescape else items
     broken = items["title"].str.contains(CONTROL).sum()
     items = items.with_columns(pl.col("title").str.replace_all(CONTROL, " "))
-    judged = items.with_columns(why=_fault(rules.title_longer_than, rules.title_unique))
-    events = raw.events.join(judged.select("item", "why"), on="item", how="left", maintain_order="left")
+    judged = items.with_columns(why=_fault(rules))
+    events = once.drop(PART, strict=False)
+    events = events.join(judged.select("item", "why"), on="item", how="left", maintain_order="left")
     events = events.with_columns(pl.col("why").fill_null("no title"))
     titled = events.filter(pl.col("why") == "").drop("why")
     core = titled if rules.core is None else k_core(titled, rules.core)
     excluded = dict(events.filter(pl.col("why") != "")["why"].value_counts().sort("why").iter_rows())
+    if len(once) < len(raw.events):
+        excluded["exact repeat of another event"] = repeats
     if len(core) < len(titled):
         excluded[f"outside the {rules.core}-core"] = len(titled) - len(core)
-    return Kept(core, judged.filter(pl.col("why") == "").drop("why"), excluded, int(broken))
+    return Kept(core, judged.filter(pl.col("why") == "").drop("why"), excluded, int(broken), repeats)
 
 
 def unescaped(titles: pl.Series) -> pl.Series:
@@ -65,16 +93,49 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
     return events
 
 
-def _fault(longer_than: int, unique: bool) -> pl.Expr:
+def exact_repeats(events: pl.DataFrame) -> pl.Series:
+    """The numbers of the rows, in order, that equal an earlier one in all fields, parts of seconds too.
+
+    Equal hashes point out the few rows that are compared.
+    """
+    fields = [name for name in (*ALIKE, PART) if name in events.columns]
+    hashes = events.select(pl.struct(fields).hash()).to_series()
+    alike = events.with_row_index("row")
+    alike = alike.filter(hashes.is_duplicated()) if hashes.n_unique() < len(hashes) else alike.clear()
+    return alike.filter(~pl.struct(fields).is_first_distinct())["row"]
+
+
+def _once(events: pl.DataFrame, rules: Dataset) -> tuple[pl.DataFrame, int]:
+    """The events as `dataset.duplicates` leaves them, and how many repeat an earlier one exactly."""
+    repeats = exact_repeats(events)
+    if len(repeats) and rules.duplicates == "refuse":
+        first = events.row(repeats[0], named=True)
+        shown = ", ".join(f"{name} {first[name]}" for name in ALIKE)
+        raise InvalidInput(
+            f"{len(repeats)} of the {len(events)} events of the data set {rules.name} repeat an earlier one "
+            f"exactly, as does {shown}: dataset.duplicates=drop leaves such events out, keep keeps them."
+        )
+    if len(repeats) and rules.duplicates == "drop":
+        gone = pl.int_range(pl.len()).is_in(repeats.cast(pl.Int64).implode())
+        return events.filter(~gone), len(repeats)
+    return events, len(repeats)
+
+
+def _fault(rules: Dataset) -> pl.Expr:
     """Why the items of a title are not used; "" where they are."""
     title, item = pl.col("title"), pl.col("item")
     first = item == item.min().over("title")
+    length, drop = title.str.len_chars(), rules.title_markup == "drop"
     return (
         pl.when(title.is_null() | (title.str.strip_chars() == ""))
         .then(pl.lit("no title"))
-        .when(title.str.len_chars() <= longer_than)
-        .then(pl.lit(f"title of at most {longer_than} characters"))
-        .when(pl.lit(unique) & ~first)
+        .when(length <= rules.title_longer_than)
+        .then(pl.lit(f"title of at most {rules.title_longer_than} characters"))
+        .when(length > pl.lit(rules.title_max, pl.Int64))
+        .then(pl.lit(f"title of more than {rules.title_max} characters"))
+        .when(pl.lit(drop) & title.str.contains(MARKUP))
+        .then(pl.lit("title that is markup or code"))
+        .when(pl.lit(rules.title_unique) & ~first)
         .then(pl.lit("title of another item"))
         .otherwise(pl.lit(""))
     )

@@ -19,10 +19,11 @@ from polars.io.plugins import register_io_source
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.filters import Kept, usable
-from goracs.data.samples import in_order, samples, subsample, user_logs, with_history
+from goracs.data.samples import samples, subsample, user_logs, with_history
 from goracs.data.splits import LeaveOneOut, Split, Splitter
 from goracs.data.statistics import check, statistics
-from goracs.data.tasks import EXAMPLE, Task, as_examples
+from goracs.data.tasks import EXAMPLE, Ctr, Task, as_examples
+from goracs.data.ties import in_order
 from goracs.types import Example, InvalidInput
 
 Part = Literal["train", "valid", "test"]
@@ -59,7 +60,8 @@ def prepare(dataset: Dataset, split: Splitter, task: Task) -> Prepared:
     """
     raw = dataset.read()
     _refuse_untimed(raw, split)
-    raw = replace(raw, events=in_order(raw.events, split.ties))
+    _refuse_unrated(raw, task)
+    raw = replace(raw, events=in_order(raw.events, split.ties, split.ties_seed))
     kept = usable(raw, dataset)
     log = user_logs(kept.events)
     rows = samples(log, dataset.history, dataset.min_history, split.every_event)
@@ -90,7 +92,10 @@ def examples(rows: pl.DataFrame, log: pl.DataFrame, catalogue: pl.DataFrame, tas
 
 
 def judged(frame: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    """Samples with `liked` and `history_liked` in place of ratings: whether those are above the threshold."""
+    """Samples with `liked` and `history_liked` in place of ratings: whether those are above the threshold.
+
+    Where there is no rating they are null.
+    """
     above = pl.element() > threshold
     return frame.select(
         "user",
@@ -151,6 +156,14 @@ def _refuse_untimed(raw: Interactions, split: Splitter) -> None:
         raise InvalidInput(
             "the data have no column of times (dataset.columns.time=null), so nothing can be split by time: "
             "only split=leave_one_out split.ties=file works, which takes a user's rows in the file's order."
+        )
+
+
+def _refuse_unrated(raw: Interactions, task: Task) -> None:
+    if not raw.rated and isinstance(task, Ctr):
+        raise InvalidInput(
+            "the data have no ratings (dataset.columns.rating=null), so nobody can say which targets were "
+            "liked, and task=ctr asks just that: take task=seqrec, or name the column of ratings."
         )
 
 

@@ -15,5 +15,5 @@ from goracs.types import Example
 
 def history_share(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
     """[len] float64 in [0, 1]: the share of likes in the history shown; .5 where it is empty."""
-    likes = (example.history_liked for example in examples)
-    return np.array([sum(liked) / len(liked) if liked else 0.5 for liked in likes], dtype=np.float64)
+    shown = (example.history_liked for example in examples)
+    return np.array([likes.count(True) / len(likes) if likes else 0.5 for likes in shown], dtype=np.float64)

@@ -4,9 +4,8 @@ Rule      per user a stable sort by time, giving items[0..n-1]; for i in range(m
           with target items[i] and history items[max(i - h, 0):i]; then one stable sort of all samples by
           the target's time. So a user of more than h events gives one sample per position >= h, any other
           user one: the last event. With `every_event` the range starts at min(1, n - 1).
-Ties      `file`: events of one user at one time keep file order; samples at one time go by the first
-          appearance of their user in the file, then by position. `key`: by time, user, item, rating, ids as
-          strings; then the order of the rows in the file has no part in the result.
+Ties      events of one user at one time keep the order that they come in (`goracs.data.ties`); samples at one
+          time go by the first appearance of their user in it, then by position.
 Form      a sample is its target's row in the log and the number of rows shown before it: histories are
           looked up when they are needed, since all of them at once are ten times the events.
 Source    the sample rule of the GORACS notebooks with h = 10, docs/data.md.
@@ -22,20 +21,15 @@ import polars as pl
 
 from goracs.types import InvalidInput
 
-Ties = Literal["file", "key"]
 Draw = Literal["uniform", "newest", "users"]
-
-
-def in_order(events: pl.DataFrame, ties: Ties) -> pl.DataFrame:
-    """Events in the order that decides ties: as they are, or sorted by user, time, item, rating."""
-    return events if ties == "file" else events.sort("user", "time", "item", "rating")
 
 
 def user_logs(events: pl.DataFrame) -> pl.DataFrame:
     """Events user by user (first appearance first), each user's in time order.
 
     Args:
-        events: user str, item str, rating f64, time i64 (seconds); no nulls; `in_order`.
+        events: user str, item str, rating f64, time i64 (seconds); in the order that
+            decides ties.
 
     Returns: the same columns and `place` u32, 0..n-1 among the user's `count` u32 events.
     """
@@ -60,17 +54,20 @@ def samples(log: pl.DataFrame, history: int, min_history: int, every_event: bool
         min_history: samples with fewer history items are left out.
         every_event: whether every event but a user's first is a target, too few behind it or not.
 
-    Returns: user, item, rating, time of the target, its `row` in the log, and how many rows before that one
-        are `shown`.
+    Returns: user, item, rating, time of the target, its `row` in the log, how many rows before that one are
+        `shown`, and whether the last of these is `tied`: at the target's own time.
     """
     place, shown = pl.col("place"), pl.col("shown")
     first = 1 if every_event else history
     return (
         log.with_row_index("row")
-        .with_columns(shown=pl.min_horizontal(place, pl.lit(history, pl.UInt32)))
+        .with_columns(
+            shown=pl.min_horizontal(place, pl.lit(history, pl.UInt32)),
+            tied=(place > 0) & (pl.col("time") == pl.col("time").shift(1)),
+        )
         .filter(place >= pl.min_horizontal(pl.lit(first), pl.col("count") - 1), shown >= min_history)
         .sort("time", maintain_order=True)
-        .select("user", "item", "rating", "time", "row", "shown")
+        .select("user", "item", "rating", "time", "row", "shown", "tied")
     )
 
 

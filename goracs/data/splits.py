@@ -1,8 +1,9 @@
 """Which samples are the pool (train), which the validation set, which the test set.
 
 Conventions   samples come in time order and every part keeps it. A share f of N means floor(f N + .5).
-In common     `ties` orders the events and `every_event` says which are targets (both `goracs.data.samples`);
-              `seed` is of what a split draws: `Paper` and `Dates` draw nothing.
+In common     `ties` and `ties_seed` order the events (`goracs.data.ties`), `every_event` says which of these
+              are targets (`goracs.data.samples`); `seed` is of what a split draws: `Paper` and `Dates` draw
+              nothing.
 Source        `Paper` is the chronological split of GORACS (docs/data.md); `Users` spreads both
               evaluation sets over users, since a few heavy users fill the end of the time line.
 """
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from goracs.data.samples import Ties
+from goracs.data.numbers import check_amount, check_whole, is_number
+from goracs.data.ties import Ties
 from goracs.types import InvalidInput
 
 
@@ -37,6 +39,9 @@ class Splitter(Protocol):
     def ties(self) -> Ties: ...  # noqa: D102
 
     @property
+    def ties_seed(self) -> int: ...  # noqa: D102
+
+    @property
     def every_event(self) -> bool: ...  # noqa: D102
 
     def assign(self, samples: pl.DataFrame) -> Split:
@@ -49,7 +54,8 @@ class Rules:
 
     Args:
         seed: of all its draws, >= 0.
-        ties: `file` or `key`: which of two events at one time comes first.
+        ties: `hash` or `file`: which of two events at one time comes first.
+        ties_seed: of that hash, >= 0.
         every_event: whether every event but a user's first is a target.
 
     Raises:
@@ -58,10 +64,12 @@ class Rules:
 
     seed: int
     ties: Ties
+    ties_seed: int
     every_event: bool
 
     def __post_init__(self) -> None:
-        _check_whole("seed", self.seed, 0)
+        check_whole("split.seed", self.seed, 0)
+        check_whole("split.ties_seed", self.ties_seed, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +79,23 @@ class Paper(Rules):
     Args:
         valid: a count >= 1, or a share of all samples in (0, 1).
         test: likewise.
+
+    Raises:
+        InvalidInput: neither a count nor a share.
     """
 
     valid: float
     test: float
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_amounts(self.valid, self.test)
+
     def assign(self, samples: pl.DataFrame) -> Split:
         """The three blocks.
 
         Raises:
-            InvalidInput: neither a count nor a share, an empty block, or no sample left for the pool.
+            InvalidInput: an empty block, or no sample left for the pool.
         """
         valid = _resolved("split.valid", self.valid, len(samples))
         test = _resolved("split.test", self.test, len(samples))
@@ -118,9 +133,10 @@ class Users(Rules):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_whole("per_user", self.per_user, 1)
-        if not 0 < self.pool_share < 1:
-            raise InvalidInput(f"split.pool_share must lie between 0 and 1, got {self.pool_share}.")
+        check_whole("split.per_user", self.per_user, 1)
+        _check_amounts(self.valid, self.test)
+        if not is_number(self.pool_share) or not 0 < self.pool_share < 1:
+            raise InvalidInput(f"split.pool_share must lie between 0 and 1, got {self.pool_share!r}.")
 
     def assign(self, samples: pl.DataFrame) -> Split:
         """The pool and the two evaluation sets.
@@ -156,10 +172,17 @@ class LeaveOneOut(Rules):
         valid: how many of the samples for validation are drawn: a count, a share of all samples, or None
             for every user's; the others are left out.
         test: likewise.
+
+    Raises:
+        InvalidInput: neither a count, a share nor None.
     """
 
     valid: float | None
     test: float | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_amounts(self.valid, self.test)
 
     def assign(self, samples: pl.DataFrame) -> Split:
         """The pool and the two evaluation sets.
@@ -191,20 +214,26 @@ class Dates(Rules):
     Args:
         valid: a day or a moment, ISO 8601, UTC unless it says otherwise, such as 2017-01-01.
         test: a later one.
+
+    Raises:
+        InvalidInput: no such day, or `test` not after `valid`.
     """
 
     valid: str
     test: str
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if _moment("split.valid", self.valid) >= _moment("split.test", self.test):
+            raise InvalidInput(f"split.test ({self.test}) must lie after split.valid ({self.valid}).")
+
     def assign(self, samples: pl.DataFrame) -> Split:
         """The three spans of time.
 
         Raises:
-            InvalidInput: no such day, `test` not after `valid`, or a span without samples.
+            InvalidInput: a span without samples.
         """
         start, end = _moment("split.valid", self.valid), _moment("split.test", self.test)
-        if start >= end:
-            raise InvalidInput(f"split.test ({self.test}) must lie after split.valid ({self.valid}).")
         time = samples["time"]
         parts = {
             "before split.valid": samples.filter(time < start),
@@ -273,15 +302,13 @@ def _day(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).date().isoformat()
 
 
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidInput(f"split.{name} must be a whole number >= {least} here, got {value!r}.")
+def _check_amounts(valid: float | None, test: float | None) -> None:
+    for name, asked in (("split.valid", valid), ("split.test", test)):
+        if asked is not None:
+            check_amount(name, asked)
 
 
 def _resolved(name: str, asked: float, total: int) -> int:
-    number = isinstance(asked, (int, float)) and not isinstance(asked, bool)
-    if not number or not asked > 0 or (asked >= 1 and not float(asked).is_integer()):
-        raise InvalidInput(f"{name} must be a whole number >= 1 or a share in (0, 1), got {asked!r}.")
     count = int(asked) if asked >= 1 else int(np.floor(asked * total + 0.5))
     if count < 1:
         raise InvalidInput(f"{name}={asked} of {total} samples is no sample at all: ask for more.")

@@ -28,8 +28,11 @@ EXAMPLE = pl.Schema(
         "instruction": pl.String(),
         "input": pl.String(),
         "output": pl.String(),
+        "system": pl.String(),
+        "turns": pl.List(pl.List(pl.String())),
     }
 )
+BARE = {"system": pl.lit(""), "turns": pl.lit([], EXAMPLE["turns"])}  # of an example that is no dialogue
 
 
 class Task(Protocol):
@@ -111,6 +114,7 @@ class Ctr:
             instruction=filled("instruction", self.instruction, words),
             input=filled("input", self.input, words | parts),
             output=pl.when("liked").then(pl.lit(self.answer_yes)).otherwise(pl.lit(self.answer_no)),
+            **BARE,
         )
 
 
@@ -160,14 +164,19 @@ class SeqRec:
             instruction=filled("instruction", self.instruction, words),
             input=filled("input", self.input, words | parts),
             output=pl.lit(target),
+            **BARE,
         )
 
 
 def as_examples(frame: pl.DataFrame) -> list[Example]:
     """The rows of a table of schema `EXAMPLE` as objects."""
+    rows = frame.select(*EXAMPLE).iter_rows()
     return [
-        Example(user, item, time, label, tuple(history), tuple(liked), *words)
-        for user, item, time, label, history, liked, *words in frame.select(*EXAMPLE).iter_rows()
+        Example(
+            *(user, item, time, label, tuple(history), tuple(liked)),
+            *(instruction, query, output, system, tuple((said, answer) for said, answer in turns)),
+        )
+        for user, item, time, label, history, liked, instruction, query, output, system, turns in rows
     ]
 
 

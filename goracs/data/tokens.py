@@ -1,7 +1,15 @@
 """Prompts as token ids: what the LLM reads when it is scored, trained and asked.
 
-One rule for all three: the prompt is tokenised by itself, the answer follows token by token. So what is
-asked is a prefix of what is trained on, whatever the tokenizer would merge across the border.
+Prompt       tokenised by itself, since that is all an LLM sees when it is asked; the answer's tokens follow.
+             So what is asked is a prefix of what is trained on, token by token.
+Marks        those that a tokenizer puts in front of a text begin the prompt (a chat template has its own);
+             those it puts behind are left out: they would end the prompt before its answer.
+Answer       its tokens are those it has after the prompt's end. A text alone is another one for a tokenizer
+             that puts a space in front of it (SentencePiece: `Yes` after a line break, `▁Yes` alone). It is
+             read behind the template around quoted words, so Yes and No have one token each for all prompts.
+Merged       where a tokenizer would merge across that border (the template ends in a space, say), so that the
+             template's tokens no longer begin those of both: the answer's tokens are those it has behind the
+             first of `NEIGHBOURS` that is left whole, and alone only where none is.
 A prompt that is too long loses its oldest history items, one by one; never its question, nor its answer.
 A tokenizer is any object of the transformers kind; none is imported here.
 """
@@ -15,9 +23,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from goracs.data.prompts import CHAT, prompt, without_oldest
+from goracs.data.prompts import CHAT, framed, prompt, without_oldest
 from goracs.data.tasks import Task
 from goracs.types import Example, GoracsError, IndexArray
+
+SHOWN = 60  # characters of a title in a message
+NEIGHBOURS = ("\n", ".", "a")  # a tokenizer that merges across one of them hardly does so across the others
 
 
 @dataclass(frozen=True)
@@ -58,46 +69,51 @@ def encode(
         ids_of_shorter = tokenized(shorter, task.template, tokenizer)
         for row, example, ids in zip(rows, shorter, ids_of_shorter, strict=True):
             kept[row], encoded[row] = example, ids
-    _refuse_long(np.array([ids.length for ids in encoded], dtype=np.int64), max_length)
+    refuse_long(kept, encoded, titles, max_length)
     return encoded, len(shortened)
 
 
 def tokenized(examples: Sequence[Example], template: str, tokenizer: Any) -> list[Encoded]:
-    """Token ids of examples as they are, in order."""
-    end = (tokenizer.eos_token_id,)
-    prompts = [prompt(example, template, tokenizer) for example in examples]
-    special = template != CHAT  # a chat template has its own
-    prompt_ids = tokenizer(prompts, add_special_tokens=special).input_ids
-    answer_ids = tokenizer([example.output for example in examples], add_special_tokens=False).input_ids
-    return [Encoded(tuple(p), (*a, *end)) for p, a in zip(prompt_ids, answer_ids, strict=True)]
-
-
-def answer_token(word: str, tokenizer: Any) -> int:
-    """The one token of a one-word answer.
+    """Token ids of examples as they are, in order.
 
     Raises:
-        GoracsError: the tokenizer spells the word with several tokens.
+        GoracsError: the tokenizer has no token that ends a text.
     """
-    ids = tokenizer(word, add_special_tokens=False).input_ids
-    if len(ids) != 1:
-        pieces = tokenizer.convert_ids_to_tokens(ids)
+    if tokenizer.eos_token_id is None:
+        raise GoracsError("This backbone's tokenizer has no end token: an answer would have no end.")
+    front = [] if template == CHAT else _marks_in_front(tokenizer)
+    prompts = _plain([prompt(example, template, tokenizer) for example in examples], tokenizer)
+    answers = answer_ids([example.output for example in examples], template, tokenizer)
+    return [
+        Encoded((*front, *ids), (*answers[example.output], tokenizer.eos_token_id))
+        for ids, example in zip(prompts, examples, strict=True)
+    ]
+
+
+def answer_ids(answers: Sequence[str], template: str, tokenizer: Any) -> dict[str, tuple[int, ...]]:
+    """The tokens of each answer after a prompt of this template, without the end mark."""
+    context = framed('"a"', '"a"', template, tokenizer, system="", turns=())
+    found: dict[str, tuple[int, ...]] = {}
+    for before in (context, *NEIGHBOURS):
+        found |= _following(before, sorted({*answers} - {*found}), tokenizer)
+    left = sorted({*answers} - {*found})
+    return found | dict(zip(left, map(tuple, _plain(left, tokenizer)), strict=True))
+
+
+def answer_tokens(no: str, yes: str, template: str, tokenizer: Any) -> tuple[int, int]:
+    """The one token of each of two one-word answers after a prompt of this template, (no, yes).
+
+    Raises:
+        GoracsError: the tokenizer spells an answer with several tokens, or both with the same one.
+    """
+    found = answer_ids([no, yes], template, tokenizer)
+    for word, ids in found.items():
+        _refuse_several(word, ids, tokenizer)
+    if found[no] == found[yes]:
         raise GoracsError(
-            f"The answer '{word}' is {len(ids)} tokens of this backbone ({pieces}); the Yes/No task needs "
-            "one token for each answer. Change task.answer_yes and task.answer_no to words that have one."
+            f"The answers '{no}' and '{yes}' are the same token of this backbone ({found[no][0]})."
         )
-    return int(ids[0])
-
-
-def answer_tokens(no: str, yes: str, tokenizer: Any) -> tuple[int, int]:
-    """The tokens of both answers, (no, yes).
-
-    Raises:
-        GoracsError: an answer is several tokens, or both are the same one.
-    """
-    pair = answer_token(no, tokenizer), answer_token(yes, tokenizer)
-    if pair[0] == pair[1]:
-        raise GoracsError(f"The answers '{no}' and '{yes}' are the same token of this backbone ({pair[0]}).")
-    return pair
+    return found[no][0], found[yes][0]
 
 
 def batches(lengths: Sequence[int] | IndexArray, batch_tokens: int) -> list[IndexArray]:
@@ -116,11 +132,73 @@ def batches(lengths: Sequence[int] | IndexArray, batch_tokens: int) -> list[Inde
     return groups
 
 
-def _refuse_long(lengths: IndexArray, max_length: int) -> None:
-    too_long = np.flatnonzero(lengths > max_length)
-    if len(too_long):
+def _following(before: str, answers: Sequence[str], tokenizer: Any) -> dict[str, tuple[int, ...]]:
+    """The tokens of the answers after a text, for those that are not merged with it."""
+    front, *whole = _plain([before, *(before + answer for answer in answers)], tokenizer)
+    return {
+        answer: tuple(ids[len(front) :])
+        for answer, ids in zip(answers, whole, strict=True)
+        if front and ids[: len(front)] == front
+    }
+
+
+def _plain(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """The tokens of texts without any mark."""
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
+    return ids
+
+
+def _marks_in_front(tokenizer: Any) -> list[int]:
+    """What the tokenizer puts in front of a text."""
+    marked: list[int] = tokenizer(["a"]).input_ids[0]
+    (plain,) = _plain(["a"], tokenizer)
+    return next(marked[:place] for place in range(len(marked)) if marked[place : place + len(plain)] == plain)
+
+
+def _refuse_several(word: str, ids: tuple[int, ...], tokenizer: Any) -> None:
+    if len(ids) != 1:
+        pieces = tokenizer.convert_ids_to_tokens(list(ids))
         raise GoracsError(
-            f"{len(too_long)} of {len(lengths)} prompts are longer than {max_length} tokens with their "
-            f"answer and no history at all (the longest has {lengths.max()}, the first is number "
-            f"{too_long[0]}): cutting them would lose the question or the answer. Raise backbone.max_length."
+            f"The answer '{word}' is {len(ids)} tokens of this backbone ({pieces}); the Yes/No task needs "
+            "one token for each answer. Change task.answer_yes and task.answer_no to words that have one."
         )
+
+
+def refuse_long(
+    examples: Sequence[Example],
+    encoded: Sequence[Encoded],
+    titles: pl.DataFrame,
+    max_length: int,
+    of: int | None = None,
+) -> None:
+    """Refuse prompts that are too long, naming the longest and its title.
+
+    Args:
+        examples: without any history.
+        encoded: their token ids.
+        titles: item, title of every target; empty where there are no items.
+        max_length: the most tokens of a prompt with its answer.
+        of: how many examples these were chosen from; None: they are all.
+
+    Raises:
+        GoracsError: there is one.
+    """
+    lengths = [ids.length for ids in encoded]
+    count = sum(length > max_length for length in lengths)
+    if count:
+        longest = int(np.argmax(lengths))
+        raise GoracsError(
+            f"{count} of {of or len(lengths)} prompts are longer than {max_length} tokens with their answer "
+            f"and no history at all: cutting them would lose the question or the answer. The longest has "
+            f"{lengths[longest]}: {_what_is_long(examples[longest], titles)}"
+        )
+
+
+def _what_is_long(example: Example, titles: pl.DataFrame) -> str:
+    title = titles.filter(pl.col("item") == example.item)["title"]
+    if title.is_empty():
+        return f"its input begins {example.input[:SHOWN]!r}. Shorten it, or raise backbone.max_length."
+    return (
+        f"item {example.item!r}, whose title has {len(title[0]):,} characters ({title[0][:SHOWN]!r}). Raise "
+        "backbone.max_length, or leave out items with long titles (dataset.title_max, in characters)."
+    )

@@ -31,16 +31,18 @@ class Estimate:
 
     `value` is None where the data do not define it (an AUC of one class); `low` and `high` are None where
     they do not define an interval (fewer than two users, or too many resamples without a value). `n` counts
-    what was averaged: samples, or users for a figure per user.
+    what was averaged: samples, or users for a figure per user. `users` counts those that were resampled: an
+    interval over few of them is rough.
     """
 
     value: float | None
     low: float | None
     high: float | None
     n: int
+    users: int
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """The four fields, as result.json holds them."""
+        """The five fields, as result.json holds them."""
         return asdict(self)
 
 
@@ -64,14 +66,15 @@ def estimate(
         InvalidInput: no samples, or fewer than one draw.
     """
     checked_draws(users, draws)
-    if value is None or len(set(users)) < 2:
-        return Estimate(value, None, None, n)
+    count = len(set(users))
+    if value is None or count < 2:
+        return Estimate(value, None, None, n, count)
     drawn = np.concatenate([statistic(weights) for weights in user_weights(users, draws, seed)])
     low = np.percentile(np.where(np.isnan(drawn), -np.inf, drawn), 2.5, method="lower")
     high = np.percentile(np.where(np.isnan(drawn), np.inf, drawn), 97.5, method="higher")
     if not (np.isfinite(low) and np.isfinite(high)):
-        return Estimate(value, None, None, n)
-    return Estimate(value, float(low), float(high), n)
+        return Estimate(value, None, None, n, count)
+    return Estimate(value, float(low), float(high), n, count)
 
 
 def mean_estimate(values: FloatArray, users: Users, *, draws: int, seed: int) -> Estimate:

@@ -28,7 +28,7 @@ def ctr_metrics(
     draws: int,
     seed: int,
 ) -> dict[str, dict[str, float | int | None]]:
-    """The metrics `auc`, `auc_per_user` and `log_loss`, each as {value, low, high, n}.
+    """The metrics `auc`, `auc_per_user` and `log_loss`, each as {value, low, high, n, users}.
 
     Args:
         scores: [t] float; higher means rather Yes; finite.
@@ -40,7 +40,8 @@ def ctr_metrics(
         seed: of the resamples.
 
     Returns:
-        n is the number of samples, for auc_per_user of users with both classes.
+        n is the number of samples, for auc_per_user of users with both classes; users is the number of those
+        that the interval resamples, for auc_per_user again those with both classes.
 
     Raises:
         InvalidInput: no samples, lengths that differ, scores that are not finite, shares outside [0, 1],
@@ -54,7 +55,7 @@ def ctr_metrics(
         return weighted_auc(scores, labels, weights)
 
     auc = estimate(plain_auc(scores, labels), resampled_auc, users, n=len(users), draws=draws, seed=seed)
-    loss = Estimate(None, None, None, len(users))
+    loss = Estimate(None, None, None, len(users), len(set(users)))
     if scores_are == "logit_margin":
         loss = mean_estimate(log_losses(scores, labels), users, draws=draws, seed=seed)
     per_user = _auc_per_user(scores, labels, users, draws, seed)
@@ -118,7 +119,7 @@ def _auc_per_user(scores: FloatArray, labels: IndexArray, users: Users, draws: i
     cuts = np.flatnonzero(np.diff(owners(users)[order])) + 1
     parts = [rows for rows in np.split(order, cuts) if 0 < labels[rows].sum() < len(rows)]
     if not parts:
-        return Estimate(None, None, None, 0)
+        return Estimate(None, None, None, 0, 0)
     values = [weighted_auc(scores[rows], labels[rows], np.ones((1, len(rows))))[0] for rows in parts]
     owner = [str(names[rows[0]]) for rows in parts]
     return mean_estimate(np.array(values), owner, draws=draws, seed=seed)

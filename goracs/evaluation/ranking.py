@@ -53,7 +53,7 @@ def ranks(distances: FloatArray, target: IndexArray) -> IndexArray:
 def ranking_metrics(
     positions: IndexArray, users: Users, *, draws: int, seed: int
 ) -> dict[str, dict[str, float | int | None]]:
-    """The metrics `ndcg@5`, `ndcg@10`, `hr@5` and `hr@10`, each as {value, low, high, n}.
+    """The metrics `ndcg@5`, `ndcg@10`, `hr@5` and `hr@10`, each as {value, low, high, n, users}.
 
     Args:
         positions: [t] int; ranks, 1 = nearest.
@@ -62,7 +62,7 @@ def ranking_metrics(
         seed: of the resamples.
 
     Returns:
-        n is the number of samples.
+        n is the number of samples, users that of the users whom the interval resamples.
 
     Raises:
         InvalidInput: no samples, lengths that differ, a rank below 1, or fewer than one draw.

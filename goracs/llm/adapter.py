@@ -1,17 +1,23 @@
-"""LoRA adapters: made from a seed, loaded from a folder, saved as peft does, checked after training."""
+"""LoRA adapters on a backbone: made from a seed, loaded from a folder, saved as peft does.
+
+Law     the weights of a model are exactly those of its file (names, shapes, values), after every loading and
+        after every saving: no answer, no gradient and no training rests on weights that nobody trained.
+"""
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 
+from goracs.llm.saved_adapter import CONFIG, Saved, differences, listed, read
 from goracs.llm.settings import Lora
 from goracs.types import GoracsError
 
@@ -20,42 +26,62 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
     """A peft model with a LoRA drawn from `seed`; its weights are float32 whatever the backbone's are.
 
     Raises:
-        GoracsError: the backbone has none of the linears that `lora.targets` names.
+        GoracsError: the backbone has none of the linears that `lora.targets` names, or not all of a list.
     """
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     config = LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
+        target_modules=targets,
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(), _quiet():
         torch.manual_seed(seed)
         try:
-            return get_peft_model(model, config)
+            made = get_peft_model(model, config)
         except ValueError as error:
             raise GoracsError(
-                f"adapter.lora.targets={list(lora.targets)} does not fit this backbone: {error}"
+                f"adapter.lora.targets={targets} does not fit this backbone: {error}"
             ) from error
+    _refuse_absent(lora, made.targeted_module_names)
+    return made
 
 
 def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
-    """The peft model of a saved adapter on a freshly loaded backbone.
+    """The peft model of a saved adapter on a freshly loaded backbone, with dropout off.
+
+    Its weights are float32 whatever the backbone's are. What peft draws for them at first is overwritten:
+    names and shapes are compared before, values after.
 
     Raises:
-        GoracsError: the adapter was made for another backbone.
+        GoracsError: the adapter cannot be used (see `goracs.llm.saved_adapter.read`), or its weights are not,
+            by name and shape, those that its config asks for on this backbone.
     """
+    saved = read(folder)
     try:
-        with _quiet():
-            return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except (RuntimeError, ValueError) as error:
+        with _quiet(), torch.random.fork_rng():
+            adapted = get_peft_model(model, saved.lora_config(trainable, model.name_or_path))
+    except (AttributeError, TypeError, ValueError, re.error) as error:
         raise GoracsError(f"The adapter in {folder} does not fit this backbone: {error}") from error
+    held = _held(adapted)
+    _refuse_misfit({name: weight.to("meta") for name, weight in held.items()}, saved, folder)
+    set_peft_model_state_dict(adapted, dict(saved.weights))
+    _refuse_misfit(_held(adapted), saved, folder)
+    return adapted.eval()
 
 
 def save(model: PeftModel, folder: Path) -> None:
-    """Write adapter_config.json and adapter_model.safetensors, and nothing else."""
+    """Write adapter_config.json and adapter_model.safetensors, and nothing else.
+
+    Raises:
+        GoracsError: what then lies there is not, by name, shape and value, what the model has.
+    """
     model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    wrong = differences(_held(model), read(folder).weights)
+    if wrong:
+        raise GoracsError(f"The adapter saved in {folder} is not that of the model; of its weights: {wrong}.")
 
 
 def weights(model: PeftModel) -> dict[str, Tensor]:
@@ -66,14 +92,47 @@ def weights(model: PeftModel) -> dict[str, Tensor]:
 
 
 def refuse_unchanged(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
-    """Raise GoracsError if training left every LoRA weight as it was, or made one that is not finite."""
+    """Raise GoracsError if training left every LoRA weight as it was."""
     if all(torch.equal(before[name], after[name]) for name in before):
         raise GoracsError(
             "Training changed no weight of the adapter: raise finetune.lr, or train for longer."
         )
+
+
+def refuse_diverged(after: dict[str, Tensor]) -> None:
+    """Raise GoracsError if training made a LoRA weight that is not finite."""
     broken = [name for name, weight in after.items() if not weight.isfinite().all()]
     if broken:
         raise GoracsError(f"Training diverged: {broken[0]} is not finite. Lower finetune.lr.")
+
+
+def _held(model: PeftModel) -> dict[str, Tensor]:
+    """The adapter's weights in a model, under the names of its file."""
+    held = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: weight.detach().float().cpu() for name, weight in held.items()}
+
+
+def _refuse_misfit(held: dict[str, Tensor], saved: Saved, folder: Path) -> None:
+    wrong = differences(held, saved.weights)
+    if wrong:
+        raise GoracsError(
+            f"The adapter in {folder} does not fit this backbone by its own {CONFIG}; of its weights: "
+            f"{wrong}. Config and weights must be of one training, on this backbone, saved by peft."
+        )
+
+
+def _refuse_absent(lora: Lora, adapted: Sequence[str]) -> None:
+    """A name in a list that no linear answers to: peft passes it over."""
+    if isinstance(lora.targets, str):
+        return
+    absent = [
+        name for name in lora.targets if not any(f".{linear}".endswith(f".{name}") for linear in adapted)
+    ]
+    if absent:
+        raise GoracsError(
+            f"adapter.lora.targets={list(lora.targets)} does not fit this backbone: "
+            f"it has no {listed(absent)}."
+        )
 
 
 @contextmanager

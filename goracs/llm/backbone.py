@@ -14,27 +14,9 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 
 from goracs.llm.settings import Backbone
-from goracs.types import InvalidInput
 
 transformers.utils.logging.disable_progress_bar()  # of loading and saving: the jobs have bars of their own
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
-
-
-def resolved_precision(precision: str, accelerator: str) -> str:
-    """`auto` as this machine has it: bf16 where the accelerator or CPU computes it natively, else float32.
-
-    Args:
-        precision: auto, bf16 or float32.
-        accelerator: the Trainer's; with cpu, a GPU that is there does not count.
-
-    Raises:
-        InvalidInput: neither auto nor a known precision.
-    """
-    if precision == "auto":
-        return "bf16" if _has_native_bf16(accelerator) else "float32"
-    if precision not in DTYPES:
-        raise InvalidInput(f"backbone.precision must be auto, bf16 or float32, got '{precision}'.")
-    return precision
 
 
 def load_tokenizer(place: Path) -> Any:
@@ -72,10 +54,3 @@ def convert_gguf(file: Path, folder: Path) -> None:
     fresh.load_state_dict(loaded.state_dict())
     fresh.save_pretrained(folder)
     AutoTokenizer.from_pretrained(**gguf).save_pretrained(folder)
-
-
-def _has_native_bf16(accelerator: str) -> bool:
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from transformers import AutoModel
 
-from goracs.data.tokens import batches
 from goracs.llm.backbone import load_tokenizer
 from goracs.llm.batch import Batch, Texts
-from goracs.llm.jobs import Batches, Job, RowWriter, predict
+from goracs.llm.forecast import SHORTER
+from goracs.llm.jobs import Job
+from goracs.llm.rows import fill
 from goracs.llm.settings import Encoder, Runtime
 
 log = logging.getLogger("goracs")
@@ -39,7 +40,7 @@ class EmbeddingModule(pl.LightningModule):
 def embed(
     texts: Sequence[str], weights: Path, encoder: Encoder, runtime: Runtime, folder: Path, side: str
 ) -> None:
-    """Write folder/<side>_embedding.npy, float32 [len(texts), d].
+    """Write folder/<side>_embedding.npy, float32 [len(texts), d]; go on from what an interrupted call left.
 
     A text longer than the encoder's window is cut at its end, as sentence encoders do, with a warning.
 
@@ -63,8 +64,5 @@ def embed(
         pad_id=tokenizer.pad_token_id,
         side="right",  # encoders with absolute positions count from the left
     )
-    data = Batches(read, batches(read.lengths, encoder.batch_tokens))
-    writer = RowWriter(folder, side, {"embedding": (len(ids), model.config.hidden_size)})
-    job = Job(f"embed {side}", "float32", encoder.batch_tokens, runtime)
-    predict(EmbeddingModule(model), data, job, writer)
-    writer.close(f"{side} texts")
+    job = Job(f"embed {side}", "float32", encoder.batch_tokens, runtime, SHORTER[side])
+    fill(EmbeddingModule(model), read, {"embedding": (model.config.hidden_size,)}, job, folder, side)

@@ -1,4 +1,7 @@
-"""Test examples through the LLM to predictions.parquet and metrics.json, for each task."""
+"""Test examples through the LLM to predictions.parquet and metrics.json, for each task.
+
+Where titles are written, decoding.json says by which settings.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from goracs.data.candidates import drawn
+from goracs.data.candidates import drawn, rankable
 from goracs.data.prepare import read_catalogue, read_examples, read_seen
 from goracs.evaluation.ctr import ctr_metrics
 from goracs.evaluation.grounding import nearest_distances
 from goracs.evaluation.ranking import ranking_metrics, ranks
+from goracs.evaluation.written import title_in
 from goracs.llm.answers import answer
 from goracs.llm.losses import AnswerLoss
-from goracs.llm.ranking import represent, write_titles
+from goracs.llm.ranking import decoding, represent, write_titles
 from goracs.llm.recommender import Recommender
 from goracs.llm.settings import Evaluate
 from goracs.types import Example
@@ -26,7 +30,8 @@ def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluat
     """Ask Yes or No for every test example."""
     test = read_examples(prepared, settings.part)
     assert isinstance(llm.loss, AnswerLoss)
-    margins = answer(model, llm.loss, llm.read(test), llm.job("evaluate"))
+    job = llm.job("evaluate", f"split.{settings.part} or dataset.history")
+    margins = answer(model, llm.loss, llm.read(test), job)
     labels = np.array([example.label for example in test], dtype=np.int64)
     users = [example.user for example in test]
     metrics = ctr_metrics(
@@ -36,25 +41,37 @@ def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluat
 
 
 def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
-    """Have a title written for every test example and rank the target among sampled items by it."""
-    test, catalogue = read_examples(prepared, settings.part), read_catalogue(prepared)
+    """Have a title written for every test example and rank the target among sampled items by it.
+
+    Examples of users who have touched nearly every item are left out, and counted.
+    """
+    everyone, catalogue, seen = (
+        read_examples(prepared, settings.part),
+        read_catalogue(prepared),
+        read_seen(prepared),
+    )
+    test = rankable(settings.candidates, everyone, seen, catalogue, settings.negatives)
+    llm.prompts["left_out"] = len(everyone) - len(test)
     users, targets = [example.user for example in test], [example.item for example in test]
     others = drawn(
         settings.candidates,
         users,
         targets,
-        read_seen(prepared),
+        seen,
         list(catalogue),
         settings.negatives,
         settings.seed,
     )
     ranked = [[target, *row.tolist()] for target, row in zip(targets, others, strict=True)]
-    written = write_titles(model, llm.tokenizer, llm.read(test), settings, llm.job("evaluate: write"))
+    how = decoding(model, llm.tokenizer, settings)
+    writing = llm.job("evaluate: write", f"split.{settings.part}, evaluate.beams or evaluate.max_new_tokens")
+    written = write_titles(model, llm.tokenizer, llm.read(test), how, writing)
     titles = sorted({catalogue[item] for row in ranked for item in row})  # items of one title are one place
-    places = represent(model, llm.tokenizer, titles, llm.job("evaluate: titles"))
-    answers = represent(
-        model, llm.tokenizer, [title_in(text) for text in written], llm.job("evaluate: answers")
-    )
+    reading = llm.job("evaluate: titles", f"split.{settings.part} or evaluate.negatives")
+    places = represent(model, llm.tokenizer, titles, reading)
+    known = set(catalogue.values())
+    found = [title_in(text, known) for text in written]
+    answers = represent(model, llm.tokenizer, found, llm.job("evaluate: answers", f"split.{settings.part}"))
     column = {title: place for place, title in enumerate(titles)}
     first = np.zeros(1, dtype=np.int64)  # the target's column
     positions = np.concatenate(
@@ -65,13 +82,7 @@ def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Eval
     )
     metrics = ranking_metrics(positions, users, draws=settings.draws, seed=settings.seed)
     _write(folder, test, {"written": written, "rank": positions}, metrics)
-
-
-def title_in(written: str) -> str:
-    """The title in what an LLM wrote: on its first line, what stands between the first quote and the last."""
-    line = written.strip().partition("\n")[0]
-    start, end = line.find('"'), line.rfind('"')
-    return line[start + 1 : end] if start < end else line.strip('" ')
+    (folder / "decoding.json").write_text(json.dumps(how, indent=1))
 
 
 def _write(folder: Path, test: list[Example], columns: dict[str, Any], metrics: dict[str, Any]) -> None:

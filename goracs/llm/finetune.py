@@ -23,6 +23,7 @@ from torch import Tensor
 from goracs.data.tokens import batches
 from goracs.llm import adapter
 from goracs.llm.batch import Batch, Texts
+from goracs.llm.forecast import Forecast
 from goracs.llm.jobs import Job, make_trainer, train
 from goracs.llm.losses import Loss
 from goracs.llm.recommender import Recommender
@@ -38,6 +39,11 @@ class Plan:
 
     steps: tuple[IndexArray, ...]
     tokens: tuple[int, ...]
+
+    def forecast(self, job: Job) -> Forecast:
+        """What tells how long a job by this plan takes."""
+        examples, work = sum(map(len, self.steps)), np.diff(self.tokens, prepend=0)
+        return Forecast(job.name, job.shorter, examples, self.tokens[-1], work)
 
 
 def plan(lengths: IndexArray, settings: Finetune, seed: int) -> Plan:
@@ -126,8 +132,9 @@ class Checkpoints(pl.Callback):
         self.steps, self.folder = set(steps), folder
 
     def on_train_batch_end(self, _trainer: Any, module: Any, _outputs: Any, _batch: Any, step: int) -> None:
-        """Save if this step is one of them."""
+        """Save if this step is one of them, and training has not diverged."""
         if step + 1 in self.steps:
+            adapter.refuse_diverged(adapter.weights(module.model))
             adapter.save(module.model, self.folder / str(step + 1))
 
 
@@ -155,10 +162,12 @@ def finetune(
         [round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints"
     )
     model.train()
-    trainer = make_trainer(job, [saving], max_steps=total)
+    trainer = make_trainer(job, [saving, schedule.forecast(job)], max_steps=total)
     train(module, Steps(texts, schedule, job.batch_tokens), trainer)
     model.eval()
-    adapter.refuse_unchanged(before, adapter.weights(model))
+    after = adapter.weights(model)
+    adapter.refuse_unchanged(before, after)
+    adapter.refuse_diverged(after)
     adapter.save(model, folder / "adapter")
     refuse_unfaithful(model, folder / "adapter", texts)
     curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=True)]
@@ -205,7 +214,7 @@ def warm_up(llm: Recommender, pool: Sequence[Example], settings: WarmupAdapter, 
         texts,
         settings.training,
         settings.seed,
-        llm.job("warm up"),
+        llm.job("warm up", "adapter.rows or adapter.training.epochs"),
         folder,
         settings.checkpoints,
     )

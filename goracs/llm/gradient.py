@@ -19,12 +19,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from goracs.data.tokens import batches
 from goracs.llm.batch import Batch, Texts
-from goracs.llm.jobs import Batches, Job, RowWriter, predict
+from goracs.llm.jobs import Job
 from goracs.llm.losses import Loss
+from goracs.llm.rows import fill
 from goracs.llm.settings import Score
-from goracs.types import GoracsError
 
 
 @dataclass
@@ -73,22 +72,19 @@ def watched(matrix: torch.nn.Module) -> Iterator[Seen]:
         handle.remove()
 
 
-def last_lora_b(model: torch.nn.Module, layer: str) -> torch.nn.Linear:
-    """lora_B of the last linear called `layer`.
+def last_lora_b(model: torch.nn.Module, settings: Score) -> torch.nn.Linear:
+    """lora_B of the last linear called `settings.layer`.
 
     Raises:
-        GoracsError: the adapter has none there; the message names the linears it adapts.
+        InvalidInput: the adapter has none there; the message names the linears it adapts.
     """
-    adapted = {name: module for name, module in model.named_modules() if hasattr(module, "lora_B")}
-    found = [module for name, module in adapted.items() if name.rpartition(".")[2] == layer]
-    if not found:
-        have = ", ".join(sorted({name.rpartition(".")[2] for name in adapted})) or "none"
-        raise GoracsError(
-            f"Gradients are taken at the LoRA of '{layer}', which this adapter does not have; it adapts: "
-            f"{have}. Set score.layer to one of these, or add '{layer}' to adapter.lora.targets."
-        )
-    matrix: torch.nn.Linear = found[-1].lora_B["default"]
-    return matrix
+    last: dict[str, torch.nn.Linear] = {
+        name.rpartition(".")[2]: module.lora_B["default"]
+        for name, module in model.named_modules()
+        if "default" in getattr(module, "lora_B", {})
+    }
+    settings.refuse_absent_layer(last)
+    return last[settings.layer]
 
 
 def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
@@ -102,16 +98,15 @@ def score(
 ) -> None:
     """Write folder/<side>_{gradient_norm,loss,el2n}.npy, float32 [count]; `sketched`: _sketch.npy [count, k].
 
+    What an interrupted call left in the folder is not scored again.
+
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    matrix = last_lora_b(model, settings.layer)
+    matrix = last_lora_b(model, settings)
     projection = None
-    shapes: dict[str, tuple[int, ...]] = {name: (len(texts),) for name in ("gradient_norm", "loss", "el2n")}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("gradient_norm", "loss", "el2n"), ())
     if sketched:
         projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
-        shapes["sketch"] = (len(texts), settings.sketch_dim)
-    writer = RowWriter(folder, side, shapes)
-    data = Batches(texts, batches(texts.lengths, job.batch_tokens))
-    predict(GradientModule(model, loss, matrix, projection), data, job, writer)
-    writer.close(f"{side} examples")
+        shapes["sketch"] = (settings.sketch_dim,)
+    fill(GradientModule(model, loss, matrix, projection), texts, shapes, job, folder, side)

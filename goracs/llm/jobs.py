@@ -1,7 +1,7 @@
-"""What every LLM job needs around its module: the data in batches, a Trainer, a place for the answers.
+"""What every LLM job needs around its module: the data in batches, a Trainer, a forecast, an end when asked.
 
 A job that predicts gives (rows, {name: values}) per batch; they land in arrays at those rows, so the order
-of the batches is free.
+of the batches is free (`gathered` in memory, `goracs.llm.rows` on disk).
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter, TQDMProgressBar
 from torch.utils.data import DataLoader
 
 from goracs.llm.batch import Batch, Texts
+from goracs.llm.forecast import Forecast
 from goracs.llm.settings import Runtime
 from goracs.types import FloatArray, GoracsError, IndexArray
 
@@ -34,13 +34,15 @@ class Job:
     """How one job runs.
 
     `name` stands on the bar; `precision` and `batch_tokens`, the bound on the padded tokens of a pass, are
-    resolved and hashed by the stage; `runtime` is the machine's part.
+    resolved and hashed by the stage; `runtime` is the machine's part; `shorter` names what in the
+    configuration makes the job shorter.
     """
 
     name: str
     precision: str
     batch_tokens: int
     runtime: Runtime
+    shorter: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,25 +58,12 @@ class Batches(torch.utils.data.Dataset[Batch]):
     def __getitem__(self, place: int) -> Batch:
         return self.texts.batch(self.groups[place])
 
-
-class RowWriter(BasePredictionWriter):
-    """Writes what a job predicts to float32 arrays folder/<side>_<name>.npy [count, ...], batch by batch."""
-
-    def __init__(self, folder: Path, side: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        super().__init__(write_interval="batch")
-        self.arrays = {name: _created(folder / f"{side}_{name}.npy", shape) for name, shape in shapes.items()}
-
-    def write_on_batch_end(self, _trainer: Any, _module: Any, prediction: Any, *_: Any) -> None:
-        """Store the values of one batch at their rows."""
-        rows, values = prediction
-        for name, value in values.items():
-            self.arrays[name][rows.cpu().numpy()] = value.float().cpu().numpy()
-
-    def close(self, what: str) -> None:
-        """Flush the arrays; GoracsError naming the rows of `what` that are not finite."""
-        for name, array in self.arrays.items():
-            array.flush()
-            refuse_non_finite(array, f"The {name.replace('_', ' ')} of {what}")
+    def forecast(self, job: Job) -> Forecast:
+        """What tells how long a job on these batches takes."""
+        lengths = [self.texts.lengths[group] for group in self.groups]
+        padded = np.array([len(group) * group.max() for group in lengths], dtype=np.int64)
+        read = np.concatenate(lengths)
+        return Forecast(job.name, job.shorter, len(read), int(read.sum()), padded)
 
 
 class Stop(pl.Callback):
@@ -105,10 +94,14 @@ class NamedBar(TQDMProgressBar):
 
 
 def predict(
-    module: pl.LightningModule, data: torch.utils.data.Dataset[Any], job: Job, writer: RowWriter | None = None
+    module: pl.LightningModule,
+    data: torch.utils.data.Dataset[Any],
+    job: Job,
+    writer: BasePredictionWriter | None = None,
 ) -> list[Any]:
     """Run a prediction job; what its steps return, unless a `writer` takes it."""
-    trainer = make_trainer(job, [writer] if writer else [])
+    forecast = [data.forecast(job)] if isinstance(data, Batches) else []
+    trainer = make_trainer(job, [*([writer] if writer else []), *forecast])
     answers = trainer.predict(module, _loader(data), return_predictions=writer is None)
     return answers or []
 
@@ -161,12 +154,6 @@ def refuse_non_finite(values: FloatArray, what: str) -> None:
 
 def _loader(data: torch.utils.data.Dataset[Any]) -> DataLoader[Any]:
     return DataLoader(data, batch_size=None, shuffle=False)
-
-
-def _created(file: Path, shape: tuple[int, ...]) -> Any:
-    array = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
-    array[:] = np.nan  # a row that nobody writes is found by refuse_non_finite
-    return array
 
 
 def _hush() -> None:

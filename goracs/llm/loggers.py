@@ -13,20 +13,42 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 
-def log_result(settings: Mapping[str, Any], folder: Path) -> None:
-    """Send folder/result.json and folder/curve.json to the tracker of conf/logger, and close its run."""
-    result = json.loads((folder / "result.json").read_text())
-    tracker = _tracker(settings, folder)
+def write_csv(folder: Path) -> None:
+    """Write csv/metrics.csv and csv/hparams.yaml beside a job's result.json and curve.json."""
+    _tell(CSVLogger(folder, name="csv", version=""), folder)
+
+
+def tell_wandb(
+    result: Path, settings: Mapping[str, Any], run: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """Send a result to a run of its own, and close it; what names the run.
+
+    Args:
+        result: the folder of result.json and curve.json.
+        settings: project, mode (offline or online) and folder, as in conf/logger/wandb.yaml.
+        run: name, group and job_type.
+    """
+    place = Path(settings["folder"])
+    place.mkdir(parents=True, exist_ok=True)
+    offline = settings["mode"] == "offline"
+    tracker = WandbLogger(
+        project=settings["project"], save_dir=place, offline=offline, log_model=False, **run
+    )
     try:
-        tracker.log_hyperparams({**result["config"], "command": result["command"]})
-        curve = folder / "curve.json"
-        for row in json.loads(curve.read_text()) if curve.exists() else []:
-            tracker.log_metrics({"train/loss": row["loss"], "train/lr": row["lr"]}, step=row["step"])
-        tracker.log_metrics(figures(result), step=(result["steps"] or 0) + 1)
-        tracker.finalize("success")
+        _tell(tracker, result)
+        return {"project": settings["project"], "id": tracker.experiment.id, **run}
     finally:
-        if isinstance(tracker, WandbLogger):
-            tracker.experiment.finish()  # else the next job of a sweep would write into this run
+        tracker.experiment.finish()  # else the next job of a sweep would write into this run
+
+
+def _tell(tracker: Logger, folder: Path) -> None:
+    result = json.loads((folder / "result.json").read_text())
+    tracker.log_hyperparams({**result["config"], "command": result["command"]})
+    curve = folder / "curve.json"
+    for row in json.loads(curve.read_text()) if curve.exists() else []:
+        tracker.log_metrics({"train/loss": row["loss"], "train/lr": row["lr"]}, step=row["step"])
+    tracker.log_metrics(figures(result), step=(result["steps"] or 0) + 1)
+    tracker.finalize("success")
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, float]:
@@ -39,11 +61,3 @@ def figures(result: Mapping[str, Any]) -> dict[str, float]:
     judged = (result["coreset"] or {}).get("assessment") or {}
     measured |= {f"coreset/{name}": judged.get(name) for name in ("poo", "transport", "mean_gradient")}
     return {name: float(value) for name, value in measured.items() if value is not None}
-
-
-def _tracker(settings: Mapping[str, Any], folder: Path) -> Logger:
-    if settings["kind"] == "csv":
-        return CSVLogger(folder, name="csv", version="")
-    return WandbLogger(
-        project=settings["project"], save_dir=folder, offline=settings["mode"] == "offline", log_model=False
-    )

@@ -189,7 +189,7 @@ def answer_el2n(logits: Tensor, tokens: Tensor, answer: Tensor) -> Tensor:
 def loss_of(task: Task, tokenizer: Any) -> Loss:
     """The loss that a task is scored and trained by."""
     if isinstance(task, Ctr):
-        return AnswerLoss(*answer_tokens(task.answer_no, task.answer_yes, tokenizer))
+        return AnswerLoss(*answer_tokens(task.answer_no, task.answer_yes, task.template, tokenizer))
     return TextLoss()
 
 

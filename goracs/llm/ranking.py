@@ -1,6 +1,10 @@
 """SeqRec evaluation: the LLM writes a title, which is grounded in the catalogue.
 
-Generation   beam search after the prompt, up to `max_new_tokens`.
+Generation   beam search after the prompt, up to `max_new_tokens`, by the settings of `decoding` alone: what a
+             model brings in its generation_config (penalties, suppressed or forced tokens, sampling) is not
+             followed, so models are compared by one rule.
+End          the tokenizer's end token, with which every answer ends in training; beside it those the model
+             declares (an instruct model's end of turn), where they are special tokens: no title contains one.
 Grounding    a title is represented by the last layer's hidden state at its last token; items are ranked by
              their Euclidean distance to the generated title (`goracs.evaluation.grounding`).
 Source       BIGRec (Bao et al. 2023), as GORACS uses it.
@@ -8,12 +12,15 @@ Source       BIGRec (Bao et al. 2023), as GORACS uses it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from peft import PeftModel
 from torch import Tensor
+from transformers import GenerationConfig
 
 from goracs.data.tokens import batches
 from goracs.llm.batch import Batch, Texts
@@ -25,23 +32,17 @@ from goracs.types import FloatArray
 class WritingModule(pl.LightningModule):
     """Predicts the rows of a batch and the text the LLM writes after each prompt."""
 
-    def __init__(self, model: Any, tokenizer: Any, settings: Evaluate) -> None:
+    def __init__(self, model: Any, tokenizer: Any, decoding: Mapping[str, Any]) -> None:
         super().__init__()
-        self.model, self.tokenizer, self.settings = model, tokenizer, settings
+        self.model, self.tokenizer, self.decoding = model, tokenizer, GenerationConfig(**decoding)
 
     @torch.no_grad()
     def predict_step(self, batch: Batch, _place: int) -> list[tuple[int, str]]:
         """Write after one batch of prompts."""
-        ids = self.model.generate(
-            input_ids=batch.ids,
-            attention_mask=batch.mask,
-            num_beams=self.settings.beams,
-            max_new_tokens=self.settings.max_new_tokens,
-            do_sample=False,
-            use_cache=True,
-            pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=self.tokenizer.eos_token_id,
-        )
+        with alone(self.decoding, self.model):
+            ids = self.model.generate(
+                input_ids=batch.ids, attention_mask=batch.mask, generation_config=self.decoding
+            )
         written = self.tokenizer.batch_decode(ids[:, batch.ids.shape[1] :], skip_special_tokens=True)
         return list(zip(batch.rows.tolist(), written, strict=True))
 
@@ -66,14 +67,58 @@ class TitleModule(pl.LightningModule):
         return batch.rows, {"title": hidden[torch.arange(len(batch.ids)), batch.last]}
 
 
-def write_titles(model: Any, tokenizer: Any, texts: Texts, settings: Evaluate, job: Job) -> list[str]:
-    """What the LLM writes after each prompt, in the order of `texts`; their answers are not read."""
+def decoding(model: Any, tokenizer: Any, settings: Evaluate) -> dict[str, Any]:
+    """How titles are written, in the words of transformers; what is not named is neutral there."""
+    return {
+        "num_beams": settings.beams,
+        "max_new_tokens": settings.max_new_tokens,
+        "do_sample": False,
+        "length_penalty": 1.0,
+        "early_stopping": False,
+        "repetition_penalty": 1.0,
+        "no_repeat_ngram_size": 0,
+        "use_cache": True,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": _ends(model, tokenizer),
+    }
+
+
+def write_titles(
+    model: Any, tokenizer: Any, texts: Texts, decoding: Mapping[str, Any], job: Job
+) -> list[str]:
+    """What the LLM writes after each prompt, in the order of `texts`; their answers are not read.
+
+    Args:
+        model: a causal LM, with an adapter or without.
+        tokenizer: its own.
+        texts: whose prompts are asked.
+        decoding: as `decoding` has it; nothing else has a say.
+        job: how it runs.
+    """
     asked = Texts(texts.prompts, [()] * len(texts), texts.labels, texts.pad_id)
-    data = Batches(asked, batches(asked.lengths + settings.max_new_tokens, job.batch_tokens))
-    written = dict(
-        pair for answers in predict(WritingModule(model, tokenizer, settings), data, job) for pair in answers
-    )
+    data = Batches(asked, batches(asked.lengths + decoding["max_new_tokens"], job.batch_tokens))
+    answers = predict(WritingModule(model, tokenizer, decoding), data, job)
+    written = dict(pair for answer in answers for pair in answer)
     return [written[row] for row in range(len(texts))]
+
+
+@contextmanager
+def alone(config: GenerationConfig, model: Any) -> Iterator[None]:
+    """Put `config` in the place of the model's own, from which `generate` takes what another leaves open."""
+    writer = model.get_base_model() if isinstance(model, PeftModel) else model
+    own = writer.generation_config
+    writer.generation_config = config
+    try:
+        yield
+    finally:
+        writer.generation_config = own
+
+
+def _ends(model: Any, tokenizer: Any) -> list[int]:
+    declared = model.generation_config.eos_token_id
+    named = set(declared if isinstance(declared, list) else [declared])
+    special = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return [tokenizer.eos_token_id, *sorted((named & special) - {tokenizer.eos_token_id})]
 
 
 def represent(model: Any, tokenizer: Any, titles: Sequence[str], job: Job) -> FloatArray:

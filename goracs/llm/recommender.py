@@ -73,6 +73,6 @@ class Recommender:
         """The backbone with a saved adapter."""
         return adapter.load(self.bare(), folder, trainable)
 
-    def job(self, name: str) -> Job:
-        """How a job of this backbone runs."""
-        return Job(name, self.backbone.precision, self.backbone.batch_tokens, self.runtime)
+    def job(self, name: str, shorter: str) -> Job:
+        """How a job of this backbone runs; `shorter` names what in the configuration makes it shorter."""
+        return Job(name, self.backbone.precision, self.backbone.batch_tokens, self.runtime, shorter)

@@ -6,11 +6,18 @@ result comes, never what it is. Defaults live in conf/ alone.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from goracs.data.candidates import Kind
+from goracs.data.numbers import check_whole
 from goracs.types import InvalidInput
+
+# The largest change of a Yes/No margin by batch_tokens alone: docs/method.md, "Precision".
+MARGIN_NOISE = {"bf16": 0.1, "float32": 1.3e-5}
+MEASURED_ON = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,17 @@ class Backbone:
     max_length: int
     batch_tokens: int
 
+    @property
+    def exactness(self) -> dict[str, Any]:
+        """What says how far two runs may differ by rounding alone; `precision` must be resolved."""
+        noise = MARGIN_NOISE[self.precision]
+        return {
+            "backbone": self.precision,
+            "batch_tokens": self.batch_tokens,
+            "margin_noise": noise,
+            "measured_on": MEASURED_ON,
+        }
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -52,15 +70,42 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Lora:
-    """LoRA as peft has it: rank `r`, scaling alpha / r, dropout on its input, the linear layers it adapts."""
+    """LoRA as peft has it: rank `r`, scaling alpha / r, dropout on its input, the linear layers it adapts.
+
+    `targets` is a list of names, "all-linear", or a regular expression for whole names of modules; a plain
+    word is the list of that one name (as an expression it would be found nowhere).
+    """
 
     r: int
     alpha: int
     dropout: float
-    targets: tuple[str, ...]
+    targets: str | tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", tuple(self.targets))
+        object.__setattr__(self, "targets", _targets(self.targets))
+
+    def linears(self) -> frozenset[str] | None:
+        """The names of the linears, None where only the backbone can tell."""
+        if isinstance(self.targets, str):
+            return None
+        return frozenset(name.rpartition(".")[2] for name in self.targets)
+
+
+def _targets(given: Any) -> str | tuple[str, ...]:
+    if isinstance(given, str) and given.isidentifier():
+        return (given,)
+    if isinstance(given, str):
+        try:
+            re.compile(given)
+        except re.error as error:
+            raise InvalidInput(f"adapter.lora.targets={given} is no regular expression: {error}.") from error
+        return given
+    if not isinstance(given, Sequence) or not given or not all(isinstance(name, str) for name in given):
+        raise InvalidInput(
+            "adapter.lora.targets must be names of linears, as in [q_proj,v_proj], or all-linear; "
+            f"got {given!r}."
+        )
+    return tuple(given)
 
 
 @dataclass(frozen=True)
@@ -134,6 +179,15 @@ class Score:
     sketch_dim: int
     sketch_seed: int
 
+    def refuse_absent_layer(self, adapted: Collection[str]) -> None:
+        """Raise InvalidInput unless `layer` is among the linears that an adapter is for."""
+        if self.layer not in adapted:
+            raise InvalidInput(
+                f"Gradients are taken at the LoRA of '{self.layer}', which this adapter does not have; it "
+                f"adapts: {', '.join(sorted(adapted)) or 'none'}. Set score.layer to one of these, or add "
+                f"'{self.layer}' to adapter.lora.targets."
+            )
+
 
 @dataclass(frozen=True)
 class Evaluate:
@@ -156,3 +210,6 @@ class Evaluate:
     def __post_init__(self) -> None:
         if self.part not in ("test", "valid"):
             raise InvalidInput(f"evaluate.part must be test or valid, got {self.part!r}.")
+        check_whole("evaluate.seed", self.seed, 0)
+        for name in ("negatives", "beams", "max_new_tokens", "draws"):
+            check_whole(f"evaluate.{name}", getattr(self, name), 1)

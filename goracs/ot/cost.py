@@ -16,6 +16,7 @@ from goracs.ot.distance import largest_distance
 from goracs.types import FloatArray, InvalidInput, Scale
 
 ROUNDING = 1e-12  # relative
+UNIT = 2.0**-53  # the relative error of one float64 operation
 
 
 def unit_scale(max_distance: float, max_gradient: float | None) -> Scale:
@@ -78,6 +79,23 @@ def min_max(costs: FloatArray) -> FloatArray:
     low, spread = costs.min(), np.ptp(costs)
     mapped: FloatArray = (costs - low) / (spread or 1.0)
     return mapped
+
+
+def proven(prices: FloatArray, shares: FloatArray, lowest: float) -> float:
+    """The Lagrangian bound mean v + mean rho, less the most that rounding can have added to it.
+
+    Args:
+        prices: [m] any v.
+        shares: [n] the n smallest rho_i(v) of the pool, as worked out in float64 (`goracs.ot.cheapest`).
+        lowest: the smallest cost of the pool.
+
+    A rho is a sum of at most m products of a share and C_ij - v_j, of which none is below lowest - max v; so
+    its terms add up to at most |rho| + 2 (max v - lowest) in size, and each of m + n + 8 operations on a term
+    errs by at most `UNIT` of it.
+    """
+    size = np.abs(prices).mean() + np.abs(shares).mean() + 2 * max(0.0, prices.max() - lowest)
+    steps = len(prices) + len(shares) + 8
+    return float(prices.mean() + shares.mean() - steps * UNIT * size)
 
 
 def gap(value: float, bound: float, lowest: float) -> float:

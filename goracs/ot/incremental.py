@@ -32,6 +32,7 @@ class OpenTransport:
         _adopt(self.flow, found.plan)
         flow.open_arcs(self.flow, found.u)
         self._units = flow.total(self.flow)
+        self.least = found.least  # of the rows it was opened with: the smallest difference that counts
 
     @property
     def total_units(self) -> int:

@@ -2,11 +2,13 @@
 
 Problem    min over n rows S and plans; each chosen row ships exactly 1/n, at most 1/m to a column.
 Bound      L(v) = mean v + mean of the n smallest rho_i(v), for any prices v [m]: never above the optimum, and
-           never below the plain bound that lets a row ship all of its mass to one column.
+           never below the plain bound that lets a row ship all of its mass to one column. What rounding can
+           have added is taken off (`goracs.ot.cost.proven`), so large prices cannot feign a large bound.
 Ascent     subgradient steps on L: a column's price rises while the n cheapest rows leave it short, by
-           Polyak's rule against a known objective, on a smoothed direction. The steps look at generated rows
-           alone, and at the columns of each that can matter; a pass over the pool then prices all rows, gives
-           the valid bound, and generates the rows that were missing.
+           Polyak's rule against a known objective, on a smoothed direction. What is short is counted in whole
+           units: where nothing is, the n rows are the optimum of what the steps look at, generated rows alone
+           and the columns of each that can matter. A pass over the pool then prices all rows, gives the valid
+           bound, and generates the rows that were missing.
 Primal     how often a row was among the n cheapest approximates its share in the optimum of the relaxation.
 """
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from goracs.ot.cheapest import Shape, cheapest_of_all, shape
 from goracs.ot.compiled import kernel
+from goracs.ot.cost import proven
 from goracs.ot.pool import Pool
 from goracs.types import FloatArray, IndexArray
 
@@ -34,6 +37,7 @@ RETREAT = 0.3  # of the pace is left after steps that a pass proves to lead down
 ENOUGH = 0.01  # of the distance to the objective: less progress between two passes ends the ascent,
 NEW = 0.05  # if the later pass generated fewer than NEW n rows
 SMOOTH = 0.2  # weight of a new direction
+OPPOSED = 1e-6  # of the square of what is short: a smoothed direction below cancels out, and begins anew
 FORGET = 0.99  # of how often a row was chosen
 TIE = 1e-9  # what being among the n cheapest of the last pass adds to how often a row was chosen
 
@@ -81,7 +85,7 @@ class Dual:
 def bound(pool: Pool, prices: FloatArray, budget: int) -> float:
     """L(v) over the whole pool: a lower bound of the transport of any coreset of that size."""
     _, found = pool.cheapest(prices, shape(budget, pool.width), budget)
-    return float(prices.mean() + found.mean())
+    return proven(prices, found, pool.low)
 
 
 def sample(pool: Pool, count: int) -> Generated:
@@ -113,7 +117,7 @@ def ascend(
     often = np.zeros(pool.size)
     for turn in range(PASSES + 1):
         rows, found = pool.cheapest(prices, spread, min(SPREAD * budget, pool.size))
-        value = float(prices.mean() + found[:budget].mean())
+        value = proven(prices, found[:budget], pool.low)
         known = len(generated.rows)
         generated = generated.with_rows(pool, rows)
         few = len(generated.rows) - known < NEW * budget
@@ -190,7 +194,8 @@ def steps(starts, columns, costs, best, whole, weight, rest, budget, objective, 
         spread_rows(starts, columns, costs, prices, whole, weight, rest, picked, found)
         chosen = smallest(found, budget)
         value = prices.mean() + found[chosen].mean()
-        short = shortage(chosen, picked, whole, weight, rest, m)
+        short = shortage(chosen, picked, whole, m)
+        owed = (short * short).sum()
         seen *= FORGET
         seen[chosen] += 1 - FORGET
         if value > highest + PROGRESS * (objective - value):
@@ -203,10 +208,16 @@ def steps(starts, columns, costs, best, whole, weight, rest, budget, objective, 
                 prices[:] = best
                 direction[:] = 0
                 continue
+        if owed == 0:
+            seen[:] = 0
+            seen[chosen] = 1
+        if owed == 0 or objective <= value:
+            break
         direction = SMOOTH * short + (1 - SMOOTH) * direction
         size = (direction * direction).sum()
-        if size == 0 or objective <= value:
-            break
+        if size < OPPOSED * owed:
+            direction[:] = short
+            size = owed
         prices += pace * (objective - value) * m / size * direction
     return pace
 
@@ -246,13 +257,17 @@ def smallest(found, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def shortage(chosen, picked, whole, weight, rest, m):  # type: ignore[no-untyped-def]
-    """By how much each column is served short: 1 less what the chosen rows ship to it, in its own mass."""
-    short = np.ones(m)
-    part = m / len(chosen)
+def shortage(chosen, picked, whole, m):  # type: ignore[no-untyped-def]
+    """By how much each column is served short: 1 less what the chosen rows ship to it, in its own mass.
+
+    Counted in whole units: exactly 0 where a column gets what it takes.
+    """
+    g = np.gcd(len(chosen), m)
+    s, t = m // g, len(chosen) // g
+    short = np.full(m, t)
     for i in chosen:
         for x in range(whole):
-            short[picked[i, x]] -= weight * part
-        if rest > 0:
-            short[picked[i, whole]] -= rest * part
-    return short
+            short[picked[i, x]] -= t
+        if whole * t < s:
+            short[picked[i, whole]] -= s - whole * t
+    return short / t

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -54,7 +55,7 @@ class Dense:
         """m."""
         return int(self.costs.shape[1])
 
-    @property
+    @cached_property
     def low(self) -> float:
         """The smallest cost."""
         return float(self.costs.min())
@@ -96,7 +97,7 @@ class Streamed:
         """m."""
         return len(self.target)
 
-    @property
+    @cached_property
     def low(self) -> float:
         """The smallest cost."""
         below = self._below(np.zeros(self.width), lambda low, _: low.min(axis=1))

@@ -2,7 +2,9 @@
 
 Source   the files of the prepare stage alone, so a card costs no more than reading them.
 Cold     a target that no example of the pool has as target or in its history.
-Rule     AUC of the share of likes in the history shown (`goracs.data.rule`); None without two classes.
+Rule     AUC of the share of likes in the history shown (`goracs.data.rule`); None without two classes, and
+         where no sample has a history: a constant is no rule.
+Text     leaves out every line that says nothing of any part.
 Tokens   of at most 1,000 evenly spaced examples of each part, with their answers, before any is shortened.
 """
 
@@ -21,6 +23,8 @@ from goracs.data.tasks import Task, as_examples
 from goracs.data.tokens import tokenized
 
 LOOKED_AT = 1000  # examples of each part whose tokens are counted
+REPEATS = "events equal an earlier one in user, item, rating and time"
+FIRST_DAY = 10**8  # a smaller time only counts on (dataset.time_unit=step), or is none
 BIGGEST = 5  # users whose share of a part is told
 Card = dict[str, Any]
 
@@ -40,7 +44,7 @@ def card(folder: Path) -> Card:
         **counts,
         "density": kept["events"] / (kept["users"] * kept["items"]) if kept["items"] else None,
         "repeated_titles": len(titles) - titles.n_unique(),
-        **{part: parts[part] | _rate(parts[part]) | _part(_rows(folder, part), known) for part in PARTS},
+        **{part: parts[part] | _rates(parts[part]) | _part(_rows(folder, part), known) for part in PARTS},
     }
 
 
@@ -67,6 +71,8 @@ def render(name: str, found: Card) -> str:
     lines = [
         f"{name}: {found['events']:,} events of {found['users']:,} users and {found['items']:,} items",
         *(f"  left out: {count:,} events, {why}" for why, count in found["excluded"].items()),
+        *(f"  noted: {count:,} {why}" for why, count in found["noted"].items()),
+        *(f"  repeats: {count:,} {REPEATS}" for count in [found["duplicates"]] if count is not None),
         f"  used: {kept['events']:,} events of {kept['users']:,} users and {kept['items']:,} items"
         + (f", density {found['density']:.2g}" if found["density"] else ""),
         f"  titles: {found['repeated_titles']:,} repeat another, {found['titles_cleaned']:,} had line breaks",
@@ -74,16 +80,20 @@ def render(name: str, found: Card) -> str:
         + (f", {found['left_out']:,} left out by the split" if found["left_out"] else ""),
         "",
     ]
-    rows = [("", *PARTS), *((label, *(_shown(found[part], key) for part in PARTS)) for label, key in ROWS)]
+    rows = [(label, *(_shown(found[part], key) for part in PARTS)) for label, key in ROWS]
+    rows = [("", *PARTS), *(row for row in rows if any(cell != "-" for cell in row[1:]))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(PARTS) + 1)]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(lines + table)
 
 
 def rule_auc(likes: pl.Series, label: pl.Series) -> float | None:
-    """AUC of the share of likes in the history ([len] lists of bool; .5 where empty) for labels 0 and 1."""
+    """AUC of the share of likes in the history ([len] lists of bool; .5 where empty) for labels 0 and 1.
+
+    None where there is one label only, or no history at all.
+    """
     liked, total = int(label.sum()), len(label) - label.null_count()
-    if not 0 < liked < total:
+    if not 0 < liked < total or not likes.list.len().sum():
         return None
     share = likes.cast(pl.List(pl.Float64)).list.mean().fill_null(0.5)
     ranks = float(share.rank("average").filter(label == 1).sum())
@@ -94,8 +104,9 @@ def _rows(folder: Path, part: str) -> pl.LazyFrame:
     return pl.scan_parquet(folder / f"{part}.parquet")
 
 
-def _rate(counts: Card) -> Card:
-    return {"like_rate": None if counts["liked"] is None else counts["liked"] / counts["samples"]}
+def _rates(counts: Card) -> Card:
+    known = {"like_rate": counts["liked"], "tied_rate": counts["tied"]}
+    return {name: None if count is None else count / counts["samples"] for name, count in known.items()}
 
 
 def _part(rows: pl.LazyFrame, known: pl.LazyFrame) -> Card:
@@ -116,7 +127,10 @@ def _part(rows: pl.LazyFrame, known: pl.LazyFrame) -> Card:
 
 
 def _day(target: Card | None) -> str:
-    return "-" if target is None else datetime.fromtimestamp(target["time"], UTC).date().isoformat()
+    if target is None:
+        return "-"
+    time: int = target["time"]
+    return str(time) if 0 <= time < FIRST_DAY else datetime.fromtimestamp(time, UTC).date().isoformat()
 
 
 def _shown(part: Card, key: Sequence[str]) -> str:
@@ -135,6 +149,7 @@ ROWS = (
     ("users", ("users",)),
     ("liked", ("liked",)),
     ("like rate", ("like_rate",)),
+    ("share tied with their last history item", ("tied_rate",)),
     ("first day", ("first",)),
     ("last day", ("last",)),
     ("share of the 5 biggest users", ("biggest_users",)),

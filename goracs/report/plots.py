@@ -1,7 +1,8 @@
 """The table of some runs as a picture.
 
-One line per selector, budget and whatever else differs: a bar at the mean over seeds with a point for each,
-or one run's point with its 95% interval over users. The references are vertical lines.
+One line per selector, budget and whatever else differs: a point for each seed, a bar at their mean, and as a
+line the 95% interval over users (of several seeds theirs averaged, see `goracs.report.table`). The references
+are vertical lines.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from goracs.report.markdown import users_of
 from goracs.report.table import TITLES, Cell, Table
 from goracs.types import GoracsError
 
@@ -31,7 +33,7 @@ def draw(table: Table, out: Path) -> None:
     )
     axes = figure.add_subplot()
     for height, row in enumerate(rows):
-        _draw_cell(axes, height, row.cells[metric])
+        draw_cell(axes, height, row.cells[metric])
     shown = [row for row in table.references if metric in row.cells]
     for number, row in enumerate(shown):
         value = row.cells[metric].values[0]
@@ -40,7 +42,8 @@ def draw(table: Table, out: Path) -> None:
         axes.axvline(value, color=f"C{number + 1}", linestyle=style, label=label, zorder=0)
     axes.set_yticks(range(len(rows)), [table.name(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(f"{TITLES[metric]} on the test samples")
+    users = users_of([row.cells[metric] for row in rows])
+    axes.set_xlabel(f"{TITLES[metric]} on the test samples; line: 95% interval over users, {users}")
     if shown:
         figure.legend(loc="outside lower center", fontsize="small", frameon=False)
     try:
@@ -66,7 +69,8 @@ def _figure_class() -> Any:
     return Figure
 
 
-def _draw_cell(axes: Any, height: int, cell: Cell) -> None:
+def draw_cell(axes: Any, height: int, cell: Cell) -> None:
+    """Draws a point for each seed, a bar at the mean of several, and the interval, at one height."""
     if cell.low is not None and cell.high is not None:
         axes.plot([cell.low, cell.high], [height, height], color="C0", linewidth=1.5)
     if len(cell.values) > 1:

@@ -12,7 +12,15 @@ from goracs.types import GoracsError
 Result = dict[str, Any]
 
 SCHEMA = 1
-FIELDS = {"config": dict, "command": str, "seed": int, "coreset": dict | None, "metrics": dict | None}
+FIELDS = {
+    "config": dict,
+    "command": str,
+    "seed": int,
+    "coreset": dict | None,
+    "metrics": dict | None,
+    "digests": dict,
+}
+UNASKED = "auto"  # the precision of a backbone that no stage of the run asked for
 
 
 def read_results(folders: Iterable[str | Path]) -> list[Result]:
@@ -38,10 +46,15 @@ def read_results(folders: Iterable[str | Path]) -> list[Result]:
             f"no result.json below {', '.join(map(str, asked))}: a finished run leaves one in its folder. "
             "Run an experiment first, or give the folder it wrote to."
         )
-    return [_read(files[key]) for key in sorted(files)]
+    return [read_result(files[key]) for key in sorted(files)]
 
 
-def _read(file: Path) -> Result:
+def read_result(file: Path) -> Result:
+    """One result.json, checked, with its path under the added key `file`.
+
+    Raises:
+        GoracsError: it cannot be read, or is not of schema 1.
+    """
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -52,3 +65,12 @@ def _read(file: Path) -> Result:
     if bad:
         raise GoracsError(f"{file} has no valid {', '.join(bad)}: run its job again, or remove it.")
     return {**result, "file": str(file)}
+
+
+def setting_of(result: Result) -> str | None:
+    """How the backbone computed, in words: its precision and batches; None where no stage asked it."""
+    backbone = result["config"].get("backbone", {})
+    told = result.get("precision") or {}
+    precision = told.get("backbone") or backbone.get("precision", UNASKED)
+    batch_tokens = told.get("batch_tokens") or backbone.get("batch_tokens")
+    return None if precision == UNASKED else f"{precision}, batch_tokens {batch_tokens}"

@@ -1,13 +1,17 @@
 """The results of many runs as one table.
 
 A group      is one row: the runs whose configurations are equal but for the seed and for what does not change
-             a figure (the runtime, the logger, hydra, the place of the store).
-A cell       of several seeds: mean, sample standard deviation, number of seeds. Of one: the run's own value
-             and its interval over users.
+             a figure (`assess`, the runtime, the logger, hydra, the place of the store).
+A cell       the values of its seeds and an interval over users. All seeds of a group answer for the same test
+             users: their spread says nothing of those users, and more seeds make the mean no surer of them.
+             So the interval is that of one run, of several seeds the average of theirs, end by end. (That of
+             their mean takes every user's answers, which no job folder holds; it is hardly ever wider.)
+Columns      what differs between groups. The settings of a choice (an adapter, a data set, a selector) are
+             compared within that choice only: between two choices its name says it all.
 References   `untuned`, `start` and `rule` do not depend on the coreset: one row per distinct set of values.
-Conventions  nothing is ranked or highlighted; what was not measured is a dash; a seed that other groups have
-             and this one lacks is named.
-Not here     writing result.json (`goracs.stages`), the command (`goracs.commands.table`).
+Conventions  nothing is ranked or highlighted; what was not measured is a dash.
+Not here     writing result.json (`goracs.stages`), the table as text (`goracs.report.markdown`) and as a
+             picture (`goracs.report.plots`), the command (`goracs.commands.table`).
 """
 
 from __future__ import annotations
@@ -17,13 +21,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from statistics import mean, stdev
+from statistics import mean
+from string import ascii_lowercase
 from typing import Any
 
-from goracs.report.results import Result
+from goracs.report.results import UNASKED, Result, setting_of
 from goracs.types import GoracsError, InvalidInput
 
-NOT_IN_GROUP = ("seed", "runtime", "logger", "hydra", "store")
+NOT_IN_GROUP = ("seed", "assess", "runtime", "logger", "hydra", "store")
 REFERENCES = ("untuned", "start", "rule")
 TITLES = {
     "auc": "AUC",
@@ -36,15 +41,20 @@ TITLES = {
     "poo": "POO",
 }
 DASH = "-"
+PRECISION = "backbone.precision"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of one row: a value for each seed that has one, and the interval of a lone seed."""
+    """One figure of one row: a value for each seed that has one, the interval of a run, its number of users.
+
+    `low` and `high` are None where a seed has no interval, `users` where a result does not say it.
+    """
 
     values: tuple[float, ...]
     low: float | None
     high: float | None
+    users: int | None
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ class Row:
 
     `label` is the selector or the reference, `values` those of `Table.varying`, all as shown; `seeds` are
     those of the runs (none for a reference), `cells` the figures by name, absent where nobody has one.
+    `setting` is how the backbone computed, in words; None where it did not, or runs of the row differ.
+    `judged` is False where the coreset of a run lacks its figures (the whole pool is not asked for them).
     """
 
     label: str
@@ -60,6 +72,8 @@ class Row:
     values: tuple[str, ...]
     seeds: tuple[int, ...]
     cells: Mapping[str, Cell]
+    setting: str | None = None
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,11 +91,28 @@ class Table:
     seeds: tuple[int, ...]
     commands: tuple[str, ...]
 
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """References and groups, in the order of the table."""
+        return (*self.references, *self.groups)
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """A mark for each setting of the backbone where the rows have several; else none."""
+        settings = list(dict.fromkeys(row.setting for row in self.rows if row.setting))
+        marks = (f"({letter})" for letter in ascii_lowercase)
+        return dict(zip(settings, marks, strict=False)) if len(settings) > 1 else {}
+
+    def label(self, row: Row) -> str:
+        """The row's label, with the mark of its setting where settings differ."""
+        mark = self.marks.get(row.setting or "")
+        return f"{row.label} {mark}" if mark else row.label
+
     def name(self, row: Row) -> str:
         """What tells a row from the others, in words."""
         budget = [] if row.budget == DASH else [f"budget {row.budget}"]
         values = [f"{k}={v}" for k, v in zip(self.varying, row.values, strict=True) if v != DASH]
-        return ", ".join([row.label, *budget, *values])
+        return ", ".join([self.label(row), *budget, *values])
 
 
 def aggregate(results: Sequence[Result]) -> Table:
@@ -115,22 +146,6 @@ def aggregate(results: Sequence[Result]) -> Table:
     )
 
 
-def render(table: Table) -> str:
-    """The table as GitHub Markdown, with seeds, missing seeds and commands beneath; ends with a newline."""
-    titles = ["selector", "budget", *table.varying, *(TITLES.get(name, name) for name in table.metrics)]
-    lines = [_line(titles), _line(["---"] * len(titles))]
-    for row in (*table.references, *table.groups):
-        figures = (_figure(row, name) for name in table.metrics)
-        lines.append(_line([row.label, row.budget, *row.values, *figures]))
-    note = "Mean ± sample standard deviation (number of seeds), or one run's value [95% interval over users]."
-    lines += ["", note, "", f"Seeds: {_numbers(table.seeds)}."]
-    for row in table.groups:
-        missing = [seed for seed in table.seeds if seed not in row.seeds]
-        if missing:
-            lines += ["", f"Missing seeds of {table.name(row)}: {_numbers(missing)}."]
-    return "\n".join([*lines, "", "Commands:", "", "```", *table.commands, "```", ""])
-
-
 def _grouped(results: Sequence[Result]) -> list[list[Result]]:
     """Results by configuration without NOT_IN_GROUP, each group sorted by seed."""
     groups: dict[str, dict[int, Result]] = {}
@@ -138,7 +153,8 @@ def _grouped(results: Sequence[Result]) -> list[list[Result]]:
         config = {key: value for key, value in result["config"].items() if key not in NOT_IN_GROUP}
         group = groups.setdefault(json.dumps(config, sort_keys=True), {})
         twin = group.setdefault(result["seed"], result)
-        if any(part(twin) != part(result) for part in (itemgetter("metrics"), _label, _budget, _poo)):
+        group[result["seed"]] = twin if _poo(twin) else result
+        if not _agree(twin, result):
             raise GoracsError(
                 f"{twin['file']} and {result['file']} have one configuration and seed {result['seed']}, but "
                 "their figures differ: they come from different versions or machines. Leave one out."
@@ -146,21 +162,40 @@ def _grouped(results: Sequence[Result]) -> list[list[Result]]:
     return [[group[seed] for seed in sorted(group)] for group in groups.values()]
 
 
+def _agree(one: Result, other: Result) -> bool:
+    """Whether two results have the same figures; one of them may lack those of its coreset."""
+    figures = [_poo(result) for result in (one, other) if _poo(result)]
+    same = all(part(one) == part(other) for part in (itemgetter("metrics"), _label, _budget))
+    return same and figures[1:] in ([], figures[:1])
+
+
 def _varying(groups: Sequence[Sequence[Result]]) -> tuple[str, ...]:
-    """Dotted names whose value differs between groups; a selector's own are compared within that selector."""
+    """Dotted names whose value differs between groups; the settings of a choice are compared within it."""
     seen: dict[tuple[str, str], set[str]] = {}
     flats = [(_label(group[0]), _shown_config(group[0])) for group in groups]
     for key in sorted({key for _, flat in flats for key in flat}):
         for label, flat in flats:
-            scope = label if key.startswith("selector.") else ""
-            seen.setdefault((key, scope), set()).add(flat.get(key, DASH))
+            value = flat.get(key, DASH)
+            if (key, value) != (PRECISION, DASH):  # a backbone that nobody asked differs from none
+                seen.setdefault((key, _scope(key, label, flat)), set()).add(value)
     return tuple(dict.fromkeys(key for (key, _), values in seen.items() if len(values) > 1))
+
+
+def _scope(key: str, label: str, flat: Mapping[str, str]) -> str:
+    """The choice whose setting a dotted name is, by its configured name; "" where it is no such setting."""
+    part = key.partition(".")[0]
+    if part == "selector":
+        return label
+    named = f"{part}.name" if f"{part}.name" in flat else f"{part}._target_"
+    return "" if key == named else flat.get(named, "")
 
 
 def _group_row(group: Sequence[Result], varying: tuple[str, ...]) -> Row:
     cells = _cells([_part(result, "tuned") | _poo(result) for result in group])
     seeds = tuple(result["seed"] for result in group)
-    return Row(_label(group[0]), _budget(group[0]), _shared(group, varying), seeds, cells)
+    judged = all(bool(_poo(result)) or not _is_coreset(result) for result in group)
+    shown = _shared(group, varying)
+    return Row(_label(group[0]), _budget(group[0]), shown, seeds, cells, _setting(group), judged)
 
 
 def _reference_rows(part: str, groups: Sequence[Sequence[Result]], varying: tuple[str, ...]) -> list[Row]:
@@ -175,7 +210,7 @@ def _reference_rows(part: str, groups: Sequence[Sequence[Result]], varying: tupl
         seeds = _numbers(sorted({run["seed"] for run in runs}))
         who = f" ({', '.join(sorted({_label(run) for run in runs}))}; seeds {seeds})"
         label = part + (who if Counter(shown)[values] > 1 else "")
-        rows.append(Row(label, DASH, values, (), _cells([_part(runs[0], part)])))
+        rows.append(Row(label, DASH, values, (), _cells([_part(runs[0], part)]), _setting(runs)))
     return sorted(rows, key=lambda row: [_natural(v) for v in (*row.values, row.label)])
 
 
@@ -190,10 +225,19 @@ def _cells(parts: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, Cell]:
     cells = {}
     for name in sorted({name for part in parts for name in part}):
         have = [part[name] for part in parts if name in part and part[name]["value"] is not None]
-        one = have[0] if len(parts) == 1 and have else {}
         if have:
-            cells[name] = Cell(tuple(figure["value"] for figure in have), one.get("low"), one.get("high"))
+            ends = [_all(figure.get(end) for figure in have) for end in ("low", "high")]
+            low, high = (mean(end) if end else None for end in ends)
+            users = _all(figure.get("users") for figure in have)
+            values = tuple(figure["value"] for figure in have)
+            cells[name] = Cell(values, low, high, min(users) if users else None)
     return cells
+
+
+def _all(values: Iterable[Any]) -> list[Any] | None:
+    """The values, or None if one is missing."""
+    found = list(values)
+    return None if None in found else found
 
 
 def _part(result: Result, part: str) -> dict[str, Any]:
@@ -203,6 +247,17 @@ def _part(result: Result, part: str) -> dict[str, Any]:
 def _poo(result: Result) -> dict[str, Any]:
     assessment = (result["coreset"] or {}).get("assessment") or {}
     return {"poo": {"value": assessment["poo"]}} if "poo" in assessment else {}
+
+
+def _is_coreset(result: Result) -> bool:
+    """Whether the run chose some of the pool: the whole of it is not judged."""
+    return result["coreset"] is not None and result["config"].get("budget") != "all"
+
+
+def _setting(runs: Sequence[Result]) -> str | None:
+    """How the backbone computed in all these runs, in words."""
+    found = {setting_of(run) for run in runs}
+    return found.pop() if len(found) == 1 else None
 
 
 def _label(result: Result) -> str:
@@ -219,7 +274,8 @@ def _budget(result: Result) -> str:
 def _shown_config(result: Result) -> dict[str, str]:
     """The configuration as dotted names and shown values, without what has a column of its own."""
     left_out = {*NOT_IN_GROUP, *(("budget",) if result["coreset"] else ())}
-    return _flat("", {key: value for key, value in result["config"].items() if key not in left_out})
+    flat = _flat("", {key: value for key, value in result["config"].items() if key not in left_out})
+    return {key: value for key, value in flat.items() if (key, value) != (PRECISION, UNASKED)}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, str]:
@@ -235,22 +291,6 @@ def _natural(shown: str) -> tuple[bool, float, str]:
         return (False, float(shown.split(" ")[0]), shown)
     except ValueError:
         return (True, 0.0, shown)
-
-
-def _figure(row: Row, name: str) -> str:
-    if name not in row.cells:
-        return DASH
-    cell = row.cells[name]
-    shown = f"{mean(cell.values):.3f}"
-    if len(cell.values) > 1:
-        return f"{shown} ± {stdev(cell.values):.3f} ({len(cell.values)})"
-    if cell.low is not None:
-        return f"{shown} [{cell.low:.3f}, {cell.high:.3f}]"
-    return f"{shown} (1)" if len(row.seeds) > 1 else shown
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def _numbers(values: Iterable[int]) -> str:

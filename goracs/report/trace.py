@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from goracs.config import conf_dir
 from goracs.ot.cost import gap
 from goracs.report.results import Result, read_results
 from goracs.types import FloatArray, GoracsError, InvalidInput
@@ -147,13 +146,6 @@ def _drawn(features: FloatArray) -> FloatArray:
     count = len(features)
     rows = np.sort(np.random.default_rng(0).choice(count, min(count, SHOWN), replace=False))
     return np.asarray(features[rows], dtype=np.float64)
-
-
-def usual_store() -> Path:
-    """Where runs keep their stages unless told otherwise."""
-    from omegaconf import OmegaConf
-
-    return Path(OmegaConf.load(conf_dir() / "config.yaml").store.root)
 
 
 def _figure_class() -> Any:

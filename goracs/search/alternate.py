@@ -16,13 +16,11 @@ from goracs.ot import exact
 from goracs.ot.exact import Transport
 from goracs.types import FloatArray, IndexArray
 
-TOLERANCE = 1e-12  # of the size of the costs: less is no progress
-
 
 def alternate(
     costs: FloatArray, rows: IndexArray, held: Transport, go_on: Callable[[IndexArray, Transport], bool]
 ) -> tuple[IndexArray, Transport]:
-    """Alternate until the transport falls no more.
+    """Alternate until the transport falls no more, but for rounding at the size of the costs it pays.
 
     Args:
         costs: [G, m] float64 of the rows to choose from.
@@ -32,12 +30,11 @@ def alternate(
     """
     from scipy.optimize import linear_sum_assignment
 
-    least = TOLERANCE * float(np.abs(costs).max())
     while True:
         places, found = linear_sum_assignment(takeovers(held.plan, costs))
         better = found[np.argsort(places)].astype(np.int64)
         transport = exact.solve(costs[better])
-        if transport.value >= held.value - least:
+        if transport.value >= held.value - held.least:
             return rows, held
         rows, held = better, transport
         if not go_on(rows, held):

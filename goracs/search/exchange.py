@@ -32,7 +32,7 @@ class Method:
         start: rows [n] in order, of costs [N, m] and a budget.
         pairs: places to empty with rows to put in, in the order of trying; of costs, rows, their transport
             and what a new transport has to be below.
-        tolerance: of max|C|; an exchange has to gain more.
+        tolerance: of the costs at stake; an exchange has to gain more.
     """
 
     name: str
@@ -73,12 +73,11 @@ def exchange(costs: FloatArray, budget: int, max_exchanges: int, method: Method)
         method: the start, the pairs, and what counts as cheaper.
     """
     began = time.perf_counter()
-    least = method.tolerance * max(float(costs.max()), -float(costs.min()))
     rows = method.start(costs, budget)
     now, solves = exact.solve(costs[rows]), 1
     trace = [_entry("start", began, now)]
     while len(trace) <= max_exchanges:
-        below = now.value - least
+        below = now.value - method.tolerance * now.size
         for p, q in method.pairs(costs, rows, now, below):
             tried = np.append(np.delete(rows, p), q)
             then, solves = exact.solve(costs[tried]), solves + 1

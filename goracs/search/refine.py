@@ -1,9 +1,9 @@
 """Stage 2: exchanges of single rows, sweep after sweep, until none helps.
 
 Sweep      every place in turn, in an order drawn anew for each sweep; the best row for it is put in, if that
-           gains more than rounding (`goracs.search.best_exchange`). The transport is opened anew before
-           each sweep, so what a sweep does follows from the coreset and its number alone: a search that is
-           continued from there ends where an undisturbed one does.
+           gains more than rounding at the size of the costs it pays (`goracs.search.best_exchange`). The
+           transport is opened anew before each sweep, so what a sweep does follows from the coreset and its
+           number alone: a search that is continued from there ends where an undisturbed one does.
 Proof      a sweep without an exchange proves that no single exchange helps, up to the tolerance.
 Prices     the reference prices of the lists are renewed once the work since then would have paid for it.
 """
@@ -21,7 +21,6 @@ from goracs.ot.incremental import OpenTransport
 from goracs.search.best_exchange import Reference, best_exchange, scratch
 from goracs.types import FloatArray, IndexArray
 
-TOLERANCE = 1e-12  # of the size of the costs: an exchange has to gain more
 LISTED = 4  # a list holds LISTED R + 8 columns
 
 
@@ -96,7 +95,7 @@ class _Sweep:
 
     def run(self, left: float, go_on: Callable[[IndexArray, float], bool]) -> bool:
         """Visit every place; whether it came to the end."""
-        tolerance = TOLERANCE * float(np.abs(self.costs).max()) * self.open.total_units
+        tolerance = self.open.least * self.open.total_units
         for p in np.random.default_rng(self.sweeps.number).permutation(len(self.rows)):
             before, looked_at = self.value, self.counts[0]
             self.value = best_exchange(

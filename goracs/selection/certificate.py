@@ -3,7 +3,8 @@
 Trust      any prices give a valid bound, so those that the ascent finds need no trust; the bound at them is
            worked out here anew, in plain float64, from exact distances.
 Bound      mean v + mean of the n smallest rho_i(v); rho_i = the cost of the row's s cheapest units of
-           C_ij - v_j, at most t to a column, over s; s = m / gcd(n, m), t = n / gcd(n, m).
+           C_ij - v_j, at most t to a column, over s; s = m / gcd(n, m), t = n / gcd(n, m). What rounding can
+           have added is taken off (`goracs.ot.cost.proven`), so prices of any size give a valid bound.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def certify(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> di
     rows = np.sort(np.asarray(indices))
     prices = _prices(problem, rows, lam)
     shares, lowest = _shares(problem, prices, len(rows), lam)
-    bound = float(prices.mean() + np.sort(shares)[: len(rows)].mean())
+    bound = cost.proven(prices, np.sort(shares)[: len(rows)], lowest)
     return {
         **figures,
         "lower_bound": bound,

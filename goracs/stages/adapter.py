@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from goracs.llm.settings import AdapterSettings, InitAdapter, PathAdapter
-from goracs.stages.common import PROMPTS, Llm, Source, examples, spec, without, write_json
-from goracs.store import External, Stage, folder_digest
+from goracs.stages.common import PROMPTS, Llm, examples, spec, without, write_json
+from goracs.store import External, Stage, digest, file_digest
 from goracs.types import GoracsError
 
 
-def stage(llm: Llm, settings: AdapterSettings) -> Source:
-    """The initial adapter in peft format: where gradients are taken and every fine-tune starts."""
+def stage(llm: Llm, settings: AdapterSettings) -> Stage:
+    """The initial adapter in peft format: where gradients are taken and every fine-tune starts.
+
+    Raises:
+        GoracsError: the folder of a given adapter has none that can be used.
+    """
     if isinstance(settings, PathAdapter):
-        return External("adapter", folder_digest(_adapter_folder(settings.path)), Path(settings.path))
+        return _given(llm, settings)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm import adapter
@@ -28,13 +32,49 @@ def stage(llm: Llm, settings: AdapterSettings) -> Source:
             write_json(folder / PROMPTS, opened.prompts)
 
     inputs = without(llm.inputs, "prepare") if isinstance(settings, InitAdapter) else llm.inputs
-    return Stage("adapter", 2, {"adapter": spec(settings), **llm.params}, inputs, build)
+    return Stage("adapter", 3, {"adapter": spec(settings), **llm.params}, inputs, build)
 
 
-def _adapter_folder(path: str) -> Path:
-    folder = Path(path)
+def linears(settings: AdapterSettings) -> frozenset[str] | None:
+    """The names of the linears that an adapter is for; None where only the backbone can tell."""
+    if isinstance(settings, PathAdapter):
+        from goracs.llm import saved_adapter
+
+        return saved_adapter.linears(_folder(settings))
+    return settings.lora.linears()
+
+
+def doubts(settings: AdapterSettings, backbone: str) -> tuple[str, ...]:
+    """What the user of a given adapter should know, in sentences."""
+    if not isinstance(settings, PathAdapter):
+        return ()
+    from goracs.llm import saved_adapter
+
+    return saved_adapter.doubts(_folder(settings), backbone)
+
+
+def _given(llm: Llm, settings: PathAdapter) -> Stage:
+    """An adapter trained elsewhere, as it is loaded on this backbone: what does not fit ends here."""
+    from goracs.llm import saved_adapter
+
+    folder = _folder(settings)
+    saved_adapter.read(folder)  # refused before anything is built
+    files = (folder / saved_adapter.CONFIG, saved_adapter.weights_file(folder))
+    key = digest({file.name: file_digest(file) for file in files})
+
+    def build(into: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm import adapter
+
+        adapter.save(llm.open(inputs).adapted(inputs["given"]), into / "adapter")
+
+    inputs = {"weights": llm.files, "given": External("given", key, folder)}
+    return Stage("adapter", 2, {"adapter": {"kind": "PathAdapter"}}, inputs, build)
+
+
+def _folder(settings: PathAdapter) -> Path:
+    folder = Path(settings.path)
     if not (folder / "adapter_config.json").is_file():
         raise GoracsError(
-            f"adapter.path={path} is no peft adapter: {folder / 'adapter_config.json'} is missing."
+            f"adapter.path={folder} is no peft adapter: {folder / 'adapter_config.json'} is missing."
         )
     return folder

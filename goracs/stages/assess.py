@@ -1,28 +1,97 @@
-"""The figures every coreset is judged by."""
+"""The figures every coreset is judged by.
+
+A job has them in its result where it was asked for them (`assess`) or its selector reads what they take. Of
+another job they can be had afterwards, where jobs of the same settings left their inputs in the store.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from goracs.stages.common import write_json
-from goracs.stages.select import selection_problem
-from goracs.store import Stage
+from goracs.report.results import UNASKED
+from goracs.stages.common import SIDES, Source, write_json
+from goracs.store import Stage, Store
+from goracs.types import SelectionProblem
 
 NEEDS = frozenset({"features", "gradient_norm"})
+STAGE_OF = {"embedding": "embed", "sketch": "score"}  # where features of a kind come from
+AFTER = ("budget", "seed", "until", "assess", "selector", "finetune", "evaluate")  # no part in what is needed
+BEFORE = ("prepare", "weights", "adapter", "embed", "score")  # stages up to what is needed
 
 
-def stage(seen: Mapping[str, Stage], selected: Stage, features: str, lam: float) -> Stage:
-    """assessment.json: the figures every coreset is judged by."""
+def stage(placed: Source, scored: Source, selected: Source, features: str, lam: float) -> Stage:
+    """assessment.json: the figures every coreset is judged by; `placed` has the features of that kind."""
+    place = STAGE_OF[features]
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.selection.figures import assess
 
-        problem = selection_problem(inputs, NEEDS, features)
-        figures = assess(problem, np.load(inputs["select"] / "indices.npy"), lam)
-        write_json(folder / "assessment.json", figures)
+        pool, target = (np.load(inputs[place] / f"{side}_{features}.npy", mmap_mode="r") for side in SIDES)
+        norms = {"gradient_norm": np.load(inputs["score"] / "pool_gradient_norm.npy")}
+        problem = SelectionProblem(features=pool, target_features=target, scores=norms)
+        rows = np.load(inputs["select"] / "indices.npy")
+        write_json(folder / "assessment.json", assess(problem, rows, lam))
 
-    params = {"features": features, "lam": lam}
-    return Stage("assess", 1, params, {**seen, "select": selected}, build)
+    inputs = {place: placed, "score": scored, "select": selected}
+    return Stage("assess", 2, {"features": features, "lam": lam}, inputs, build)
+
+
+def completed(results: Sequence[dict[str, Any]], store: Store) -> list[dict[str, Any]]:
+    """The results with `coreset.assessment` wherever the store holds what it takes; the rest as they are.
+
+    Law: the figures are those of a run with assess=true, kept under the same key. The whole pool (budget
+    "all") is left out: its transport takes the longest by far, and it is no choice.
+
+    Args:
+        results: as `goracs.report.results.read_results` gives them; those of the same settings up to the
+            scores lend each other the keys of their stages.
+        store: where their stages lie.
+
+    Raises:
+        GoracsError: a damaged artifact.
+    """
+    return [_judged(result, results, store) if _unjudged(result) else result for result in results]
+
+
+def _unjudged(result: Mapping[str, Any]) -> bool:
+    coreset = result["coreset"]
+    return coreset is not None and coreset["assessment"] is None and result["config"]["budget"] != "all"
+
+
+def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: Store) -> dict[str, Any]:
+    config, keys = result["config"], _keys(result, results)
+    features = config["features"]["kind"]
+    names = (STAGE_OF[features], "score", "select")
+    placed, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
+    if placed is None or scored is None or selected is None:
+        return result
+    artifact = store.get(stage(placed, scored, selected, features, config["task"]["lam"]))
+    figures = json.loads((artifact.path / "assessment.json").read_text())
+    return {**result, "coreset": {**result["coreset"], "assessment": figures}}
+
+
+def _keys(result: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The keys of a job's stages: its own, and those that jobs of the same settings and sources have."""
+    keys: dict[str, str] = dict(result["digests"])
+    for other in results:
+        theirs = {name: key for name, key in other["digests"].items() if name in BEFORE}
+        if all(keys.get(name, key) == key for name, key in theirs.items()) and _alike(result, other):
+            keys = theirs | keys
+    return keys
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the settings before the selection agree; a precision counts where both asked the backbone."""
+    ours, theirs = (
+        {name: value for name, value in result["config"].items() if name not in AFTER}
+        for result in (one, other)
+    )
+    precision = ours["backbone"]["precision"]
+    if UNASKED in (precision, theirs["backbone"]["precision"]):
+        theirs["backbone"] = {**theirs["backbone"], "precision": precision}
+    return bool(ours == theirs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goracs.data.tasks import Task
 from goracs.llm.settings import Backbone, Runtime
-from goracs.store import External, Stage
+from goracs.store import CHECKPOINT, External, Stage
 
 if TYPE_CHECKING:
     from goracs.llm.recommender import Recommender
@@ -64,9 +65,15 @@ def examples(inputs: Mapping[str, Path], part: Any) -> Any:
     return read_examples(inputs["prepare"], part)
 
 
-def adapter_in(folder: Path) -> Path:
-    """Where the adapter lies in an artifact, or the folder itself where it is one."""
-    return folder if (folder / "adapter_config.json").is_file() else folder / "adapter"
+def checkpoint(folder: Path) -> Path:
+    """Where a stage may keep what it has done: beside its artifact's place, until the store removes it."""
+    return folder.with_suffix(CHECKPOINT)
+
+
+def take_arrays(kept: Path, folder: Path) -> None:
+    """Copy the arrays of a checkpoint to the artifact; a run that is killed before the end still has them."""
+    for file in sorted(kept.glob("*.npy")):
+        shutil.copyfile(file, folder / file.name)
 
 
 def write_json(file: Path, value: Any) -> None:

@@ -7,20 +7,25 @@ from pathlib import Path
 
 from goracs.data.tasks import Task
 from goracs.llm.settings import Encoder, Runtime
-from goracs.stages.common import SIDES, Source, examples
+from goracs.stages.common import SIDES, Source, checkpoint, examples, take_arrays
 from goracs.store import Stage
 
 
 def stage(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime: Runtime) -> Stage:
-    """pool_embedding.npy [N, d] and target_embedding.npy [m, d], float32."""
+    """pool_embedding.npy [N, d] and target_embedding.npy [m, d], float32.
+
+    An interrupted run leaves finished batches in a checkpoint; the next one goes on from there.
+    """
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.data.prompts import embedding_text
         from goracs.llm.embedding import embed
 
+        kept = checkpoint(folder)
         for side, part in SIDES.items():
             texts = [embedding_text(example, task.embed_output) for example in examples(inputs, part)]
-            embed(texts, inputs["weights"], encoder, runtime, folder, side)
+            embed(texts, inputs["weights"], encoder, runtime, kept, side)
+        take_arrays(kept, folder)
 
     params = {
         "max_length": encoder.max_length,

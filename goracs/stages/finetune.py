@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from goracs.llm.settings import Finetune
-from goracs.stages.common import PROMPTS, Llm, Source, adapter_in, examples, write_json
+from goracs.stages.common import PROMPTS, Llm, examples, write_json
 from goracs.store import Stage
 
 
-def stage(llm: Llm, start: Source, selected: Stage, settings: Finetune, seed: int) -> Stage:
+def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int) -> Stage:
     """adapter/ in peft format and curve.json: the start trained on the coreset."""
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
@@ -21,9 +21,10 @@ def stage(llm: Llm, start: Source, selected: Stage, settings: Finetune, seed: in
 
         opened, pool = llm.open(inputs), examples(inputs, "train")
         texts = opened.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
-        model = opened.adapted(adapter_in(inputs["adapter"]), trainable=True)
-        finetune(model, opened.loss, texts, settings, seed, opened.job("finetune"), folder)
+        model = opened.adapted(inputs["adapter"] / "adapter", trainable=True)
+        job = opened.job("finetune", "budget, finetune.epochs or dataset.history")
+        finetune(model, opened.loss, texts, settings, seed, job, folder)
         write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}
-    return Stage("finetune", 2, params, {**llm.inputs, "adapter": start, "select": selected}, build)
+    return Stage("finetune", 3, params, {**llm.inputs, "adapter": start, "select": selected}, build)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from goracs.stages.common import PROMPTS, Source, write_json
 from goracs.store import MANIFEST, Artifact, Stage, installed_versions
+from goracs.types import Example
 
 SCHEMA = 1
 PLACES = ("folder", "path", "model")  # configured names of files and folders
@@ -32,6 +33,9 @@ class Told:
         selector: the file chosen from conf/selector.
         budget_asked: as configured.
         budget: rows of the coreset; None where the run stops before select.
+        precision: how the backbone computes, and how far its margins move by that alone; None where no stage
+            asks it.
+        warnings: what the user should know, in sentences.
     """
 
     config: Mapping[str, Any]
@@ -40,6 +44,8 @@ class Told:
     selector: str
     budget_asked: float | str
     budget: int | None
+    precision: Mapping[str, Any] | None
+    warnings: tuple[str, ...]
 
 
 def stage(
@@ -59,15 +65,15 @@ def stage(
 
     dataset = {name: value for name, value in told.config["dataset"].items() if name not in files}
     hashed = {"config": _without_places({**told.config, "dataset": dataset})}
-    return Stage("result", 2, hashed, inputs, build)
+    return Stage("result", 3, hashed, inputs, build)
 
 
 def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> None:
-    """Copy a result to a job folder and note what is this run's own: its words, and which stages it found.
+    """Copy a result and note what is this run's own: its words, and which stages it found.
 
     Args:
         artifact: of this stage.
-        folder: of the job.
+        folder: where the job gathers what it leaves (`goracs.job_folder`).
         told: of this run.
         built: the keys of the stages that this run made.
     """
@@ -76,7 +82,7 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
     result = json.loads(file.read_text())
     for name, cost in result["stages"].items():
         cost["cached"] = result["digests"][name] not in built
-    result |= {"command": told.command, "config": told.config}
+    result |= {"command": told.command, "config": told.config, "warnings": told.warnings}
     if result["coreset"]:
         result["coreset"]["selector"] = told.selector
     _dump(file, result)
@@ -99,6 +105,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "status": "done",
         "versions": installed_versions(),
         "digests": dict(digests),
+        "precision": told.precision,
+        "warnings": told.warnings,
         "coreset": _coreset(told, found, folder) if "select" in found else None,
         "metrics": {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()},
         "steps": len(curve) if curve else None,
@@ -106,6 +114,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
+    if how := _json(found.get("evaluate"), "decoding.json"):  # titles were written
+        result["decoding"] = how
     if "finetune" in found:
         shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
         shutil.copy(found["finetune"] / "curve.json", folder)
@@ -120,12 +130,11 @@ def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, A
 
     rows = np.load(found["select"] / "indices.npy").tolist()
     pool = read_examples(found["prepare"], "train")
-    prompts = [
-        {name: getattr(pool[row], name) for name in ("instruction", "input", "output")} for row in rows
-    ]
+    columns = _columns([pool[row] for row in rows])
+    prompts = [{name: getattr(pool[row], ours) for name, ours in columns.values()} for row in rows]
     _dump(folder / "coreset.json", prompts)
-    columns = {"prompt": "instruction", "query": "input", "response": "output"}
-    _dump(folder / "dataset_info.json", {"goracs_coreset": {"file_name": "coreset.json", "columns": columns}})
+    info = {"file_name": "coreset.json", "columns": {theirs: name for theirs, (name, _) in columns.items()}}
+    _dump(folder / "dataset_info.json", {"goracs_coreset": info})
     _dump(folder / "indices.json", rows)
     shutil.copy(found["select"] / "trace.json", folder)
     return {
@@ -136,6 +145,17 @@ def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, A
         "report": _json(found["select"], "report.json"),
         "assessment": _json(found.get("assess"), "assessment.json"),
     }
+
+
+def _columns(chosen: Sequence[Example]) -> dict[str, tuple[str, str]]:
+    """LLaMA-Factory's word for a column -> its name in the alpaca form, and ours: those that are used."""
+    plain = {"prompt": "instruction", "query": "input", "response": "output"}
+    columns = {theirs: (name, name) for theirs, name in plain.items()}
+    if any(example.system for example in chosen):
+        columns["system"] = ("system", "system")
+    if any(example.turns for example in chosen):
+        columns["history"] = ("history", "turns")
+    return columns
 
 
 def _cost(path: Path) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Set
 from pathlib import Path
 
 import numpy as np
 
 from goracs.llm.settings import Runtime
-from goracs.stages.common import examples, spec, write_json
+from goracs.stages.common import checkpoint, examples, spec, write_json
 from goracs.store import Stage
 from goracs.types import Coreset, FloatArray, SelectionProblem, Selector
 
@@ -33,9 +32,7 @@ def stage(
 
         job = Job("select", "float32", 0, runtime)
         problem = selection_problem(inputs, selector.needs, features)
-        checkpoints = folder.with_suffix(".checkpoint")
-        _write_coreset(select(selector, problem, budget, seed, job, checkpoints), folder)
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        _write_coreset(select(selector, problem, budget, seed, job, checkpoint(folder)), folder)
 
     params = {"selector": spec(selector), "budget": budget}
     if "features" in selector.needs:

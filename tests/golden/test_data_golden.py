@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from goracs.config import conf_dir
+from goracs.data.filters import MARKUP, unescaped
 from goracs.data.prepare import PARTS, Prepared, prepare
 
 OPEN = Path(__file__).parents[3] / "shared" / "data" / "open"
@@ -21,7 +23,6 @@ GIFTS = [
     "dataset=amazon2018",
     f"dataset.reviews={OPEN}/amazon2018_gift_cards/Gift_Cards_5.slim.jsonl.gz",
     f"dataset.items={OPEN}/amazon2018_gift_cards/meta_Gift_Cards.slim.jsonl.gz",
-    "split.ties=file",
 ]
 LONG = ["dataset.title_longer_than=50", "dataset.min_history=3", "dataset.brand=always"]
 FOOD, GAMES = "ten_percent_each (Food rule)", "last 5000 / previous 5000 (Games and Movies rule)"
@@ -57,7 +58,7 @@ CASES = {
 
 def prepared(*words: str) -> Prepared:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("config", overrides=["split=paper", *words])
+        config = compose("config", overrides=["split=paper", "split.ties=file", *words])
     made = {name: instantiate(config[name], _convert_="all") for name in ("dataset", "split", "task")}
     return prepare(made["dataset"], made["split"], made["task"])
 
@@ -98,6 +99,19 @@ def test_the_last_5000_equal_the_reference() -> None:
     wanted = json.loads((OPEN / "reference_counts.json").read_text())["ml-latest-small"]
     rule = wanted["rule_games_food (no minimum history)"]["splits"][GAMES]
     check_split(prepared("split.valid=5000", "split.test=5000").statistics, rule)
+
+
+def test_no_real_title_is_too_long_or_markup() -> None:
+    """Of 22,000 real titles as published none goes by the rules of titles that are the default."""
+    games = (OPEN / "goracs_games_titles" / "id2name.txt").read_text().splitlines()
+    office = gzip.decompress(
+        (OPEN / "amazon2018_office_products_seqrec" / "info.txt.gz").read_bytes()
+    ).decode()
+    meta = pl.read_ndjson(OPEN / "amazon2018_gift_cards" / "meta_Gift_Cards.slim.jsonl.gz")["title"].to_list()
+    named = [line.split("\t")[0] for line in games] + [line.split("\t")[1] for line in office.splitlines()]
+    titles = unescaped(pl.Series([*named, *(title for title in meta if title)]))
+    assert len(titles) > 22_000
+    assert titles.filter(titles.str.contains(MARKUP) | (titles.str.len_chars() > 1000)).is_empty()
 
 
 def check_split(counts: dict[str, Any], wanted: dict[str, Any]) -> None:

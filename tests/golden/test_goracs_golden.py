@@ -132,7 +132,7 @@ def test_bounds_equal_the_reference(b: int) -> None:
     """Given its duals and plan; and both sides of the truth, with the reference's duals and with ours."""
     costs, rows = swaps[f"b{b}_cost"], swaps[f"b{b}_S"]
     value, u, v = float(swaps[f"b{b}_ot"]), swaps[f"b{b}_u"], swaps[f"b{b}_v"]
-    given = exact.Transport(value, swaps[f"b{b}_plan"], u, v, gap=0.0)
+    given = exact.Transport(value, swaps[f"b{b}_plan"], u, v, gap=0.0, size=1.0)
     true = swaps[f"b{b}_true_after_swap"]
     new = np.isfinite(true)
     low, high = both_bounds(costs, rows, given)

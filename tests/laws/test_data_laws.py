@@ -13,8 +13,9 @@ from scipy.stats import chisquare, hypergeom
 
 from goracs.data.candidates import negatives
 from goracs.data.filters import k_core
-from goracs.data.samples import in_order, samples, subsample, user_logs, with_history
+from goracs.data.samples import samples, subsample, user_logs, with_history
 from goracs.data.splits import Dates, LeaveOneOut, Paper, Splitter, Users
+from goracs.data.ties import in_order
 from goracs.types import InvalidInput
 
 IMPROBABLE = 1e-6  # a fixed seed: it fails for good or never; this low, a failure is no accident
@@ -35,7 +36,7 @@ def table(events: list[Event]) -> pl.DataFrame:
 
 
 SHOWN = ("user", "item", "rating", "time", "history", "history_rating")
-ALIKE: Any = {"seed": 0, "ties": "file", "every_event": False}
+ALIKE: Any = {"seed": 0, "ties": "file", "ties_seed": 0, "every_event": False}
 
 
 def cut(events: pl.DataFrame, history: int, min_history: int, every_event: bool = False) -> pl.DataFrame:
@@ -71,15 +72,27 @@ def test_samples_equals_the_rule_in_plain_python(
 
 
 @given(EVENTS, st.randoms(use_true_random=False), st.integers(1, 6))
-def test_ties_by_key_are_unchanged_by_the_order_of_the_rows(
+def test_ties_by_hash_are_unchanged_by_the_order_of_the_rows(
     events: list[Event], mixer: Any, history: int
 ) -> None:
     mixed = mixer.sample(events, len(events))
-    found = [cut(in_order(table(rows), "key"), history, 0) for rows in (events, mixed)]
+    found = [cut(in_order(table(rows), "hash", 0), history, 0) for rows in (events, mixed)]
     assert found[0].equals(found[1])
     assert found[0]["time"].is_sorted()
-    ends = found[0].select("time", "user").rows()
-    assert ends == sorted(ends)
+
+
+@given(EVENTS, st.integers(0, 2**70), st.sampled_from(["hash", "file"]))
+def test_an_order_of_ties_keeps_every_event(events: list[Event], seed: int, ties: Any) -> None:
+    assert sorted(in_order(table(events), ties, seed).rows()) == sorted(events)
+
+
+@given(EVENTS, st.integers(1, 6))
+def test_a_target_is_tied_where_it_shares_its_time_with_the_last_item_shown(
+    events: list[Event], history: int
+) -> None:
+    log = user_logs(table(events))
+    for row, shown, tied in samples(log, history, 0, True).select("row", "shown", "tied").iter_rows():
+        assert tied == (shown > 0 and log["time"][row - 1] == log["time"][row])
 
 
 @given(st.permutations(range(40)), st.integers(1, 12), st.integers(2, 4))

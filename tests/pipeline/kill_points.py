@@ -1,5 +1,7 @@
 """Runs one tiny job again and again, killed each time around the rename of the next stage; then undisturbed.
 
+Within the stages that keep finished batches it is killed around the note of a batch, too.
+
 Run as a script by test_kill.py: it forks before any model has run, so every child starts alike. Prints one
 JSON line per child: the stage and moment it died at, and the stages it built before that.
 """
@@ -13,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from goracs import cli  # noqa: F401(imported before the forks, to be paid for once)
-from goracs.llm import evaluation, finetune, gradient, loggers, selection  # noqa: F401
+from goracs.llm import embedding, evaluation, finetune, gradient, loggers, rows, selection  # noqa: F401
 from goracs.store import Stage, Store
 
 STAGES = (
     "prepare",
     "weights",
-    "embed",
+    "fits",
     "adapter",
+    "embed",
     "score",
     "select",
     "assess",
@@ -30,6 +33,7 @@ STAGES = (
     "result",
 )
 MOMENTS = ("before", "during", "after")
+WITHIN = dict.fromkeys(("embed", "score"), ("stored", "flushed", "noted"))
 KILLED = 9
 
 
@@ -55,12 +59,35 @@ def die_at(name: str, moment: str) -> None:
     Path.rename = dying_rename  # type: ignore[method-assign,assignment]
 
 
+def die_within(name: str, moment: str) -> None:
+    """Vanish with the second batch of a stage: once it is stored, once it is on disk, or once it is noted."""
+    keep, sync, kept = rows.RowWriter.keep, os.fsync, list[str]()
+    rows.KEPT_EVERY = 0.0
+
+    def at(place: str) -> None:
+        if kept.count(name) == 2 and place == moment:
+            os._exit(KILLED)
+
+    def dying_keep(self: rows.RowWriter) -> None:
+        kept.append(self.note.parent.parent.name)
+        at("stored")
+        keep(self)
+        at("noted")
+
+    def dying_sync(fd: Any) -> None:
+        at("flushed")
+        sync(fd)
+
+    rows.RowWriter.keep = dying_keep  # type: ignore[method-assign]
+    os.fsync = dying_sync
+
+
 def child(words: list[str], death: tuple[str, str] | None) -> int:
     """Run the job in a fork; its exit code."""
     pid = os.fork()
     if pid == 0:
         if death:
-            die_at(*death)
+            (die_within if death[1] in WITHIN.get(death[0], ()) else die_at)(*death)
         sys.argv = ["goracs", *words]
         try:
             cli.main()
@@ -74,7 +101,7 @@ def main() -> None:
     """Kill once at every point, in the order of the line, then let the job end."""
     store, *words = sys.argv[1:]
     for name in STAGES:
-        for moment in MOMENTS:
+        for moment in (*WITHIN.get(name, ()), *MOMENTS):
             code = child(words, (name, moment))
             finished = sorted(
                 {

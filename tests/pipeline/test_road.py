@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,8 @@ import pytest
 from goracs.config import conf_dir
 from goracs.data.prepare import read_examples
 from goracs.data.readers.movielens import BUNDLED
-from goracs.llm import adapter
+from goracs.llm import adapter, forecast
 from goracs.llm.backbone import load_model
-from goracs.llm.evaluation import title_in
 from tests.conftest import TINY
 from tests.pipeline.conftest import Command
 
@@ -38,7 +39,7 @@ def test_a_run_leaves_a_result_a_coreset_and_an_adapter(
     assert set(result["metrics"]) == {"untuned", "start", "tuned", "rule"}
     for metrics in result["metrics"].values():
         assert set(metrics) == {"auc", "auc_per_user", "log_loss"}
-        assert set(metrics["auc"]) == {"value", "low", "high", "n"}
+        assert set(metrics["auc"]) == {"value", "low", "high", "n", "users"}
     assert result["coreset"]["budget"] == 8
     assert (ended.folder / "trace.json").exists()
     assert result["coreset"]["assessment"]["poo"] is not None
@@ -82,7 +83,7 @@ def test_two_stores_give_equal_results(goracs: Command, tmp_path: Path) -> None:
 def test_a_seed_shares_every_stage_before_the_selection(goracs: Command) -> None:
     first, second = (goracs("selector=random", f"seed={seed}").result["digests"] for seed in (0, 1))
     shared = {name for name in first if first[name] == second[name]}
-    assert shared == {"prepare", "adapter", "weights", "evaluate_untuned", "evaluate_start", "rule"}
+    assert shared == {"prepare", "fits", "adapter", "weights", "evaluate_untuned", "evaluate_start", "rule"}
 
 
 def test_a_method_without_randomness_is_not_hashed_with_the_seed(goracs: Command) -> None:
@@ -131,6 +132,23 @@ def test_seqrec_goes_the_road(goracs: Command) -> None:
     assert metrics["rule"] is None
     assert set(metrics["tuned"]) == {"ndcg@5", "ndcg@10", "hr@5", "hr@10"}
     assert ended.result["coreset"]["report"]["lam"] == 0.1
+    assert ended.result["decoding"] == {
+        "num_beams": 2,
+        "max_new_tokens": 4,
+        "do_sample": False,
+        "length_penalty": 1.0,
+        "early_stopping": False,
+        "repetition_penalty": 1.0,
+        "no_repeat_ngram_size": 0,
+        "use_cache": True,
+        "pad_token_id": 0,
+        "eos_token_id": [0],
+    }
+
+
+def test_where_no_title_is_written_no_decoding_is_told(goracs: Command) -> None:
+    assert "decoding" not in goracs().result
+    assert "decoding" not in goracs("task=seqrec", "until=select", "selector=random").result
 
 
 @pytest.mark.parametrize("candidates", ["popular", "shared", "everything"])
@@ -191,21 +209,6 @@ def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path)
     np.testing.assert_array_equal(chosen.indices, stored)
 
 
-@pytest.mark.parametrize(
-    ("written", "title"),
-    [
-        ('"Toy Story (1995)"', "Toy Story (1995)"),
-        (' "Toy Story (1995)"\n\n### Input:\n"Seven"', "Toy Story (1995)"),
-        ('""Great Performances" Cats (1998)"', '"Great Performances" Cats (1998)'),
-        ("Toy Story", "Toy Story"),
-        ('"Toy Story', "Toy Story"),
-        ("", ""),
-    ],
-)
-def test_the_title_in_what_was_written(written: str, title: str) -> None:
-    assert title_in(written) == title
-
-
 def test_the_result_says_in_which_precision_it_was_made(goracs: Command) -> None:
     assert goracs("backbone.precision=auto").result["config"]["backbone"]["precision"] in ("bf16", "float32")
 
@@ -236,3 +239,20 @@ def test_prompts_that_are_too_long_are_shortened_and_counted(goracs: Command) ->
     counts = ended.result["prompts"]["score"]
     assert 0 < counts["shortened"] < counts["read"] == 60
     assert f"{counts['shortened']} of 60 prompts shortened to 160 tokens" in ended.text
+
+
+def test_every_long_job_tells_once_how_long_it_takes(
+    goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says nothing else than a run that is over too soon to tell."""
+    small = ("backbone.batch_tokens=2048", "encoder.batch_tokens=1024", "adapter.training.batch_size=4")
+    jobs = {"embed pool", "embed target", "score pool", "warm up", "finetune", "evaluate"}
+    words = (*small, "finetune.batch_size=4")
+    monkeypatch.setattr(forecast, "MEASURED", 0.0)
+    told = goracs(*words, store=tmp_path / "store")
+    said = re.findall(r"(?m)^  ([a-z ]+): [\d,]+ examples, [\d,]+ tokens, less than a minute$", told.text)
+    assert sorted(said) == sorted([*jobs, "evaluate", "evaluate"])
+    monkeypatch.setattr(forecast, "MEASURED", math.inf)
+    quiet = goracs(*words)
+    assert " tokens, " not in quiet.text
+    assert comparable(told.result) == comparable(quiet.result)

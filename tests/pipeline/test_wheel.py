@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline.conftest import TINY
 
 REPO = Path(__file__).parents[2]
 
@@ -50,6 +53,39 @@ def test_the_wheel_runs_in_another_folder(wheel: Path, tmp_path: Path) -> None:
         cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert where.stdout.strip() == str(site / "goracs" / "conf")
+
+
+def test_the_installed_command_shows_a_table_and_draws_a_search(wheel: Path, tmp_path: Path) -> None:
+    """Far from the checkout `goracs table` and `goracs trace` are all that there is to look at runs."""
+    pytest.importorskip("matplotlib", reason="matplotlib comes with the extra 'plots'")
+    site, folder = tmp_path / "site", tmp_path / "elsewhere"
+    folder.mkdir()
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+    ]
+    subprocess.run([*pip, str(wheel)], check=True, capture_output=True)
+
+    def installed(*words: str) -> str:
+        command, env = [str(site / "bin" / "goracs"), *words], {**os.environ, "PYTHONPATH": str(site)}
+        ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.stderr == ""
+        return ended.stdout
+
+    tiny = [word for word in TINY if not word.startswith("evaluate.")]
+    installed(*tiny, "adapter=init", "until=select", "hydra.run.dir=job")
+    assert re.search(r"^\| goracs +\| 8 +\| -?0\.\d+ +\|$", installed("table", "job"), re.MULTILINE)
+    assert installed("table", "--help").startswith("usage: goracs table")
+    installed("trace", "job")
+    assert (folder / "job" / "trace.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_help_imports_no_framework_and_names_every_choice() -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -50,7 +51,7 @@ def test_both_forms_equal_the_prompts_in_file_order(tmp_path: Path, form: str) -
     assert rows(found, "instruction", "input", "output") == [tuple(YES.values()), tuple(NO.values())]
     assert rows(found, "user", "item", "time", "label") == [("train 0", "", 0, 1), ("train 1", "", 0, 0)]
     assert found.statistics["splits"]["train"] | {"first": 0, "last": 0} == {
-        "samples": 2, "liked": 1, "users": 2, "first": 0, "last": 0,
+        "samples": 2, "liked": 1, "users": 2, "tied": None, "first": 0, "last": 0,
     }  # fmt: skip
 
 
@@ -121,6 +122,60 @@ def test_a_broken_line_is_counted(tmp_path: Path) -> None:
     found = prepare(prompts(tmp_path, content), task("ctr"))
     assert found.statistics["excluded"] == {f"{part}: broken line (the first: 2)": 1 for part in PARTS}
     assert found.statistics["samples"] == 6
+
+
+DIALOGUE: dict[str, Any] = YES | {
+    "system": "Be brief.",
+    "history": [["Hello, you", 'He said "hi"'], ["Two\nlines", "ü"]],
+}
+
+
+def table(form: str) -> str:
+    """YES, DIALOGUE and NO as a table."""
+    bare: dict[str, Any] = {"history": None, "system": None}
+    texts = [bare | YES, DIALOGUE, bare | NO]
+    packed = [row | {"history": row["history"] and json.dumps(row["history"])} for row in texts]
+    frame = pl.DataFrame(packed).select("output", "input", "system", "history", "instruction")
+    return frame.write_csv(separator=form)
+
+
+@pytest.mark.parametrize("form", ["array", "lines", "gz", ",", ";", "\t"])
+def test_system_and_history_are_kept_in_every_form(tmp_path: Path, form: str) -> None:
+    objects: list[dict[str, Any]] = [YES, DIALOGUE, NO | {"history": []}]
+    content = table(form) if len(form) == 1 else objects
+    write(prepare(prompts(tmp_path, content, form), task("ctr")), tmp_path / "out")
+    bare, example, other = read_examples(tmp_path / "out", "train")
+    assert example.system == "Be brief."
+    assert example.turns == (("Hello, you", 'He said "hi"'), ("Two\nlines", "ü"))
+    assert [(one.system, one.turns) for one in (bare, other)] == [("", ()), ("", ())]
+    assert (bare.input, bare.output, other.input) == (YES["input"], "Yes.", "")
+
+
+@pytest.mark.parametrize("history", [[["only a query"]], [["a", "b", "c"]], [["a", None]], [["a", "b"], []]])
+def test_a_history_that_is_no_list_of_pairs_is_refused(tmp_path: Path, history: Any) -> None:
+    wrong = [DIALOGUE, YES | {"history": history}]
+    for form in ("array", "lines"):
+        with pytest.raises(InvalidInput, match=r"a history that is no list of pairs.* in 1 of its 2 .*row 2"):
+            prepare(prompts(tmp_path, wrong, form), task("ctr"))
+
+
+def test_a_table_with_a_history_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    content = "instruction,output,history\na,Yes,hello\n"
+    with pytest.raises(InvalidInput, match=r"a history that is no JSON list of pairs, as in \[\[\"query"):
+        prepare(prompts(tmp_path, content), task("ctr"))
+
+
+def test_a_table_needs_no_more_than_instruction_and_output(tmp_path: Path) -> None:
+    content = "Output; INSTRUCTION ;note\nYes;a, b;x\nNo;c;y"
+    found = prepare(prompts(tmp_path, content), task("ctr"))
+    assert rows(found, "instruction", "input", "output") == [("a, b", "", "Yes"), ("c", "", "No")]
+    assert found.statistics["noted"] == {}  # the column that may be cut is not read
+
+
+def test_a_table_whose_last_answer_may_be_cut_says_so(tmp_path: Path) -> None:
+    found = prepare(prompts(tmp_path, "instruction,output\na,Yes\nc,No"), task("ctr"))
+    told = "last row without a line end, taken as whole"
+    assert found.statistics["noted"] == {f"{part}: {told}": 1 for part in PARTS}
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason="shared data are not here")

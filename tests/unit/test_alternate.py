@@ -85,3 +85,19 @@ def test_alternate_is_at_rest_on_equal_costs() -> None:
     costs = np.full((8, 5), 0.7)
     end, _, told = run(costs, np.array([4, 2]))
     assert (end.tolist(), told) == ([4, 2], [])
+
+
+def test_alternate_is_unchanged_by_a_cost_that_is_never_paid() -> None:
+    """However far out: its size is no measure of what progress is."""
+    costs = table(200, 40, 3)
+    rows = np.random.default_rng(0).choice(200, 15, replace=False)
+    end, held, told = run(costs, rows)
+    assert len(told) > 1
+    for k in (3, 12, 18, 100):
+        far = costs.copy()
+        far[0, 0] = 10.0**k
+        assert 0 not in rows
+        assert 0 not in end
+        again, found, _ = run(far, rows)
+        np.testing.assert_array_equal(again, end)
+        assert found.value == held.value

@@ -56,7 +56,9 @@ def test_read_equals_a_line_by_line_reading(tmp_path: Path, edition: int) -> Non
         2023: ("user_id", "parent_asin", "rating", "timestamp"),
     }.get(edition, ("reviewerID", "asin", "overall", "unixReviewTime"))
     unit = 1000 if edition == 2023 else 1
-    assert found.events.rows() == [(one[user], one[item], one[rating], one[time] // unit) for one in reviews]
+    assert found.events.select("user", "item", "rating", "time").rows() == [
+        (one[user], one[item], one[rating], one[time] // unit) for one in reviews
+    ]
     metadata = [
         ast.literal_eval(line) if edition == 2014 else json.loads(line) for line in raw_lines(files[1])
     ]
@@ -205,3 +207,57 @@ def test_digests_are_unchanged_by_names_and_places(tmp_path: Path, edition: int)
     assert reader(edition, moved).digests() == reader(edition, again).digests()
     other = WRITE[edition](tmp_path / "again", 4)
     assert reader(edition, moved).digests() != reader(edition, other).digests()
+
+
+@pytest.mark.parametrize("edition", WRITE)
+def test_without_metadata_ids_are_titles_and_that_is_told(tmp_path: Path, edition: int) -> None:
+    files = WRITE[edition](tmp_path, 3)
+    whole, bare = reader(edition, files).read(), reader(edition, files, items=None)
+    found = bare.read()
+    assert found.events.equals(whole.events)
+    assert found.items["item"].to_list() == found.items["title"].to_list()
+    assert set(found.items["item"]) == set(whole.events["item"])
+    assert found.noted == {"items: item without metadata, its id is its title": len(found.items)}
+    assert list(bare.digests()) == ["reviews"]
+
+
+@pytest.mark.parametrize(
+    ("edition", "titles", "line"),
+    [
+        (2014, "parsed", "{'asin': 'B', 'title': 'Caf\xe9'}"),
+        (2014, "released", "{'asin': 'B', 'title': 'Caf\xe9'}"),
+        (2018, "parsed", '{"asin": "B", "title": "Caf\xe9"}'),
+        (2018, "released", '{"asin": "B", "title": "Caf\xe9"}'),
+    ],
+)
+def test_one_byte_that_is_not_utf8_loses_no_line(
+    tmp_path: Path, edition: int, titles: str, line: str
+) -> None:
+    quote = line[1]
+    other = f"{{{quote}asin{quote}: {quote}A{quote}, {quote}title{quote}: {quote}Né{quote}}}"
+    files = tmp_path / "reviews.json", tmp_path / "meta.json"
+    files[0].write_text(json.dumps(REVIEW))
+    files[1].write_bytes(f"{other}\n".encode() + line.encode("cp1252"))
+    found = reader(edition, files, titles=titles).read()
+    assert found.items.rows() == [("A", "Né"), ("B", "Café")]
+    assert found.noted == {"items: line that is not UTF-8, read as Windows-1252 (the first: 2)": 1}
+
+
+def test_released_titles_of_a_file_cut_in_a_line_are_refused(tmp_path: Path) -> None:
+    files = tmp_path / "reviews.json", tmp_path / "meta.json"
+    files[0].write_text(json.dumps(REVIEW))
+    files[1].write_text('{"asin": "A", "title": "One"}\n{"asin": "B", "title": "Tw')
+    with pytest.raises(
+        InvalidInput, match=r"meta\.json ends in the middle of a line: '.*Tw'\. It is cut short"
+    ):
+        reader(2018, files, titles="released").read()
+    found = reader(2018, files).read()
+    assert found.excluded == {"items: broken line (the first: 2)": 1}
+
+
+def test_times_of_reviews_may_be_whole_floats_and_no_others(tmp_path: Path) -> None:
+    meta = '{"asin": "A", "title": "One"}'
+    found = read(2018, tmp_path, meta, json.dumps(REVIEW | {"unixReviewTime": 1.4e9}))
+    assert found.events["time"].to_list() == [1_400_000_000]
+    with pytest.raises(InvalidInput, match="a time that is no whole number in 1 of its 1 rows"):
+        read(2018, tmp_path, meta, json.dumps(REVIEW | {"unixReviewTime": 1400000000.5}))

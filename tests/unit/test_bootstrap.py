@@ -15,8 +15,10 @@ ROUNDING = 1e-12  # sums of a few float64 in another order
 USERS = ["b", "a", "b", "c", "a", "b"]
 
 
-def test_estimate_to_dict_equals_its_four_fields() -> None:
-    assert Estimate(0.5, 0.25, 0.75, 8).to_dict() == {"value": 0.5, "low": 0.25, "high": 0.75, "n": 8}
+def test_estimate_to_dict_equals_its_five_fields() -> None:
+    assert Estimate(0.5, 0.25, 0.75, 8, 3).to_dict() == {
+        "value": 0.5, "low": 0.25, "high": 0.75, "n": 8, "users": 3,
+    }  # fmt: skip
 
 
 def test_user_weights_keeps_the_number_of_users_drawn() -> None:
@@ -51,11 +53,11 @@ def test_mean_estimate_equals_the_percentiles_of_all_resamples() -> None:
     assert found.value == 14 / 4
     assert found.low == pytest.approx(np.percentile(means, 2.5, method="inverted_cdf"), abs=ROUNDING)
     assert found.high == pytest.approx(np.percentile(means, 97.5, method="inverted_cdf"), abs=ROUNDING)
-    assert found.n == 4
+    assert (found.n, found.users) == (4, 3)
 
 
 def test_mean_estimate_keeps_the_value_without_an_interval_for_one_user() -> None:
-    assert mean_estimate(np.array([1.0, 2.0]), ["a", "a"], draws=5, seed=0) == Estimate(1.5, None, None, 2)
+    assert mean_estimate(np.array([1.0, 2.0]), ["a", "a"], draws=5, seed=0) == Estimate(1.5, None, None, 2, 1)
 
 
 def test_estimate_keeps_no_interval_where_many_resamples_have_no_value() -> None:
@@ -64,7 +66,7 @@ def test_estimate_keeps_no_interval_where_many_resamples_have_no_value() -> None
     def seen(weights: FloatArray) -> FloatArray:
         return np.where(weights[:, 0] > 0, 1.0, np.nan)
 
-    assert estimate(1.0, seen, ["a", "b"], n=2, draws=200, seed=0) == Estimate(1.0, None, None, 2)
+    assert estimate(1.0, seen, ["a", "b"], n=2, draws=200, seed=0) == Estimate(1.0, None, None, 2, 2)
 
 
 def test_estimate_keeps_the_interval_where_few_resamples_have_no_value() -> None:

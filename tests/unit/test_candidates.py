@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goracs.data.candidates import drawn, everything, negatives, popular, shared
-from goracs.types import InvalidInput
+from goracs.data.candidates import drawn, everything, negatives, popular, rankable, shared
+from goracs.types import Example, InvalidInput
 
 CATALOGUE = [f"i{number}" for number in range(50)]
 SEEN = {"a": ["i1", "i2", "gone"], "b": ["i3"], "c": []}
@@ -57,6 +57,33 @@ def test_negatives_refuses_too_few_items() -> None:
         InvalidInput, match=r"user 'a' has 48 items left of a catalogue of 50, fewer than the 49"
     ):
         draw(count=49)
+
+
+def example(user: str, item: str) -> Example:
+    return Example(user, item, 0, None, (), (), "", "", "")
+
+
+@pytest.mark.parametrize("kind", ["own", "popular", "shared", "everything"])
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_rankable_keeps_exactly_the_rows_that_can_be_drawn(kind: Any, count: int) -> None:
+    """Users with 0 to 4 of four items left, some targets untouched: drawing each row alone is the oracle."""
+    catalogue = ["i0", "i1", "i2", "i3"]
+    seen = {f"u{k}": [*catalogue[:k], "gone"] for k in range(5)}
+    rows = [example(user, item) for user in seen for item in ("i0", "i3")]
+
+    def can_be_drawn(row: Example) -> bool:
+        try:
+            found = drawn(kind, [row.user], [row.item], seen, catalogue, count, 0)
+        except (InvalidInput, ValueError):
+            return False
+        return len(found[0]) > 0
+
+    expected = [row for row in rows if can_be_drawn(row)]
+    if not expected:
+        with pytest.raises(InvalidInput, match=r"no target can be ranked: .* Lower evaluate\.negatives"):
+            rankable(kind, rows, seen, catalogue, count)
+    else:
+        assert rankable(kind, rows, seen, catalogue, count) == expected
 
 
 def test_negatives_refuses_a_user_without_items() -> None:

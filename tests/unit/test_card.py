@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -46,6 +47,23 @@ def test_the_card_equals_counts_by_hand(folder: Path) -> None:
     assert found["train"]["history"] == {"3": found["train"]["samples"]}
 
 
+def test_the_card_tells_what_was_guessed_and_what_repeats(tmp_path: Path) -> None:
+    dataset = made([*MANY, MANY[5]], NAMES, history=3, noted={"items: a guess": 2})
+    write(prepare(dataset, paper(valid=20, test=20), configured("task/ctr")), tmp_path)
+    found = card(tmp_path)
+    assert (found["noted"], found["duplicates"]) == ({"items: a guess": 2}, 1)
+    text = render("made", found)
+    assert "noted: 2 items: a guess" in text
+    assert "repeats: 1 events equal an earlier one" in text
+
+
+def test_steps_are_shown_as_numbers_and_days_as_days(folder: Path, tmp_path: Path) -> None:
+    assert render("made", card(folder)).split("last day")[1].split()[2] == "99"
+    days = [(user, item, rating, 10**9 + 86_400 * time) for user, item, rating, time in MANY]
+    write(prepare(made(days, NAMES), paper(valid=20, test=20), configured("task/ctr")), tmp_path)
+    assert render("made", card(tmp_path)).split("first day")[1].split()[0] == "2001-09-26"
+
+
 def test_the_card_tells_how_much_the_biggest_users_make(folder: Path) -> None:
     counts = pl.read_parquet(folder / "test.parquet")["user"].value_counts(sort=True)["count"]
     assert card(folder)["test"]["biggest_users"] == counts[:5].sum() / 20
@@ -56,7 +74,7 @@ def test_the_auc_of_the_rule_equals_scikit_learns(rows: list[tuple[list[bool], i
     likes = pl.Series([shown for shown, _ in rows], dtype=pl.List(pl.Boolean))
     labels = [label for _, label in rows]
     found = rule_auc(likes, pl.Series(labels))
-    if len(set(labels)) == 1:
+    if len(set(labels)) == 1 or not any(shown for shown, _ in rows):
         assert found is None
     else:
         shares = [np.mean(shown) if shown else 0.5 for shown, _ in rows]
@@ -98,6 +116,37 @@ def test_a_task_without_labels_has_likes_but_no_rule(tmp_path: Path) -> None:
     assert found["test"]["rule_auc"] is None
     assert found["test"]["like_rate"] == found["test"]["liked"] / 5 > 0
     assert "nan" not in render("mine", found).lower()
+
+
+def test_the_rule_is_left_out_where_no_sample_has_a_history(tmp_path: Path) -> None:
+    """One event a user: whatever the labels are, an AUC of a constant says nothing."""
+    rows = [(f"u{k}", f"i{k % 5}", float(k % 2 * 4 + 1), k) for k in range(40)]
+    write(prepare(made(rows, NAMES), paper(valid=10, test=10), configured("task/ctr")), tmp_path)
+    found = card(tmp_path)
+    assert found["test"]["rule_auc"] is None
+    text = render("mine", found)
+    assert "history-share rule" not in text
+    assert "like rate" in text
+
+
+def test_the_card_of_data_without_ratings_knows_no_likes(tmp_path: Path) -> None:
+    rows: Any = [(user, item, None, time) for user, item, _, time in MANY]
+    unrated = made(rows, NAMES, rated=False)
+    write(prepare(unrated, paper(valid=5, test=5), configured("task/seqrec")), tmp_path)
+    found = card(tmp_path)
+    assert [found["liked"], found["like_rate"], found["test"]["liked"], found["test"]["like_rate"]] == [
+        None
+    ] * 4
+    assert "like" not in render("mine", found).replace("history", "")
+
+
+def test_the_card_tells_how_many_targets_are_tied(tmp_path: Path) -> None:
+    """Two events at each time of one user: behind a full history every second target is tied."""
+    rows = [("u", f"i{k % 10}", 4.0, k // 2) for k in range(43)]
+    write(prepare(made(rows, NAMES), paper(valid=10, test=10), configured("task/ctr")), tmp_path)
+    found = card(tmp_path)
+    assert (found["test"]["tied"], found["test"]["tied_rate"]) == (5, 0.5)
+    assert "share tied with their last history item" in render("mine", found)
 
 
 def test_the_pictures_are_drawn(folder: Path, tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object, instantiate
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from goracs.config import build, conf_dir
+from goracs.config import build, conf_dir, quoted
 
 FILES = [file for file in sorted(conf_dir().glob("*/*.yaml")) if file.parent.name != "experiment"]
 FOLDER = conf_dir() / "experiment"
@@ -70,10 +74,24 @@ def test_every_experiment_says_what_it_is_for_and_what_it_costs(experiment: str)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parts[-2]}/{file.stem}")
 def test_every_alternative_composes(file: Path) -> None:
     group, node = file.parent.name, OmegaConf.load(file)
-    left_to_the_user = [f"{group}.{key}=tiny" for key in map(str, node) if OmegaConf.is_missing(node, key)]
+    missing = [str(key) for key in node if OmegaConf.is_missing(node, key)]
+    days = {"valid": "2017-01-01", "test": "2018-01-01"} if group == "split" else {}
+    left_to_the_user = [f"{group}.{key}={days.get(key, 'tiny')}" for key in missing]
     overrides = [f"{group}={file.stem}", *left_to_the_user]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         instantiate(compose("config", overrides=overrides), _convert_="all")
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12).filter(
+        lambda value: "${" not in value
+    )
+)
+def test_a_quoted_value_is_read_back_whatever_its_characters(value: str) -> None:
+    (word,) = shlex.split(quoted("dataset.path", value))
+    read = OverridesParser.create().parse_override(word)
+    made = OmegaConf.create({"path": read.value()})
+    assert (read.key_or_group, made.path) == ("dataset.path", value)
 
 
 def test_selectors_follow_the_task_and_an_override_wins() -> None:
@@ -90,3 +108,11 @@ def test_the_searches_of_the_paper_take_its_parameters_from_the_task(name: str) 
         for task, expected in (("ctr", (0.5, 20, 3, True)), ("seqrec", (0.1, 100, 30, False))):
             chosen = compose("config", overrides=[f"task={task}", f"selector={name}"]).selector
             assert (chosen.lam, chosen.max_exchanges, chosen.candidates, chosen.by_class) == expected
+
+
+@pytest.mark.parametrize("experiment", [None, *EXPERIMENTS])
+def test_ties_go_by_the_file_in_the_runs_of_the_paper_alone(experiment: str | None) -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        split = compose("config", overrides=[f"experiment={experiment}"] if experiment else []).split
+    papers = experiment is not None and "/" in experiment  # the ablations are of its runs
+    assert split.ties == ("file" if papers else "hash")

@@ -41,6 +41,8 @@ def test_ctr_metrics_equals_scikit_learn(seed: int) -> None:
     each = [roc_auc_score(labels[owned == u], scores[owned == u]) for u in both]
     assert found["auc_per_user"]["value"] == pytest.approx(np.mean(each), abs=ROUNDING)
     assert [found[name]["n"] for name in ("auc", "auc_per_user", "log_loss")] == [300, len(both), 300]
+    counts = [found[name]["users"] for name in ("auc", "auc_per_user", "log_loss")]
+    assert counts == [len(set(users)), len(both), len(set(users))]
 
 
 def test_weighted_auc_equals_scikit_learn_with_sample_weights() -> None:
@@ -59,7 +61,7 @@ def test_ctr_metrics_equals_fractions_worked_by_hand() -> None:
     assert found["auc"]["value"] == 3.5 / 4
     assert found["auc_per_user"]["value"] == 1.0
     found = measured([2.0, 1.0, 3.0, 4.0, 9.0], [1, 0, 1, 0, 1], ["a", "a", "b", "b", "c"])
-    assert found["auc_per_user"] == {"value": 0.5, "low": 0.0, "high": 1.0, "n": 2}
+    assert found["auc_per_user"] == {"value": 0.5, "low": 0.0, "high": 1.0, "n": 2, "users": 2}
 
 
 def test_ctr_metrics_keeps_the_auc_inside_its_interval() -> None:
@@ -76,8 +78,8 @@ def test_ctr_metrics_equals_itself_for_one_seed_and_differs_for_another() -> Non
 
 def test_ctr_metrics_never_invents_an_auc_for_one_class() -> None:
     found = measured([0.0, 1.0, -1.0], [1, 1, 1], ["a", "b", "b"])
-    assert found["auc"] == {"value": None, "low": None, "high": None, "n": 3}
-    assert found["auc_per_user"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert found["auc"] == {"value": None, "low": None, "high": None, "n": 3, "users": 2}
+    assert found["auc_per_user"] == {"value": None, "low": None, "high": None, "n": 0, "users": 0}
     assert found["log_loss"]["value"] is not None
 
 
@@ -90,7 +92,7 @@ def test_ctr_metrics_never_gives_an_interval_for_one_user() -> None:
 def test_ctr_metrics_never_gives_a_log_loss_for_a_share() -> None:
     found = measured([0.0, 1.0, 0.5], [0, 1, 0], ["a", "a", "b"], scores_are="share")
     assert found["auc"]["value"] == 1.0
-    assert found["log_loss"] == {"value": None, "low": None, "high": None, "n": 3}
+    assert found["log_loss"] == {"value": None, "low": None, "high": None, "n": 3, "users": 2}
 
 
 def test_log_losses_equals_the_margin_where_the_model_is_sure_and_wrong() -> None:

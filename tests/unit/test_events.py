@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goracs.data.readers.events import checked
+from goracs.data.readers.events import checked, whole_numbers
 from goracs.types import InvalidInput
 
 FILE = Path("reviews.json")
@@ -67,7 +67,7 @@ def test_checked_refuses_a_scale_that_is_no_scale(scale: Any) -> None:
 
 
 def test_checked_keeps_odd_ids_and_any_rating_without_a_scale() -> None:
-    odd = events(("../../etc/passwd", "a\tb\n\x00", -7.5, SECONDS), (" ", "ünï", 1e6, 0))
+    odd = events(("../../etc/passwd", "a\tb\n\x00", -7.5, SECONDS), (" ", "ünï", 1e6, 10**8))
     assert checked(odd, FILE, None, "s").rows() == odd.rows()
 
 
@@ -83,3 +83,80 @@ def test_a_users_events_in_milliseconds_keep_their_order(rows: list[tuple[str, i
         mine = pl.col("user") == user
         by_seconds = found.filter(mine).sort("time", maintain_order=True)["item"].to_list()
         assert by_seconds == frame.filter(mine).sort("time", maintain_order=True)["item"].to_list()
+
+
+IN_SECOND: dict[Any, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+
+@given(
+    st.integers(10**8, 10**11 - 1), st.sampled_from(list(NAMES)), st.sampled_from(list(NAMES)), st.booleans()
+)
+def test_no_unit_passes_for_another(second: int, unit: Any, asked: Any, late: bool) -> None:
+    """Whatever the moment between 1973 and 5138, alone or behind a right one."""
+    time = second * IN_SECOND[unit]
+    rows = [("u", "i", 1.0, SECONDS * IN_SECOND[asked])] * late + [("u", "i", 1.0, time)]
+    if time >= 2**63:
+        return
+    if unit == asked:
+        assert checked(events(*rows), FILE, None, asked)["time"].to_list()[-1] == second
+        return
+    match = (
+        rf"a time in {NAMES[unit]}, not in {NAMES[asked]}, in 1 .*row {len(rows)}: {time}\..*time_unit={unit}"
+    )
+    with pytest.raises(InvalidInput, match=match):
+        checked(events(*rows), FILE, None, asked)
+
+
+@pytest.mark.parametrize("unit", NAMES)
+@pytest.mark.parametrize(
+    ("time", "match"),
+    [
+        (0, "a time of 0 or less, which is none, in 1 of its 2 rows, first in row 2: 0. .*time_unit=step"),
+        (-SECONDS, "a time of 0 or less, which is none, in 1 .*row 2: -1500000000"),
+        (2001, r"a time that is none in \w+ .* in 1 .*row 2: 2001\. Years and days .* as in 2001-01-31"),
+        (20010101, "a time that is none in .*row 2: 20010101"),
+        (1, "a time that is none in .*row 2: 1"),
+    ],
+)
+def test_what_is_no_time_in_any_unit_is_refused(unit: Any, time: int, match: str) -> None:
+    right = ("u", "i", 1.0, SECONDS * IN_SECOND[unit])
+    with pytest.raises(InvalidInput, match=match):
+        checked(events(right, ("u", "i", 1.0, time)), FILE, None, unit)
+
+
+def test_steps_are_any_numbers_and_stay_what_they_are() -> None:
+    rows = events(("u", "i", 1.0, 2001), ("u", "i", 1.0, 0), ("u", "i", 1.0, 20010101))
+    assert checked(rows, FILE, None, "step").rows() == rows.rows()
+    for step in (-1, 10**11):
+        with pytest.raises(InvalidInput, match=rf"a step outside 0\.\.99999999999 in 1 .*: {step}"):
+            checked(events(("u", "i", 1.0, step)), FILE, None, "step")
+
+
+def test_dates_may_be_early_but_are_no_missing_ones() -> None:
+    assert checked(events(("u", "i", 1.0, 86_400_999)), FILE, None, "date")["time"].to_list() == [86_400]
+    for time, match in ((0, "0 or less"), (-1, "0 or less"), (10**14, "a date behind the year 5138 in 1 ")):
+        with pytest.raises(InvalidInput, match=match):
+            checked(events(("u", "i", 1.0, time)), FILE, None, "date")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12", 12),
+        (" 12.0 ", 12),
+        ("1388534400.0", 1388534400),
+        ("1.3885344e9", 1388534400),
+        ("-3.000", -3),
+        ("1500000000123456789", 1500000000123456789),
+        ("1.5", None),
+        ("1e300", None),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_whole_numbers_may_be_written_as_floats(text: str | None, number: int | None) -> None:
+    assert whole_numbers(pl.Series([text], dtype=pl.String)).to_list() == [number]

@@ -1,5 +1,6 @@
 """Exact transport: against enumeration, its own certificate, and in units that break the bare solver."""
 
+from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
@@ -60,7 +61,80 @@ def test_solve_equals_a_constant_cost() -> None:
     assert exact.solve(np.zeros((3, 5))).value == 0.0
 
 
+def exactly_cheapest(table: np.ndarray) -> Fraction:
+    """`cheapest_matching` of fractions: no cost is too large to be seen beside another."""
+    exactly = [[Fraction(cost) for cost in row] for row in table.tolist()]
+    sums = (
+        sum((row[j] for row, j in zip(exactly, order, strict=True)), Fraction())
+        for order in permutations(range(len(table)))
+    )
+    return min(sums) / len(table)
+
+
+PLACES: dict[str, Any] = {
+    "one entry": (0, 1),
+    "several entries": ([0, 1, 3, 4], [1, 1, 2, 0]),
+    "all but a matching": ~np.eye(5, dtype=bool),
+    "a row": 2,
+    "a column": (slice(None), 3),
+}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("place", PLACES)
+def test_solve_equals_fractions_however_far_out_some_costs_are(place: str, sign: int) -> None:
+    """A wrong plan is seen where the far costs are not paid: its other costs are whole numbers."""
+    for k in range(301):
+        table = np.random.default_rng(k).integers(0, 50, (5, 5)).astype(float)
+        table[PLACES[place]] = sign * 10.0**k
+        found, expected = exact.solve(table), exactly_cheapest(table)
+        assert found.value == pytest.approx(float(expected), rel=ROUNDING, abs=50 * ROUNDING), k
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 12), (4, 6), (6, 4), (5, 7), (12, 4)])
+@pytest.mark.parametrize("kind", ["entries", "two scales", "a row", "a column"])
+def test_solve_finds_the_plan_that_far_costs_would_hide(n: int, m: int, kind: str) -> None:
+    """Costs that are never paid, or are paid in any case, change no plan's rank; units are matched here."""
+    from scipy.optimize import linear_sum_assignment
+
+    copies = np.lcm(n, m)
+    for k in range(4, 301, 4):
+        near = np.random.default_rng([k, n, m]).integers(1, 50, (n, m)).astype(float)
+        table, seen = near.copy(), near.copy()
+        if kind in ("entries", "two scales"):
+            table[0, 1], seen[0, 1] = 10.0**k, 1e6
+            table[-1, 0], seen[-1, 0] = 10.0 ** (k // 2 + 3 if kind == "two scales" else k), 1e6
+        else:
+            line = np.s_[0] if kind == "a row" else np.s_[:, 0]
+            table[line], seen[line] = 10.0**k, 0.0
+        units = np.repeat(np.repeat(seen, copies // n, axis=0), copies // m, axis=1)
+        expected = units[linear_sum_assignment(units)].mean()
+        assert (exact.solve(table).plan * seen).sum() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
+
+
+def test_solve_is_certified_at_the_size_of_what_it_pays() -> None:
+    """The largest cost has no part in it, nor has what every plan pays."""
+    table = costs(5, 8) + np.array([[0.0], [1e9], [0.0], [-1e9], [0.0]])
+    table[0, 0] = 1e200
+    found = exact.solve(table)
+    assert 0 < found.size < 1
+    assert abs(found.gap) <= exact.CERTIFIED * found.size
+    assert exact.solve(np.eye(4)).size == 1  # nothing is paid: the smallest that could be
+    assert exact.solve(np.ones((3, 4))).size == 0
+
+
+def test_least_is_rounding_at_the_size_of_what_is_paid() -> None:
+    table = costs(5, 8)
+    least = exact.solve(table).least
+    assert 0 < least < 1e-11
+    far = table.copy()
+    far[table.argmax() // 8, table.argmax() % 8] = 1e18
+    assert exact.solve(far).least < 1e-11
+    assert exact.solve(table + 1e6).least > 1e-10  # more digits are not there
+
+
 BAD = [
+    (np.array([[-1e308, 0.0], [0.0, 1e308]]), "differ by what float64 reaches"),
     (np.array([[0.0, np.nan], [1.0, 1.0]]), r"1 rows are not: \[0\]"),
     (np.array([[0.0, 1.0], [np.inf, 1.0]]), r"1 rows are not: \[1\]"),
     (np.empty((0, 3)), r"got shape \(0, 3\)"),
@@ -82,7 +156,7 @@ def test_solve_refuses_a_solver_that_gave_up(monkeypatch: pytest.MonkeyPatch) ->
 
 def spoilt(**changed: Any) -> exact.Transport:
     found = exact.solve(costs(4, 6))
-    kept = {name: getattr(found, name) for name in ("value", "plan", "u", "v", "gap")}
+    kept = {name: getattr(found, name) for name in ("value", "plan", "u", "v", "gap", "size")}
     return exact.Transport(**{**kept, **{name: change(kept[name]) for name, change in changed.items()}})
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from goracs.llm import adapter
@@ -23,6 +24,7 @@ from goracs.llm.losses import AnswerLoss
 from goracs.llm.settings import Finetune
 from goracs.types import GoracsError, InvalidInput
 from tests.conftest import LORA, RUNTIME, TINY
+from tests.saved_adapters import WEIGHTS, with_config, with_weights, write
 
 SETTINGS = Finetune(
     lr=1e-2,
@@ -157,6 +159,54 @@ def test_an_adapter_saved_wrongly_is_refused(tiny_weights: Path, tmp_path: Path)
     save_file({name: torch.zeros_like(weight) for name, weight in load_file(file).items()}, file)
     with pytest.raises(GoracsError, match="differs from the trained model"):
         refuse_unfaithful(model, saved, texts())
+
+
+def test_finetune_loads_what_it_saved_and_asks_it_again(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights are right, their scale is not: only the answers tell."""
+
+    def wrongly(model: Any, folder: Path) -> None:
+        save(model, folder)
+        with_config(lora_alpha=100 * LORA.alpha)(folder)
+
+    save = adapter.save
+    monkeypatch.setattr(adapter, "save", wrongly)
+    with pytest.raises(GoracsError, match="differs from the trained model"):
+        tuned(tiny_weights, tmp_path / "a")
+
+
+def test_finetune_refuses_weights_that_were_not_saved_as_trained(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A difference far below what the answers would show."""
+
+    def wrongly(self: Any, folder: str, **kwargs: Any) -> None:
+        save(self, folder, **kwargs)
+        with_weights(lambda weights: {name: w + 1e-8 for name, w in weights.items()})(Path(folder))
+
+    save = PeftModel.save_pretrained
+    monkeypatch.setattr(PeftModel, "save_pretrained", wrongly)
+    with pytest.raises(GoracsError, match=r"is not that of the model; of its weights: .* of other values"):
+        tuned(tiny_weights, tmp_path / "a")
+
+
+def test_a_training_that_diverged_leaves_no_checkpoint(tiny_weights: Path, tmp_path: Path) -> None:
+    model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
+    job = Job("finetune", "float32", 4096, RUNTIME)
+    with pytest.raises(GoracsError, match="Training diverged"):
+        finetune(model, LOSS, texts(), replace(SETTINGS, lr=float("inf")), 0, job, tmp_path, checkpoints=4)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_finetune_starts_from_the_weights_it_is_given(tiny_weights: Path, tmp_path: Path) -> None:
+    given = write(tmp_path / "given", tiny_weights)
+    model = adapter.load(load_model(tiny_weights, TINY), given, trainable=True)
+    job = Job("finetune", "float32", 4096, RUNTIME)
+    finetune(model, LOSS, texts(), replace(SETTINGS, lr=1e-6), 0, job, tmp_path)
+    before, after = (load_file(folder / WEIGHTS) for folder in (given, tmp_path / "adapter"))
+    for name, weight in before.items():
+        assert 0 < float((after[name] - weight).abs().max()) < 1e-4, name
 
 
 def test_the_saved_adapter_names_its_base_and_no_path(tiny_weights: Path, tmp_path: Path) -> None:

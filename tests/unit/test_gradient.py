@@ -46,7 +46,7 @@ def mixed_texts(side: str) -> Texts:
 
 def one_by_one(model: Any, texts: Texts, answers_only: bool) -> list[torch.Tensor]:
     """The gradient of each example's loss by an ordinary backward pass over that example alone, unpadded."""
-    weight = last_lora_b(model, "v_proj").weight.requires_grad_(True)
+    weight = last_lora_b(model, SETTINGS).weight.requires_grad_(True)
     gradients = []
     for prompt, answer, label in zip(texts.prompts, texts.answers, texts.labels, strict=True):
         ids = torch.tensor([prompt if answers_only else prompt + answer])
@@ -110,10 +110,10 @@ def test_score_refuses_a_gradient_that_is_not_finite(model: Any, tmp_path: Path)
 
 def test_last_lora_b_is_that_of_the_last_layer(model: Any) -> None:
     adapted = [module for name, module in model.named_modules() if name.endswith("layers.1.self_attn.v_proj")]
-    assert last_lora_b(model, "v_proj") is adapted[0].lora_B["default"]
+    assert last_lora_b(model, SETTINGS) is adapted[0].lora_B["default"]
 
 
 def test_last_lora_b_refuses_a_layer_without_an_adapter(tiny_weights: Path) -> None:
     made = adapter.fresh(load_model(tiny_weights, TINY), Lora(2, 4, 0.0, ("q_proj",)), seed=0)
     with pytest.raises(GoracsError, match="it adapts: q_proj"):
-        last_lora_b(made, "v_proj")
+        last_lora_b(made, SETTINGS)

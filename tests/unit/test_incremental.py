@@ -227,10 +227,10 @@ def test_open_transport_refuses() -> None:
 
 def test_open_transport_refuses_a_plan_between_whole_units(monkeypatch: pytest.MonkeyPatch) -> None:
     costs = np.zeros((2, 3))
-    whole = exact.Transport(0.0, np.full((2, 3), 1 / 6), np.zeros(2), np.zeros(3), 0.0)
+    whole = exact.Transport(0.0, np.full((2, 3), 1 / 6), np.zeros(2), np.zeros(3), 0.0, 0.0)
     monkeypatch.setattr(exact, "solve", lambda _: whole)
     np.testing.assert_array_equal(flows(OpenTransport(costs)), 1)  # units of 1/6 each: whole
-    halves = exact.Transport(0.0, np.full((2, 4), 1 / 8), np.zeros(2), np.zeros(4), 0.0)
+    halves = exact.Transport(0.0, np.full((2, 4), 1 / 8), np.zeros(2), np.zeros(4), 0.0, 0.0)
     monkeypatch.setattr(exact, "solve", lambda _: halves)
     with pytest.raises(GoracsError, match="a 2 x 4 transport is not a whole number of units of 1/4"):
         OpenTransport(np.zeros((2, 4)))

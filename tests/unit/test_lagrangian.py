@@ -1,5 +1,6 @@
 """The Lagrangian bound: against every coreset of tiny pools, and against the plain bound it sharpens."""
 
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -200,8 +201,44 @@ def test_the_steps_choose_ties_by_index_and_count_what_is_short() -> None:
     assert lagrangian.smallest(found, 5).tolist() == [0, 1, 2, 3, 4]
     picked = np.array([[0, 1], [1, 2], [0, 2]])
     spread = shape(2, 3)  # 2/3 of a row to its cheapest column, 1/3 to the next
-    short = lagrangian.shortage(np.array([0, 2]), picked, *spread, 3)
+    short = lagrangian.shortage(np.array([0, 2]), picked, spread.whole, 3)
     np.testing.assert_allclose(short, [1 - 2, 1 - 0.5, 1 - 0.5], atol=ROUNDING)
+
+
+@pytest.mark.parametrize(("n", "m"), [(60, 20), (3, 1), (7, 7), (20, 60), (49, 7), (10, 70)])
+def test_nothing_is_short_where_all_is_served_exactly(n: int, m: int) -> None:
+    """Not by 1e-16 either: that would be taken for a direction."""
+    spread = shape(n, m)
+    picked = np.arange(n * spread.length).reshape(n, -1) % m
+    short = lagrangian.shortage(np.arange(n), picked, spread.whole, m)
+    np.testing.assert_array_equal(short, np.zeros(m))
+
+
+def dual(costs: np.ndarray, prices: np.ndarray, budget: int) -> Fraction:
+    """L(v) in fractions."""
+    m = len(prices)
+    g = int(np.gcd(budget, m))
+    s, t = m // g, budget // g
+    exactly = [Fraction(price) for price in prices.tolist()]
+    rho = []
+    for row in costs.tolist():
+        values = sorted(Fraction(cost) - price for cost, price in zip(row, exactly, strict=True))
+        amounts = [min(t, max(0, s - t * x)) for x in range(m)]
+        rho.append(sum(amount * value for amount, value in zip(amounts, values, strict=True)) / Fraction(s))
+    return sum(exactly, Fraction()) / m + sum(sorted(rho)[:budget], Fraction()) / budget
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_bound_is_below_what_its_prices_prove_however_large_they_are(case: tuple[int, int, int]) -> None:
+    """Prices that ran away leave few digits: what rounding may have added is taken off."""
+    pool, m, n = case
+    costs = table(pool, m, 0, ties=False)
+    for k in range(0, 40, 2):
+        for seed in range(5):
+            prices = 10.0**k * np.random.default_rng([k, seed]).normal(size=m)
+            found, true = lagrangian.bound(Dense(costs), prices, n), dual(costs, prices, n)
+            assert Fraction(found) <= true
+            assert found == pytest.approx(float(true), rel=1e-9, abs=1e-12 * 10.0**k)
 
 
 def test_nearest_rows_equals_a_sort_of_each_column() -> None:

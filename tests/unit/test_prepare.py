@@ -24,6 +24,7 @@ from goracs.types import Example, InvalidInput
 
 ROOT = Path(__file__).parents[2]
 MOVIES = "movieId,title\n1,One\n2,Two\n3,Three\n4,\n5,Never rated\n"
+START = 1_000_000_000  # of the times in files
 EVENTS = [
     ("a", 1, 4),
     ("b", 9, 5),
@@ -41,7 +42,9 @@ def configured(name: str, **changes: Any) -> Any:
 
 
 def small(path: Path, events: Any = EVENTS, **changes: Any) -> Prepared:
-    rows = "\n".join(f"{user},{item},{rating},{time}" for time, (user, item, rating) in enumerate(events))
+    rows = "\n".join(
+        f"{user},{item},{rating},{time}" for time, (user, item, rating) in enumerate(events, START)
+    )
     (path / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n{rows}\n")
     (path / "movies.csv").write_text(MOVIES)
     dataset = configured("dataset/movielens_small", path=str(path), **changes)
@@ -71,15 +74,15 @@ class Made(Dataset):
 
 
 def made(rows: list[tuple[str, str, float, int]], titles: dict[str, str | None], **changes: Any) -> Made:
-    """rows are user, item, rating, time; `timed` and `excluded` go to the interactions."""
+    """rows are user, item, rating, time; `timed`, `excluded`, `noted` go to the interactions."""
     schema = {"user": pl.String, "item": pl.String, "rating": pl.Float64, "time": pl.Int64}
-    told = {name: changes.pop(name) for name in ("timed", "excluded") if name in changes}
+    told = {name: changes.pop(name) for name in ("timed", "rated", "excluded", "noted") if name in changes}
     items = pl.DataFrame(
         {"item": list(titles), "title": list(titles.values())}, schema_overrides={"title": pl.String}
     )
     raw = Interactions(pl.DataFrame(rows, schema=schema, orient="row"), items, **told)
     rules: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/dataset/movielens_small.yaml"))
-    plain = {name: value for name, value in rules.items() if name not in ("_target_", "path", "scale")}
+    plain = {name: value for name, value in rules.items() if name not in ("_target_", "path")}
     return Made(raw=raw, **{**plain, **changes})
 
 
@@ -102,7 +105,9 @@ def test_prepare_equals_counts_by_hand(tmp_path: Path) -> None:
         "items": 5,
         "kept": {"events": 5, "users": 3, "items": 3},
         "excluded": {"no title": 3},
-        "time": [0, 6],
+        "noted": {},
+        "duplicates": 0,
+        "time": [START, START + 6],
         "titles_cleaned": 0,
         "samples": 3,
         "left_out": 0,
@@ -110,11 +115,11 @@ def test_prepare_equals_counts_by_hand(tmp_path: Path) -> None:
         "like_rate": 1 / 3,
         "pool": 1,
         "splits": {
-            part: {"samples": 1, "liked": liked, "users": 1, "first": target, "last": target}
+            part: {"samples": 1, "liked": liked, "users": 1, "tied": 0, "first": target, "last": target}
             for part, liked, target in (
-                ("train", 0, {"user": "a", "item": "2", "time": 2}),
-                ("valid", 0, {"user": "c", "item": "1", "time": 4}),
-                ("test", 1, {"user": "d", "item": "2", "time": 6}),
+                ("train", 0, {"user": "a", "item": "2", "time": START + 2}),
+                ("valid", 0, {"user": "c", "item": "1", "time": START + 4}),
+                ("test", 1, {"user": "d", "item": "2", "time": START + 6}),
             )
         },
     }
@@ -245,8 +250,8 @@ def test_chunks_of_any_size_give_the_same_examples(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("split", ["paper", "users", "leave_one_out"])
-def test_ties_by_key_give_the_same_artifact_for_rows_in_any_order(tmp_path: Path, split: str) -> None:
-    asked = {"valid": 5, "test": 5, "ties": "key"}
+def test_ties_by_hash_give_the_same_artifact_for_rows_in_any_order(tmp_path: Path, split: str) -> None:
+    asked = {"valid": 5, "test": 5, "ties": "hash"}
     mixed = random.Random(1).sample(MANY, len(MANY))
     found = []
     for name, rows in (("one", MANY), ("other", mixed)):
@@ -289,10 +294,29 @@ def test_expected_counts_that_do_not_come_out_stop_the_run_and_are_named() -> No
         prepare(made(MANY, NAMES, expected={"evnts": 1}), paper(), configured("task/ctr"))
 
 
+def test_events_without_ratings_are_for_the_next_item_alone(tmp_path: Path) -> None:
+    rows: Any = [(user, item, None, time) for user, item, _, time in MANY]
+    unrated = made(rows, NAMES, rated=False, history=3)
+    with pytest.raises(
+        InvalidInput, match=r"no ratings \(dataset\.columns\.rating=null\).* take task=seqrec"
+    ):
+        prepare(unrated, paper(), configured("task/ctr"))
+    found, rated = (
+        prepare(data, paper(valid=9, test=9, ties="hash"), configured("task/seqrec"))
+        for data in (unrated, made([(u, i, 4.0, t) for u, i, _, t in rows], NAMES, history=3))
+    )
+    write(found, tmp_path)
+    example = read_examples(tmp_path, "train")[0]
+    assert example.history_liked == (None,) * len(example.history)
+    assert [found.statistics[name] for name in ("liked", "like_rate")] == [None, None]
+    texts = [[(one.user, one.input, one.output) for one in examples(data, "test")] for data in (found, rated)]
+    assert texts[0] == texts[1]
+
+
 def test_events_without_times_are_refused_but_by_leave_one_out_in_file_order() -> None:
     rows = [(f"u{k % 3}", f"i{k % 5}", 4.0, 0) for k in range(15)]
     untimed = made(rows, NAMES, timed=False)
-    for split in (paper(), configured("split/leave_one_out", ties="key")):
+    for split in (paper(), configured("split/leave_one_out", ties="hash")):
         with pytest.raises(InvalidInput, match=r"only split=leave_one_out split\.ties=file works"):
             prepare(untimed, split, configured("task/ctr"))
     prepared = prepare(untimed, configured("split/leave_one_out", ties="file"), configured("task/seqrec"))

@@ -65,7 +65,7 @@ def test_ranking_metrics_equals_means_worked_by_hand() -> None:
     assert found["ndcg@5"]["value"] == pytest.approx((1 + 1 / 2) / 4, abs=ROUNDING)
     assert found["ndcg@10"]["value"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 4, abs=ROUNDING)
     assert (found["hr@5"]["value"], found["hr@10"]["value"]) == (2 / 4, 3 / 4)
-    assert found["hr@10"] == {"value": 0.75, "low": 0.0, "high": 1.0, "n": 4}
+    assert found["hr@10"] == {"value": 0.75, "low": 0.0, "high": 1.0, "n": 4, "users": 3}
 
 
 @pytest.mark.parametrize(

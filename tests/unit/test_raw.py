@@ -8,6 +8,7 @@ import json
 import logging
 import lzma
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -16,23 +17,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goracs.data.readers import raw
-from goracs.data.readers.raw import digest, found, json_lines, text_lines, unpacked
+from goracs.data.readers.encoding import mended
+from goracs.data.readers.lines import json_lines, json_rows, text_lines
+from goracs.data.readers.raw import digest, found, head, last_line, unpacked
 from goracs.types import InvalidInput
 
 FIELDS = {"u": pl.String(), "r": pl.Float64()}
 GOOD = b'{"u": "a", "r": 5.0, "more": [1, {"u": "x"}]}\n'
+
+
+def zstd(content: bytes) -> bytes:
+    """Packed by the engine, which writes tables only: the content is its one value."""
+    packed = BytesIO()
+    table = pl.LazyFrame({"text": [content.decode()]})
+    table.sink_csv(packed, include_header=False, quote_style="never", line_terminator="", compression="zstd")
+    return packed.getvalue()
+
+
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
+    "zst": zstd,
 }
 
 
 def rows(file: Path, content: bytes, most_broken: int = 1) -> tuple[list[tuple[object, ...]], dict[str, int]]:
     file.write_bytes(content)
-    frame, left_out = json_lines(file, FIELDS, list(FIELDS), most_broken)
-    return frame.rows(), left_out
+    read = json_lines(file, FIELDS, list(FIELDS), most_broken)
+    return read.table.rows(), read.left_out
 
 
 @pytest.mark.parametrize("name", ["x.gz", "x.json", "we[i]rd*?.bin"])
@@ -40,8 +54,10 @@ def rows(file: Path, content: bytes, most_broken: int = 1) -> tuple[list[tuple[o
 def test_compression_is_seen_by_the_content_whatever_the_name(tmp_path: Path, name: str, packer: str) -> None:
     found, left_out = rows(tmp_path / name, PACKERS[packer](GOOD * 2))
     assert (found, left_out) == ([("a", 5.0)] * 2, {})
-    assert text_lines(tmp_path / name, line=pl.col("line")).rows()[1][0] == 2
+    assert text_lines(tmp_path / name, 0, line=pl.col("line")).table.rows()[1][0] == 2
     assert unpacked(tmp_path / name) == GOOD * 2
+    assert head(tmp_path / name).startswith(GOOD)
+    assert last_line(tmp_path / name) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +69,7 @@ def test_compression_is_seen_by_the_content_whatever_the_name(tmp_path: Path, na
         (b'{"u": null, "r": 1}', "has no u among its fields u, r"),
         (b'{"u": "b", "r": "good"}', "has a value of the wrong type in one of u, r"),
         (b'{"u": "b", "r": 1} {"u": "c", "r": 1}', "is not JSON"),
-        (b'{"u": "\xff", "r": 1}', "is not JSON"),
+        (b'{"u": "\xff", "r": }', "is not JSON"),
     ],
 )
 @pytest.mark.parametrize("block", [1 << 25, 8])
@@ -103,7 +119,7 @@ def test_json_lines_skips_a_byte_order_mark(tmp_path: Path) -> None:
     assert rows(tmp_path / "x.jsonl", b"\xef\xbb\xbf" + GOOD, most_broken=0) == ([("a", 5.0)], {})
 
 
-@pytest.mark.parametrize("packer", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("packer", ["gz", "bz2", "xz", "zst"])
 @pytest.mark.parametrize("broken", [b"", b"broken\n"])
 def test_a_file_cut_short_is_refused(tmp_path: Path, packer: str, broken: bytes) -> None:
     """Not read as far as it goes, whichever way it is read."""
@@ -112,15 +128,117 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, packer: str, broken: bytes)
     with pytest.raises(InvalidInput, match=r"x\.packed cannot be read to its end .*cut short or damaged"):
         rows(tmp_path / "x.packed", packed[: len(packed) // 2], most_broken=10)
     with pytest.raises(InvalidInput, match="cannot be read to its end"):
-        text_lines(tmp_path / "x.packed", line=pl.col("line"))
+        text_lines(tmp_path / "x.packed", 0, line=pl.col("line"))
     with pytest.raises(InvalidInput, match="cannot be read to its end"):
         unpacked(tmp_path / "x.packed")
 
 
-def test_text_lines_refuses_what_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"a\n\xe9\n")
-    with pytest.raises(InvalidInput, match=r"x is not text in UTF-8"):
-        text_lines(tmp_path / "x", line=pl.col("line"))
+MIXED = "café é\n".encode() + b"Pok\xe9mon \x80 " + "é\n".encode() + b"\x81\n"
+GUESS = {"line that is not UTF-8, read as Windows-1252 (the first: 2)": 2}
+
+
+def test_bytes_that_are_not_utf8_are_read_as_windows_1252_and_no_other_byte_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "x").write_bytes(MIXED)
+    read = text_lines(tmp_path / "x", 2, line=pl.col("line"))
+    assert read.table["line"].to_list() == ["café é", "Pokémon € é", "\x81"]
+    assert read.noted == GUESS
+    assert (
+        "x is not UTF-8 in 2 lines, whose other bytes are read as Windows-1252, first line 2" in caplog.text
+    )
+
+
+def test_more_lines_that_are_not_utf8_than_may_be_guessed_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(MIXED)
+    match = r"x is not text in UTF-8 in 2 lines, more than dataset\.broken_lines=1, the first is line 2: 'Pok"
+    with pytest.raises(InvalidInput, match=match):
+        text_lines(tmp_path / "x", 1, line=pl.col("line"))
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="cp1252")), max_size=9), st.data())
+def test_every_line_is_read_in_its_own_encoding(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], data: st.DataObject
+) -> None:
+    """Whatever the encoding of the others: but for the bytes that are UTF-8 by chance."""
+    file = tmp_path_factory.mktemp("encodings") / "x"
+    codecs = [data.draw(st.sampled_from(["utf-8", "cp1252"])) for _ in lines]
+    packed = [line.encode(codec) for line, codec in zip(lines, codecs, strict=True)]
+    wrong = [k for k, line in enumerate(packed, 1) if not is_utf8(line)]
+    file.write_bytes(b"\n".join(packed))
+    read, noted = mended(file, None)
+    for text, line, number in zip(read.decode().split("\n"), lines, range(1, len(lines) + 1), strict=False):
+        if codecs[number - 1] == "utf-8" or all(not is_utf8(run) for run in runs(packed[number - 1])):
+            assert text == line
+    assert noted == (
+        {f"line that is not UTF-8, read as Windows-1252 (the first: {wrong[0]})": len(wrong)} if wrong else {}
+    )
+
+
+def is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def runs(line: bytes) -> list[bytes]:
+    """Every part of a line, of at least two bytes, that is not ASCII from end to end."""
+    parts = [line[i:j] for i in range(len(line)) for j in range(i + 2, min(i + 4, len(line)) + 1)]
+    return [part for part in parts if not any(byte < 128 for byte in part)]
+
+
+@pytest.mark.parametrize("block", [1 << 25, 8])
+def test_a_json_line_that_is_not_utf8_is_kept_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(raw, "BLOCK", block)
+    content = GOOD + b'{"u": "caf\xe9 ' + "é".encode() + b'", "r": 1}\n' + GOOD + b'{"u": \n'
+    (tmp_path / "x").write_bytes(content)
+    read = json_lines(tmp_path / "x", FIELDS, list(FIELDS), 1)
+    assert read.table.rows() == [("a", 5.0), ("café é", 1.0), ("a", 5.0)]
+    assert read.left_out == {"broken line (the first: 4)": 1}
+    assert read.noted == {"line that is not UTF-8, read as Windows-1252 (the first: 2)": 1}
+    with pytest.raises(
+        InvalidInput, match=r"not text in UTF-8 in more lines than dataset\.broken_lines=0.*line 2"
+    ):
+        json_lines(tmp_path / "x", FIELDS, list(FIELDS), 0)
+
+
+def test_a_json_array_equals_its_lines(tmp_path: Path) -> None:
+    objects = [{"U ": "caf\u00e9", "r": 1}, {"U ": 5, "r": 2.5, "more": []}]
+    (tmp_path / "x").write_text(json.dumps(objects, ensure_ascii=False, indent=1), encoding="cp1252")
+    read = json_rows(tmp_path / "x", FIELDS, list(FIELDS), 1)
+    assert read.table.rows() == [("café", 1.0), ("5", 2.5)]
+    assert list(read.noted.values()) == [1]
+    (tmp_path / "x").write_text('[{"u": "a", "r"')
+    with pytest.raises(InvalidInput, match="x is no JSON array of objects with u, r: "):
+        json_rows(tmp_path / "x", FIELDS, list(FIELDS), 1)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-be"])
+def test_utf16_is_refused_by_its_name(tmp_path: Path, codec: str) -> None:
+    (tmp_path / "x").write_bytes(b"\xfe\xff" * (codec == "utf-16-be") + "user,item\n".encode(codec))
+    for read in (head, unpacked):
+        with pytest.raises(InvalidInput, match="x is text in UTF-16: save it as UTF-8"):
+            read(tmp_path / "x")
+
+
+def test_a_zstd_file_that_is_not_utf8_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    packed = bytes.fromhex("28b52ffd0002090000e9")  # one raw block of the byte e9
+    (tmp_path / "x").write_bytes(packed)
+    for read in (head, unpacked):
+        with pytest.raises(InvalidInput, match=r"x is not text in UTF-8 .*unpack it first \(zstd -d\)"):
+            read(tmp_path / "x")
+
+
+@pytest.mark.parametrize("content", [b"", b"a", b'a\r\nb,"c', b"\xef\xbb\xbfa\n\n", "é\n ".encode()])
+@pytest.mark.parametrize("packer", PACKERS)
+def test_unpacked_equals_the_content_without_its_mark(tmp_path: Path, packer: str, content: bytes) -> None:
+    (tmp_path / "x").write_bytes(PACKERS[packer](content))
+    assert unpacked(tmp_path / "x") == content.removeprefix(b"\xef\xbb\xbf")
+    assert last_line(tmp_path / "x") == (content.split(b"\n")[-1] or None)
 
 
 def test_found_names_the_key_of_a_missing_file(tmp_path: Path) -> None:

@@ -279,3 +279,20 @@ def test_refine_finishes_at_large_units_and_offsets() -> None:
             for p in range(6):
                 for q in outside(moved, end.rows):
                     assert after(moved, end.rows, p, q) >= value - 3 * ROUNDING * size
+
+
+@pytest.mark.parametrize("shape", [(40, 13, 6), (40, 12, 6), (30, 5, 10)])
+def test_proven_means_that_no_exchange_helps_beside_costs_far_out(shape: tuple[int, int, int]) -> None:
+    """A few costs of any size, paid at the start or not, hide no exchange among the others."""
+    for k in range(3, 61, 3):
+        costs, rows = instance("plain", shape, k)
+        draw = np.random.default_rng(k)
+        far = draw.random(costs.shape) < 0.05
+        costs[far] = 10.0**k * draw.random(far.sum())
+        end = refine(costs, Sweeps(rows), 500, lambda *_: True, lambda _: None)
+        assert end.proven
+        value = exact.solve(costs[end.rows]).value
+        assert value < 10
+        for p in range(len(rows)):
+            for q in outside(costs, end.rows):
+                assert after(costs, end.rows, p, q) >= value - 10 * ROUNDING, k

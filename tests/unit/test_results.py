@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from goracs.report.markdown import render
 from goracs.report.results import Result, read_results
-from goracs.report.table import Row, Table, aggregate, render
+from goracs.report.table import Row, Table, aggregate
 from goracs.types import GoracsError, InvalidInput
 
 
-def figure(value: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
-    return {"value": value, "low": low, "high": high, "n": 200}
+def figure(
+    value: float | None, low: float | None = None, high: float | None = None, users: int = 40
+) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "n": 200, "users": users}
 
 
 def result(selector: str = "goracs", seed: int = 0, auc: float = 0.8, **changes: Any) -> Result:
@@ -30,6 +34,9 @@ def result(selector: str = "goracs", seed: int = 0, auc: float = 0.8, **changes:
                 **({"lam": 0.1} if selector == "goracs" else {}),
             },
             "dataset": {"name": "movielens_small", "size": 400},
+            "task": {"name": "ctr", "lam": 0.5},
+            "features": {"kind": "embedding"},
+            "backbone": {"name": "tiny", "precision": "float32", "batch_tokens": 2048},
             "runtime": {"workers": 1},
             "logger": {"name": "csv"},
             "store": {"root": "multirun/store"},
@@ -81,23 +88,29 @@ def save(folder: Path, content: object) -> Path:
 
 
 def test_render_equals_the_table_worked_by_hand() -> None:
-    """Goracs .80, .82, .84: mean .82, sample standard deviation .02; random has one seed, so its interval."""
+    """Goracs .80, .82, .84: mean .82, sample standard deviation .02.
+
+    Its intervals start at .75, .77, .79 (mean .77) and end at .85, .87, .89 (mean .87). Random has one seed.
+    """
     runs = [result(seed=seed, auc=auc) for seed, auc in ((0, 0.80), (1, 0.82), (2, 0.84))]
     text = render(aggregate([*runs, result("random", seed=1, auc=0.79)]))
     assert text == (
-        "| selector | budget | AUC | log-loss |\n"
-        "| --- | --- | --- | --- |\n"
-        "| untuned | - | 0.500 [0.450, 0.550] | 0.900 |\n"
-        "| start | - | 0.600 [0.500, 0.700] | 0.800 |\n"
-        "| rule | - | 0.750 [0.700, 0.800] | - |\n"
-        "| goracs | 64 | 0.820 ± 0.020 (3) | 0.625 ± 0.000 (3) |\n"
-        "| random | 64 | 0.790 [0.740, 0.840] | 0.625 [0.500, 0.750] |\n"
+        "| selector | budget | seeds | AUC                          | log-loss                     |\n"
+        "| -------- | ------ | ----- | ---------------------------- | ---------------------------- |\n"
+        "| untuned  | -      | -     | 0.500 [0.450, 0.550]         | 0.900                        |\n"
+        "| start    | -      | -     | 0.600 [0.500, 0.700]         | 0.800                        |\n"
+        "| rule     | -      | -     | 0.750 [0.700, 0.800]         | -                            |\n"
+        "| goracs   | 64     | 3     | 0.820 ± 0.020 [0.770, 0.870] | 0.625 ± 0.000 [0.500, 0.750] |\n"
+        "| random   | 64     | 1     | 0.790 [0.740, 0.840]         | 0.625 [0.500, 0.750]         |\n"
         "\n"
-        "Mean ± sample standard deviation (number of seeds), or one run's value [95% interval over users].\n"
-        "\n"
-        "Seeds: 0, 1, 2.\n"
-        "\n"
-        "Missing seeds of random, budget 64: 0, 2.\n"
+        "- A cell: mean ± sample standard deviation over seeds (of one seed its value) [95% interval over "
+        "users]. All seeds answer for the same users: the interval is that of one run, averaged over seeds, "
+        "and more seeds do not narrow it.\n"
+        "- Users: 40.\n"
+        "- No POO: no run of the same settings made the features and gradient norms that it takes, or they "
+        "are not in the store. Add assess=true to the command.\n"
+        "- Seeds: 0, 1, 2.\n"
+        "- Missing seeds of random, budget 64: 0, 2.\n"
         "\n"
         "Commands:\n"
         "\n"
@@ -117,7 +130,7 @@ def test_aggregate_is_unchanged_by_the_order_of_the_results() -> None:
     assert aggregate(runs) == aggregate(runs[::-1])
 
 
-@pytest.mark.parametrize("key", ["runtime", "logger", "hydra", "store"])
+@pytest.mark.parametrize("key", ["assess", "runtime", "logger", "hydra", "store"])
 def test_aggregate_keeps_one_group_for_what_changes_no_figure(key: str) -> None:
     other = result(seed=1)
     other["config"][key] = {"other": 1}
@@ -148,6 +161,19 @@ def test_aggregate_never_shows_what_differs_only_between_selectors() -> None:
 def test_aggregate_keeps_what_differs_along_with_the_selector_elsewhere() -> None:
     table = aggregate([result(), result("random", config__dataset__size=800)])
     assert table.varying == ("dataset.size",)
+
+
+def test_aggregate_compares_the_settings_of_a_choice_within_that_choice() -> None:
+    """Of two data sets the name says it all; of one, what differs. A choice without a name has its class."""
+    terms = {"a": "for research", "b": "for anybody"}
+    runs = [
+        result(config__dataset={"name": name, "notice": terms[name], "history": history})
+        for name, history in (("a", 5), ("a", 10), ("b", 3))
+    ]
+    assert aggregate(runs[1:]).varying == ("dataset.name",)
+    assert aggregate(runs).varying == ("dataset.history", "dataset.name")
+    splits = [{"_target_": "splits.Users", "valid": 9}, {"_target_": "splits.ByDate", "valid_from": 2001}]
+    assert aggregate([result(config__split=split) for split in splits]).varying == ("split._target_",)
 
 
 def test_aggregate_keeps_budgets_and_numbers_in_their_order() -> None:
@@ -214,9 +240,9 @@ def test_render_keeps_a_run_without_a_coreset() -> None:
 def test_render_keeps_the_number_of_seeds_that_have_a_value() -> None:
     runs = [result(seed=0), result(seed=1), result(seed=2)]
     runs[0]["metrics"]["tuned"]["auc"] = figure(None)
-    assert lines_of(render(aggregate(runs)))[-1][2] == "0.800 ± 0.000 (2)"
+    assert lines_of(render(aggregate(runs)))[-1][2:4] == ["3", "0.800 ± 0.000 [0.750, 0.850] (2 of 3 seeds)"]
     runs[1]["metrics"]["tuned"]["auc"] = figure(None)
-    assert lines_of(render(aggregate(runs)))[-1][2] == "0.800 (1)"
+    assert lines_of(render(aggregate(runs)))[-1][2:4] == ["3", "0.800 [0.750, 0.850] (1 of 3 seeds)"]
 
 
 def test_render_keeps_the_order_of_known_metrics_and_puts_others_last() -> None:
@@ -231,14 +257,14 @@ def test_render_keeps_poo_where_any_coreset_was_assessed() -> None:
     runs = [result(seed=seed, coreset__assessment={"poo": 0.2 + seed / 10}) for seed in (0, 1)]
     lines = lines_of(render(aggregate([*runs, result("random")])))
     assert lines[0][-1] == "POO"
-    assert lines[-2][-1] == "0.250 ± 0.071 (2)"
+    assert lines[-2][-1] == "0.250 ± 0.071"
     assert [line[-1] for line in lines[2:5]] == ["-"] * 3
     assert lines[-1][-1] == "-"
 
 
 def test_render_keeps_its_columns_where_a_value_holds_a_bar() -> None:
     runs = [result(), result(config__dataset__name="a|b")]
-    assert "| a\\|b |" in render(aggregate(runs))
+    assert re.search(r"\| a\\\|b +\|", render(aggregate(runs)))
 
 
 def test_aggregate_keeps_one_of_two_equal_runs() -> None:
@@ -246,6 +272,15 @@ def test_aggregate_keeps_one_of_two_equal_runs() -> None:
     table = aggregate([result(), twin, result(seed=1, command="goracs -m")])
     assert table.groups[0].cells["auc"].values == (0.8, 0.8)
     assert table.commands == ("goracs selector=goracs seed=0", "goracs -m")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_aggregate_keeps_the_figures_of_the_coreset_that_one_of_two_equal_runs_has(turned: bool) -> None:
+    runs = [result(), result(config__assess=True, coreset__assessment={"poo": 0.3}, file="other/result.json")]
+    (row,) = aggregate(runs[::-1] if turned else runs).groups
+    assert row.cells["poo"].values == (0.3,)
+    with pytest.raises(GoracsError, match=r"their figures differ"):
+        aggregate([*runs, result(coreset__assessment={"poo": 0.4})])
 
 
 def test_aggregate_refuses_two_runs_of_one_configuration_that_differ() -> None:
@@ -282,7 +317,10 @@ def test_read_results_equals_every_result_below_once(tmp_path: Path) -> None:
         ("[]", r"result.json is not a result of schema 1"),
         ({"schema": 2}, r"result.json is not a result of schema 1"),
         ({"config": {}}, r"result.json is not a result of schema 1"),
-        ({"schema": 1, "config": {}, "seed": 0}, r"result.json has no valid command, coreset, metrics"),
+        (
+            {"schema": 1, "config": {}, "seed": 0},
+            r"result.json has no valid command, coreset, metrics, digests",
+        ),
         (result(seed=0) | {"seed": "0"}, r"result.json has no valid seed"),
     ],
 )

@@ -77,7 +77,7 @@ def test_samples_equals_the_reference_order(movielens: pl.DataFrame) -> None:
 @pytest.mark.parametrize(("asked", "key"), [(0.1, "0.1"), (5000, "5000")])
 def test_paper_split_equals_the_reference_counts(movielens: pl.DataFrame, asked: float, key: str) -> None:
     split, expected = (
-        Paper(valid=asked, test=asked, seed=0, ties="file", every_event=False).assign(movielens),
+        Paper(valid=asked, test=asked, seed=0, ties="file", ties_seed=0, every_event=False).assign(movielens),
         GOLDEN["splits"][key],
     )
     parts = {"train": split.train, "valid": split.valid, "test": split.test}

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 OURS = json.loads((ROOT / "tests" / "golden" / "movielens_counts.json").read_text())["ours"]
 
 
-ALIKE: Any = {"seed": 0, "ties": "file", "every_event": False}
+ALIKE: Any = {"seed": 0, "ties": "file", "ties_seed": 0, "every_event": False}
 
 
 def paper(valid: Any, test: Any) -> Paper:
@@ -149,7 +149,7 @@ def test_users_cuts_the_last_user_to_hit_the_count() -> None:
     ("change", "match"),
     [
         ({"per_user": 0}, r"split\.per_user must be .*got 0"),
-        ({"seed": -1}, r"split\.seed must be a whole number >= 0 here, got -1"),
+        ({"seed": -1}, r"split\.seed must be a whole number >= 0, got -1"),
         ({"pool_share": 1.0}, r"split\.pool_share must lie between 0 and 1, got 1\.0"),
         ({"pool_share": 0}, r"split\.pool_share must lie between 0 and 1, got 0"),
     ],
@@ -167,7 +167,7 @@ def test_users_refuses_an_empty_pool() -> None:
 
 def test_paper_equals_its_configuration() -> None:
     made = instantiate(OmegaConf.load(ROOT / "conf" / "split" / "paper.yaml"))
-    assert made == Paper(valid=0.1, test=0.1, seed=0, ties="key", every_event=False)
+    assert made == Paper(valid=0.1, test=0.1, seed=0, ties="hash", ties_seed=0, every_event=False)
 
 
 def test_users_takes_shares_of_all_samples() -> None:
@@ -178,7 +178,7 @@ def test_users_takes_shares_of_all_samples() -> None:
 @pytest.mark.parametrize("asked", [0, 1.5, "0.1"])
 def test_users_refuses_what_is_neither_count_nor_share(asked: Any) -> None:
     with pytest.raises(InvalidInput, match=r"split\.valid must be a whole number >= 1 or a share"):
-        users(valid=asked).assign(rows(40, of=8))
+        Users(valid=asked, test=1, per_user=1, pool_share=0.5, **ALIKE)
 
 
 def leave_one_out(valid: Any, test: Any) -> LeaveOneOut:

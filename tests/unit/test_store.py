@@ -27,7 +27,10 @@ def write_one(folder: Path, _: Mapping[str, Path]) -> None:
 
 
 def stage(
-    name: str = "first", version: int = 1, params: Mapping[str, object] | None = None, **inputs: Stage
+    name: str = "first",
+    version: int = 1,
+    params: Mapping[str, object] | None = None,
+    **inputs: Stage | External,
 ) -> Stage:
     return Stage(name, version, params or {}, inputs, write_one)
 
@@ -51,6 +54,20 @@ def test_key_never_stays_when_name_version_params_or_inputs_change() -> None:
         stage(before=stage(version=2)).key,
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_kept_equals_the_finished_artifact_as_an_input(lock_free_store: Store) -> None:
+    assert lock_free_store.kept("first", stage().key) is None
+    made = lock_free_store.get(stage())
+    found = Store(lock_free_store.root).kept("first", stage().key)
+    assert found == External("first", stage().key, made.path)
+    assert stage(before=found).key == stage(before=stage()).key
+
+
+def test_kept_refuses_a_damaged_artifact(lock_free_store: Store) -> None:
+    (lock_free_store.get(stage()).path / "value.txt").write_text("two")
+    with pytest.raises(DamagedArtifact, match=r"value.txt differ from what the manifest says"):
+        Store(lock_free_store.root).kept("first", stage().key)
 
 
 def test_get_builds_once_and_then_opens(lock_free_store: Store) -> None:

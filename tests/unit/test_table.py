@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from goracs.commands import table
-from tests.unit.test_results import result
+from goracs.report import plots
+from goracs.report.table import aggregate
+from goracs.store import Store
+from tests.unit.test_assess_stage import kept
+from tests.unit.test_results import lines_of, result, save
 
 
 @pytest.fixture
@@ -26,7 +32,7 @@ def sweep(tmp_path: Path) -> Path:
 def test_table_equals_one_row_per_group(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert table.run([str(sweep)]) == 0
     printed = capsys.readouterr().out
-    assert "| goracs | 64 | 0.810 ± 0.014 (2) |" in printed
+    assert re.search(r"\| goracs +\| 64 +\| 2 +\| 0.810 ± 0.014 \[0.760, 0.860\] \|", printed)
     assert "Missing seeds of random, budget 64: 1." in printed
 
 
@@ -35,7 +41,7 @@ def test_table_refuses_an_empty_folder_in_one_paragraph(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: no result.json below")
+    assert done.stderr.splitlines()[-1].startswith("error: no result.json below")
     assert done.stderr.count("\n") == 1
 
 
@@ -44,6 +50,19 @@ def test_plots_keeps_a_picture(sweep: Path, tmp_path: Path) -> None:
     out = tmp_path / "picture.png"
     assert table.run([str(sweep), "--out", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plots_show_the_interval_over_users_of_several_seeds_too() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib comes with the extra 'plots'")
+    from matplotlib.figure import Figure
+
+    (row,) = aggregate([result(seed=0, auc=0.75), result(seed=1, auc=0.875)]).groups
+    axes: Any = Figure().subplots()
+    plots.draw_cell(axes, 0, row.cells["auc"])
+    interval, bar, points = ([float(x) for x in line.get_xdata()] for line in axes.get_lines())
+    assert interval == pytest.approx([0.8125 - 0.05, 0.8125 + 0.05])
+    assert bar == [0.8125, 0.8125]
+    assert points == [0.75, 0.875]
 
 
 def test_plots_refuses_an_ending_it_cannot_write(
@@ -66,3 +85,26 @@ def test_plots_refuses_runs_without_the_metric(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "result.json").write_text(json.dumps(result(metrics=None)))
     assert table.run([str(tmp_path), "--out", str(tmp_path / "picture.png")]) == 1
     assert "no run has a tuned AUC or NDCG@10" in capsys.readouterr().err
+
+
+def test_the_table_of_the_readme_equals_what_its_results_give(capsys: pytest.CaptureFixture[str]) -> None:
+    repo = Path(__file__).parents[2]
+    assert table.run([str(repo / "docs" / "results" / "movielens_ctr")]) == 0
+    printed = lines_of(capsys.readouterr().out)
+    told = lines_of((repo / "README.md").read_text(encoding="utf-8"))
+    assert [line for line in told if line[0] != "---"] == [line for line in printed if set(line[0]) != {"-"}]
+
+
+def test_table_refuses_a_store_that_cannot_be_written_in_one_paragraph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures worked out for the table are kept there."""
+    store = Store(tmp_path / "store")
+    run = result(digests={name: kept(store, name) for name in ("embed", "score", "select")})
+    save(tmp_path / "job", run)
+    (tmp_path / "store" / "assess").write_text("no folder")
+    assert table.run([str(tmp_path / "job"), "--store", str(store.root)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "assess" in error
+    assert error.count("\n") == 1

@@ -46,6 +46,7 @@ def test_batches_start_with_the_longest_rows(lengths: list[int]) -> None:
 
 NAMES = [f"A film of many words, part {number} (1999)" for number in range(6)]
 TITLES = pl.DataFrame({"item": list("012345"), "title": NAMES})
+TEMPLATE = "{instruction}\n{input}\n"
 CHAT = "{% for m in messages %}<|end|>{{ m['role'] }}: {{ m['content'] }}{% endfor %}<|end|>assistant: "
 
 
@@ -152,24 +153,25 @@ def test_a_prompt_never_begins_twice(template: str) -> None:
 def test_encode_refuses_a_question_that_would_be_cut(tokenizer: Any) -> None:
     task = task_of("ctr")
     with pytest.raises(
-        GoracsError, match=r"2 of 2 prompts are longer than 20 tokens.*and no history at all.*number 0"
+        GoracsError,
+        match=r"2 of 2 prompts are longer than 20 tokens.*and no history at all.*item '\w+', whose title has",
     ):
         encode(worded(task, 2, 0), task, TITLES, tokenizer, 20)
 
 
 def test_answer_tokens_are_single_and_distinct(tokenizer: Any) -> None:
-    no, yes = answer_tokens("No", "Yes", tokenizer)
+    no, yes = answer_tokens("No", "Yes", TEMPLATE, tokenizer)
     assert tokenizer.convert_ids_to_tokens([no, yes]) == ["No", "Yes"]
 
 
 def test_answer_tokens_refuse_a_word_of_several_tokens(tokenizer: Any) -> None:
     with pytest.raises(GoracsError, match=r"'Quixotically' is \d+ tokens"):
-        answer_tokens("No", "Quixotically", tokenizer)
+        answer_tokens("No", "Quixotically", TEMPLATE, tokenizer)
 
 
 def test_answer_tokens_refuse_two_words_with_one_token() -> None:
-    def same(_word: str, add_special_tokens: bool) -> SimpleNamespace:
-        return SimpleNamespace(input_ids=[7])
+    def same(texts: list[str], add_special_tokens: bool) -> SimpleNamespace:
+        return SimpleNamespace(input_ids=[[5, 7] if text[-1:] in "so" else [5] for text in texts])
 
     with pytest.raises(GoracsError, match=r"'No' and 'Yes' are the same token"):
-        answer_tokens("No", "Yes", same)
+        answer_tokens("No", "Yes", TEMPLATE, same)

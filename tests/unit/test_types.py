@@ -76,7 +76,18 @@ def test_coreset_refuses(rows: list[Any], budget: int, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "rows"), [(1, 1), (10, 10), (0.25, 3), (0.05, 1), (0.01, 1), (0.999, 10), ("all", 10), (2.0, 2)]
+    ("asked", "rows"),
+    [
+        (1, 1),
+        (10, 10),
+        (0.25, 3),
+        (0.05, 1),
+        (0.01, 1),
+        (0.999, 10),
+        ("all", 10),
+        (np.int64(3), 3),
+        (np.float64(0.25), 3),
+    ],
 )
 def test_resolve_budget_equals(asked: float | str, rows: int) -> None:
     assert resolve_budget(asked, 10) == rows
@@ -93,6 +104,13 @@ def test_resolve_budget_equals(asked: float | str, rows: int) -> None:
         (float("nan"), "got nan"),
         (float("inf"), "got inf"),
         (11, "which has 10 rows"),
+        (1.0, r"For one row: budget=1; for the whole pool: budget=all\."),
+        (np.float64(1), "For one row: budget=1;"),
+        (2.0, r"For 2 rows: budget=2\."),
+        (1e3, r"For 1000 rows: budget=1000\."),
+        (np.float32(0), "budget must be"),
+        (np.bool_(True), "budget must be"),
+        (np.array([1, 2]), "budget must be"),
     ],
 )
 def test_resolve_budget_refuses(asked: float | str, message: str) -> None:

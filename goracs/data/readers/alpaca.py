@@ -1,8 +1,10 @@
 """Ready prompts: three alpaca files, for who only wants a coreset of them, the fine-tune and Yes/No answers.
 
-Format   a JSON array of objects, or JSON lines, compressed or not. An object has instruction and output
-         (texts), and may have input (a text; none is an empty one), label (a whole number, true or false) and
-         user (an id: intervals are over users; without it every row is its own).
+Format   a JSON array of objects, JSON lines, or a table whose first line names its columns (as in CSV),
+         compressed or not. A row has instruction and output (texts), and may have input (a text; none is an
+         empty one), label (a whole number, true or false), user (an id: intervals are over users; without it
+         every row is its own), system (a text) and history (a list of pairs, query and response; in a table
+         as JSON): `goracs.data.prompts` says how they are shown.
 Labels   where every object has one they are taken. Where none has, a task with answers takes them from the
          outputs: blanks around them and one full stop at the end do not count. Other tasks then have none.
 Items    there are none, nor times or histories: next-item evaluation needs a data set of interactions.
@@ -10,7 +12,6 @@ Items    there are none, nor times or histories: next-item evaluation needs a da
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,23 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from goracs.data.numbers import check_whole
 from goracs.data.prepare import PARTS, Prepared
+from goracs.data.readers.delimited import Form, columns, header, sniffed
 from goracs.data.readers.events import refuse
-from goracs.data.readers.raw import digest, found, json_lines, unpacked
+from goracs.data.readers.lines import json_rows
+from goracs.data.readers.names import matched
+from goracs.data.readers.raw import Rows, digest, found, head
 from goracs.data.samples import subsample
 from goracs.data.tasks import EXAMPLE, Ctr, Task
 from goracs.types import InvalidInput
 
-FIELDS = dict.fromkeys(("instruction", "input", "output", "label", "user"), pl.String())
+TEXTS = ("instruction", "input", "output", "label", "user", "system")
+TURNS = EXAMPLE["turns"]
+FIELDS: dict[str, pl.DataType] = {**dict.fromkeys(TEXTS, pl.String()), "history": TURNS}
 NEEDED = ("instruction", "output")
 CLASSES = {"true": "1", "false": "0"}
+BARE = {"tied": None, "first": None, "last": None}  # of a part without times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +48,8 @@ class Prompts:
         valid, test: paths of the validation and of the test set.
         size: rows of the pool that are drawn from all of its rows, >= 1; None keeps all.
         seed: of that draw, >= 0.
-        broken_lines: so many broken lines of a file of JSON lines may be left out, >= 0.
+        broken_lines: so many broken lines of a file of JSON lines may be left out, and so many that are not
+            UTF-8 read as Windows-1252, >= 0.
         notice: the terms of the data, shown where they are used.
     """
 
@@ -54,6 +63,11 @@ class Prompts:
     seed: int
     broken_lines: int
     notice: str
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            check_whole("dataset.size (or null)", self.size, 1)
+        check_whole("dataset.seed", self.seed, 0)
 
     def digests(self) -> dict[str, str]:
         """Part -> sha256 (hex) of its file; InvalidInput if one is missing."""
@@ -71,11 +85,12 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
         InvalidInput: a missing or damaged file, a row without a text, labels that are on some rows only, or
             an output that is no answer of a task that has answers.
     """
-    parts, excluded = dict[str, pl.DataFrame](), dict[str, int]()
+    parts, excluded, noted = dict[str, pl.DataFrame](), dict[str, int](), dict[str, int]()
     for part, file in prompts.places().items():
-        rows, left_out = _rows(file, prompts.broken_lines)
-        parts[part] = _examples(file, part, rows, task)
-        excluded |= {f"{part}: {why}": count for why, count in left_out.items()}
+        rows = _rows(file, prompts.broken_lines)
+        parts[part] = _examples(file, part, rows.table, task)
+        excluded |= {f"{part}: {why}": count for why, count in rows.left_out.items()}
+        noted |= {f"{part}: {why}": count for why, count in rows.noted.items()}
     _refuse_half_labelled(parts)
     whole = pl.concat(parts.values())
     pool = len(parts["train"])
@@ -94,22 +109,38 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
             **_counts(whole),
             "pool": pool,
             "excluded": excluded,
-            "splits": {part: {**_counts(rows), "first": None, "last": None} for part, rows in parts.items()},
+            "noted": noted,
+            "duplicates": None,
+            "splits": {part: {**_counts(rows), **BARE} for part, rows in parts.items()},
         },
     )
 
 
-def _rows(file: Path, broken_lines: int) -> tuple[pl.DataFrame, dict[str, int]]:
-    content = unpacked(file)
-    if not content.lstrip().startswith(b"["):
-        return json_lines(file, FIELDS, NEEDED, broken_lines)
+def _rows(file: Path, broken_lines: int) -> Rows:
+    form = None if head(file).lstrip().startswith((b"[", b"{")) else _form(file)
+    if form is None:
+        return json_rows(file, FIELDS, NEEDED, broken_lines)
+    there = [name for name in FIELDS if name in matched(FIELDS, header(file, form))]
+    rows = columns(file, form, dict.fromkeys(there, pl.String()), broken_lines, None)
+    missing = [pl.lit(None, pl.String()).alias(name) for name in FIELDS if name not in there]
+    table = rows.table.with_columns(missing)
+    return rows._replace(table=table.with_columns(history=_decoded(file, table["history"])))
+
+
+def _form(file: Path) -> Form | None:
+    """How a table of prompts is written; None if the file is none."""
+    form = Form(sniffed(file, NEEDED), None)
+    return form if head(file).strip() and len(matched(NEEDED, header(file, form))) == len(NEEDED) else None
+
+
+def _decoded(file: Path, texts: pl.Series) -> pl.Series:
+    """[len] lists of pairs that texts hold as JSON; null where there is no text."""
+    told = pl.select(pl.when(texts.str.strip_chars() != "").then(texts)).to_series()
     try:
-        objects = json.loads(content)
-        lines = [json.dumps(one) for one in objects]
-        return pl.read_ndjson("\n".join(lines).encode(), schema=FIELDS), {}
-    except (ValueError, pl.exceptions.PolarsError) as error:
+        return told.str.json_decode(TURNS)
+    except pl.exceptions.PolarsError as error:
         raise InvalidInput(
-            f"{file} is no JSON array of objects with {', '.join(NEEDED)}: {error}."
+            f'{file} has a history that is no JSON list of pairs, as in [["query", "response"]] ({error}).'
         ) from error
 
 
@@ -118,6 +149,10 @@ def _examples(file: Path, part: str, rows: pl.DataFrame, task: Task) -> pl.DataF
         raise InvalidInput(f"{file} holds no prompt: every part needs one.")
     for name in NEEDED:
         refuse(file, f"has no {name}", rows[name], rows[name].fill_null("") == "")
+    pair = (pl.element().list.len() == 2) & (pl.element().list.eval(pl.element().is_not_null()).list.all())
+    paired = rows["history"].list.eval(pair).list.all()
+    fault = "has a history that is no list of pairs, query and response,"
+    refuse(file, fault, rows["instruction"], ~paired.fill_null(value=True))
     own = pl.format("{} {}", pl.lit(part), pl.int_range(pl.len()))
     return rows.select(
         user=pl.col("user").fill_null(own),
@@ -129,6 +164,8 @@ def _examples(file: Path, part: str, rows: pl.DataFrame, task: Task) -> pl.DataF
         instruction="instruction",
         input=pl.col("input").fill_null(""),
         output="output",
+        system=pl.col("system").fill_null(""),
+        turns=pl.col("history").fill_null([]),
     ).cast(EXAMPLE)
 
 

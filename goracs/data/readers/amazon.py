@@ -19,8 +19,10 @@ from typing import Literal
 import polars as pl
 
 from goracs.data.dataset import Interactions
-from goracs.data.readers.events import Unit, checked
-from goracs.data.readers.raw import digest, found, json_lines, text_lines
+from goracs.data.readers.encoding import shown
+from goracs.data.readers.events import Unit, checked, refuse, untitled
+from goracs.data.readers.lines import json_lines, text_lines
+from goracs.data.readers.raw import Rows, digest, found, last_line
 from goracs.types import InvalidInput
 
 Titles = Literal["parsed", "released"]
@@ -28,56 +30,57 @@ Brand = Literal["none", "nonempty", "always"]
 META = ("item", "title", "brand")
 
 
-def digests(reviews: str, items: str) -> dict[str, str]:
-    """What the two files hold; InvalidInput if one is missing."""
-    return {
-        "reviews": digest(found(reviews, "dataset.reviews")),
-        "items": digest(found(items, "dataset.items")),
-    }
+def digests(reviews: str, items: str | None) -> dict[str, str]:
+    """What the files hold; InvalidInput if one is missing."""
+    of_reviews = {"reviews": digest(found(reviews, "dataset.reviews"))}
+    return of_reviews if items is None else of_reviews | {"items": digest(found(items, "dataset.items"))}
 
 
 def review_events(
     file: Path, fields: Mapping[str, str], unit: Unit, scale: Sequence[float] | None, broken_lines: int
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The events of a file of reviews, and why -> how many of its lines were left out.
+) -> Rows:
+    """The events of a file of reviews.
 
     Args:
         file: JSON lines.
         fields: user, item, rating, time -> the field that has it.
         unit: as in `goracs.data.readers.events.checked`.
         scale: likewise.
-        broken_lines: as `most_broken` of `goracs.data.readers.raw.json_lines`.
+        broken_lines: as `most_broken` of `goracs.data.readers.lines.json_lines`.
 
     Raises:
         InvalidInput: whatever those two refuse.
     """
-    types = {"user": pl.String(), "item": pl.String(), "rating": pl.Float64(), "time": pl.Int64()}
+    types = {"user": pl.String(), "item": pl.String(), "rating": pl.Float64(), "time": pl.Float64()}
     read = {field: types[name] for name, field in fields.items()}
-    rows, left_out = json_lines(file, read, list(read), broken_lines)
-    return checked(rows.select(**fields), file, scale, unit), left_out
+    rows = json_lines(file, read, list(read), broken_lines)
+    events, time = rows.table.select(**fields), rows.table[fields["time"]]
+    refuse(file, "has a time that is no whole number", time, time != time.round())
+    return rows._replace(table=checked(events.cast({"time": pl.Int64}), file, scale, unit))
 
 
-def parsed_meta(
-    file: Path, fields: Mapping[str, str], broken_lines: int
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """item, title, brand (str, null where there is none) of JSON lines, and what was left out of them."""
+def parsed_meta(file: Path, fields: Mapping[str, str], broken_lines: int) -> Rows:
+    """item, title, brand (str, null where there is none) of JSON lines."""
     read = {field: pl.String() for field in fields.values()}
-    rows, left_out = json_lines(file, read, [fields["item"]], broken_lines)
-    return rows.select(**fields), left_out
+    rows = json_lines(file, read, [fields["item"]], broken_lines)
+    return rows._replace(table=rows.table.select(**fields))
 
 
-def released_meta(file: Path, patterns: Mapping[str, str]) -> tuple[pl.DataFrame, dict[str, int]]:
-    """item, title, brand (str, null where nothing matches) by the notebooks' rule, and the lines left out.
+def released_meta(file: Path, patterns: Mapping[str, str], broken_lines: int) -> Rows:
+    """item, title, brand (str, null where nothing matches) by the notebooks' rule.
 
     Args:
-        file: text in UTF-8.
+        file: a line for each item, which ends in a brace.
         patterns: item, title, brand -> a regular expression with one group; its first match counts.
+        broken_lines: so many lines that are not UTF-8 are read as Windows-1252.
 
     Raises:
-        InvalidInput: no line has an item and a title, or the file is no text.
+        InvalidInput: no line has an item and a title, the last line is cut, or more lines are not UTF-8.
     """
+    _refuse_cut_line(file)
     line = pl.col("line").str.replace_all("'", "_", literal=True)
-    found = text_lines(file, **{name: line.str.extract(pattern) for name, pattern in patterns.items()})
+    extracted = {name: line.str.extract(pattern) for name, pattern in patterns.items()}
+    found, _, noted = text_lines(file, broken_lines, **extracted)
     rows = found.filter(pl.col("item").is_not_null())
     if rows["title"].null_count() == len(rows):
         raise InvalidInput(
@@ -85,7 +88,8 @@ def released_meta(file: Path, patterns: Mapping[str, str]) -> tuple[pl.DataFrame
             "it must be the file as published; or take dataset.titles=parsed."
         )
     lost = len(found) - len(rows)
-    return rows.select(META), {"line without an item by the released rule": lost} if lost else {}
+    left_out = {"line without an item by the released rule": lost} if lost else {}
+    return Rows(rows.select(META), left_out, noted)
 
 
 def catalogue(meta: pl.DataFrame, brand: Brand) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -97,17 +101,30 @@ def catalogue(meta: pl.DataFrame, brand: Brand) -> tuple[pl.DataFrame, dict[str,
     return last.sort("row").select("item", "title"), {reason: repeated} if repeated else {}
 
 
-def interactions(
-    events: tuple[pl.DataFrame, dict[str, int]], meta: tuple[pl.DataFrame, dict[str, int]], brand: Brand
-) -> Interactions:
-    """The two tables, and what was left out of either file."""
-    items, repeated = catalogue(meta[0], brand)
-    excluded = {
-        f"{file}: {reason}": count
-        for file, reasons in (("reviews", events[1]), ("items", meta[1] | repeated))
-        for reason, count in reasons.items()
-    }
-    return Interactions(events[0], items, excluded)
+def interactions(events: Rows, meta: Rows | None, brand: Brand) -> Interactions:
+    """The two tables, and what was left out of either file; without metadata an item's id is its title."""
+    if meta is None:
+        items, noted = untitled(events.table)
+        meta = Rows(items, {}, noted)
+    else:
+        items, repeated = catalogue(meta.table, brand)
+        meta = meta._replace(left_out=meta.left_out | repeated)
+    files = {"reviews": events, "items": meta}
+    return Interactions(
+        events.table,
+        items,
+        {f"{name}: {why}": count for name, rows in files.items() for why, count in rows.left_out.items()},
+        {f"{name}: {why}": count for name, rows in files.items() for why, count in rows.noted.items()},
+    )
+
+
+def _refuse_cut_line(file: Path) -> None:
+    line = last_line(file)
+    if line is not None and line.strip() and not line.rstrip().endswith(b"}"):
+        raise InvalidInput(
+            f"{file} ends in the middle of a line: {shown(line.decode(errors='replace'))}. It is cut short: "
+            "get it again."
+        )
 
 
 def _named(brand: Brand) -> pl.Expr:

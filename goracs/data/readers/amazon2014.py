@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +18,8 @@ import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import amazon
-from goracs.data.readers.raw import Broken, found, kept, text_lines
+from goracs.data.readers.lines import Broken, sifted, text_lines
+from goracs.data.readers.raw import Rows, found
 
 REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}
 META = {"item": "asin", "title": "title", "brand": "brand"}
@@ -33,46 +34,52 @@ class Amazon2014(Dataset):
 
     Args:
         reviews: path of the reviews, as in reviews_Grocery_and_Gourmet_Food_5.json.gz.
-        items: path of the metadata, as in meta_Grocery_and_Gourmet_Food.json.gz.
+        items: path of the metadata, as in meta_Grocery_and_Gourmet_Food.json.gz; None: an item's id is its
+            title.
         titles: parsed or released.
         brand: none, nonempty or always.
-        scale: least and greatest rating, or None.
-        broken_lines: so many broken lines of either file may be left out, >= 0.
+        broken_lines: so many broken lines of either file may be left out, and so many that are not UTF-8
+            read as Windows-1252, >= 0.
     """
 
     files: ClassVar[tuple[str, ...]] = ("reviews", "items")
 
     reviews: str
-    items: str
+    items: str | None
     titles: amazon.Titles
     brand: amazon.Brand
-    scale: Sequence[float] | None
     broken_lines: int
 
     def digests(self) -> dict[str, str]:
-        """reviews, items -> sha256 (hex)."""
+        """reviews, and items where there are some -> sha256 (hex)."""
         return amazon.digests(self.reviews, self.items)
 
     def read(self) -> Interactions:
         """The reviews and the products; InvalidInput for a file that is missing or damaged."""
-        reviews, items = found(self.reviews, "dataset.reviews"), found(self.items, "dataset.items")
+        reviews = found(self.reviews, "dataset.reviews")
         events = amazon.review_events(reviews, REVIEW, "s", self.scale, self.broken_lines)
+        return amazon.interactions(events, self._meta(), self.brand)
+
+    def _meta(self) -> Rows | None:
+        if self.items is None:
+            return None
+        items = found(self.items, "dataset.items")
         if self.titles == "released":
-            meta = amazon.released_meta(items, RELEASED)
-        else:
-            meta = _literal_meta(items, self.broken_lines)
-        return amazon.interactions(events, meta, self.brand)
+            return amazon.released_meta(items, RELEASED, self.broken_lines)
+        return _literal_meta(items, self.broken_lines)
 
 
-def _literal_meta(file: Path, broken_lines: int) -> tuple[pl.DataFrame, dict[str, int]]:
+def _literal_meta(file: Path, broken_lines: int) -> Rows:
+    lines = text_lines(file, broken_lines, line=pl.col("line"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the literals hold escapes that Python does not know
-        rows, left_out = kept(file, _literals(file), broken_lines)
-    return pl.DataFrame(rows, schema=dict.fromkeys(META, pl.String()), orient="row"), left_out
+        rows = sifted(file, _literals(lines.table), broken_lines)
+    table = pl.DataFrame(rows.kept, schema=dict.fromkeys(META, pl.String()), orient="row")
+    return Rows(table, rows.left_out, lines.noted)
 
 
-def _literals(file: Path) -> Iterator[Row | Broken]:
-    for number, line in text_lines(file, line=pl.col("line")).iter_rows():
+def _literals(lines: pl.DataFrame) -> Iterator[Row | Broken]:
+    for number, line in lines.iter_rows():
         try:
             fields = ast.literal_eval(line)
         except NO_LITERAL as error:

@@ -6,13 +6,12 @@ Source    as `goracs.data.readers.amazon`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import amazon
-from goracs.data.readers.raw import found
+from goracs.data.readers.raw import Rows, found
 
 REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}
 META = {"item": "asin", "title": "title", "brand": "brand"}
@@ -25,32 +24,35 @@ class Amazon2018(Dataset):
 
     Args:
         reviews: path of the reviews, as in Video_Games_5.json.gz.
-        items: path of the metadata, as in meta_Video_Games.json.gz.
+        items: path of the metadata, as in meta_Video_Games.json.gz; None: an item's id is its title.
         titles: parsed or released.
         brand: none, nonempty or always.
-        scale: least and greatest rating, or None.
-        broken_lines: so many broken lines of either file may be left out, >= 0.
+        broken_lines: so many broken lines of either file may be left out, and so many that are not UTF-8
+            read as Windows-1252, >= 0.
     """
 
     files: ClassVar[tuple[str, ...]] = ("reviews", "items")
 
     reviews: str
-    items: str
+    items: str | None
     titles: amazon.Titles
     brand: amazon.Brand
-    scale: Sequence[float] | None
     broken_lines: int
 
     def digests(self) -> dict[str, str]:
-        """reviews, items -> sha256 (hex)."""
+        """reviews, and items where there are some -> sha256 (hex)."""
         return amazon.digests(self.reviews, self.items)
 
     def read(self) -> Interactions:
         """The reviews and the products; InvalidInput for a file that is missing or damaged."""
-        reviews, items = found(self.reviews, "dataset.reviews"), found(self.items, "dataset.items")
+        reviews = found(self.reviews, "dataset.reviews")
         events = amazon.review_events(reviews, REVIEW, "s", self.scale, self.broken_lines)
+        return amazon.interactions(events, self._meta(), self.brand)
+
+    def _meta(self) -> Rows | None:
+        if self.items is None:
+            return None
+        items = found(self.items, "dataset.items")
         if self.titles == "released":
-            meta = amazon.released_meta(items, RELEASED)
-        else:
-            meta = amazon.parsed_meta(items, META, self.broken_lines)
-        return amazon.interactions(events, meta, self.brand)
+            return amazon.released_meta(items, RELEASED, self.broken_lines)
+        return amazon.parsed_meta(items, META, self.broken_lines)

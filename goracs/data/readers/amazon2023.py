@@ -7,7 +7,6 @@ Source    Yupeng Hou et al.: Bridging Language and Items for Retrieval and Recom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,27 +24,27 @@ class Amazon2023(Dataset):
 
     Args:
         reviews: path of the reviews, as in Video_Games.jsonl.gz.
-        items: path of the metadata, as in meta_Video_Games.jsonl.gz.
+        items: path of the metadata, as in meta_Video_Games.jsonl.gz; None: an item's id is its title.
         brand: none, nonempty or always.
-        scale: least and greatest rating, or None.
-        broken_lines: so many broken lines of either file may be left out, >= 0.
+        broken_lines: so many broken lines of either file may be left out, and so many that are not UTF-8
+            read as Windows-1252, >= 0.
     """
 
     files: ClassVar[tuple[str, ...]] = ("reviews", "items")
 
     reviews: str
-    items: str
+    items: str | None
     brand: amazon.Brand
-    scale: Sequence[float] | None
     broken_lines: int
 
     def digests(self) -> dict[str, str]:
-        """reviews, items -> sha256 (hex)."""
+        """reviews, and items where there are some -> sha256 (hex)."""
         return amazon.digests(self.reviews, self.items)
 
     def read(self) -> Interactions:
         """The reviews and the products; InvalidInput for a file that is missing or damaged."""
-        reviews, items = found(self.reviews, "dataset.reviews"), found(self.items, "dataset.items")
+        reviews = found(self.reviews, "dataset.reviews")
         events = amazon.review_events(reviews, REVIEW, "ms", self.scale, self.broken_lines)
-        meta = amazon.parsed_meta(items, META, self.broken_lines)
+        items = None if self.items is None else found(self.items, "dataset.items")
+        meta = None if items is None else amazon.parsed_meta(items, META, self.broken_lines)
         return amazon.interactions(events, meta, self.brand)

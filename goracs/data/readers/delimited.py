@@ -2,46 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from goracs.data.readers.raw import MissingColumn, collected
+from goracs.data.readers.encoding import mended
+from goracs.data.readers.ending import UNKNOWN, fields, open_ended, refuse_cut_time
+from goracs.data.readers.events import refuse, whole_numbers
+from goracs.data.readers.names import columns_of, matched
+from goracs.data.readers.raw import Rows, collected, head, last_line, source, unpacked
 from goracs.types import InvalidInput
 
+SEPARATORS = (",", ";", "\t", "|")
+UNIT = "\x1f"  # stands for a separator of several characters, which the engine does not know
+log = logging.getLogger("goracs")
+Types = Mapping[str, pl.DataType]
 
-def columns(
-    file: Path, content: Path | bytes, separator: str, types: Mapping[str, pl.DataType], header: bool
-) -> pl.DataFrame:
-    """Some columns of a table in UTF-8, in file order; quoted values may hold separators and line ends.
+
+@dataclass(frozen=True)
+class Form:
+    """How a table is written.
 
     Args:
-        file: its name, for messages.
-        content: the file, or what it holds.
-        separator: one character.
-        types: column -> type; others are not read. Without a header these are the columns, all of them.
-        header: whether the first line names the columns.
+        separator: one or more characters. With several (or one that is not ASCII), quotes mean nothing.
+        names: of all its columns, where the file has no line that names them; else None.
+    """
+
+    separator: str
+    names: Sequence[str] | None
+
+    @property
+    def quoted(self) -> bool:
+        """Whether values may stand in double quotes, and then hold separators and line ends."""
+        return len(self.separator.encode()) == 1
+
+
+def columns(file: Path, form: Form, types: Types, most_broken: int | None, time: str | None) -> Rows:
+    """Some columns of a table, in file order.
+
+    Args:
+        file: text, compressed or not.
+        form: how it is written.
+        types: column -> type; others are not read. The names are those of the result too.
+        most_broken: so many lines that are not UTF-8 are read as Windows-1252; None: any number.
+        time: the column whose last value may show that the file is cut short, if there is one.
 
     Raises:
-        InvalidInput: a file cut short, not UTF-8, without rows, without one of the columns, or with a value
-            that is not of its column's type.
+        InvalidInput: a file cut short, more lines that are not UTF-8, without rows, without one of the
+            columns, or with a value that is not of its column's type.
     """
-    needed = ", ".join(types)
+    there = header(file, form)
+    names = columns_of(file, list(types), there)
+    may_be_cut = open_ended(file, form.separator, form.quoted, len(there))
     try:
-        if header:
-            table = pl.scan_csv(
-                content, separator=separator, infer_schema=False, schema_overrides=types, glob=False
-            )
-        else:
-            table = pl.scan_csv(content, separator=separator, has_header=False, schema=types, glob=False)
-        frame = collected(file, table.select(*types))
-    except pl.exceptions.ColumnNotFoundError as error:
-        names = ", ".join(table.collect_schema())
-        raise MissingColumn(f"{file} lacks one of the columns {needed}: it has {names}.") from error
+        table, guessed = _read(file, _source(file, form), form, there, names, types), dict[str, int]()
+    except pl.exceptions.PolarsError:
+        table, guessed = _read_again(file, form, there, names, types, most_broken)
+    if table.is_empty():
+        raise InvalidInput(f"{file} has no rows: the data set is empty.")
+    last = next((name for name, written in names.items() if written == there[-1]), None)
+    if not may_be_cut or last is None:
+        return Rows(table, {}, guessed)
+    if last == time:
+        refuse_cut_time(file, table[last])
+    log.warning("%s has no line end behind its last row: whether its %s is whole cannot be known", file, last)
+    return Rows(table, {}, guessed | UNKNOWN)
+
+
+def sniffed(file: Path, wanted: Sequence[str]) -> str:
+    """The separator with which the first line has all the wanted columns, else the most columns."""
+    line = head(file).partition(b"\n")[0]
+    split = {separator: fields(line, separator, True) for separator in SEPARATORS}
+    return max(SEPARATORS, key=lambda one: (len(matched(wanted, split[one])), len(split[one])))
+
+
+def width(file: Path, separator: str) -> int:
+    """How many columns the first line has."""
+    return len(fields(head(file).partition(b"\n")[0], separator, Form(separator, None).quoted))
+
+
+def header(file: Path, form: Form) -> list[str]:
+    """The names of all columns; InvalidInput if the line that should name them is empty."""
+    if form.names is not None:
+        return list(form.names)
+    line = head(file).partition(b"\n")[0]
+    if not line.strip():
+        raise InvalidInput(f"{file} is empty, or its first line is: that must name the columns.")
+    return fields(line, form.separator, form.quoted)
+
+
+def _source(file: Path, form: Form) -> Path | bytes:
+    return source(file) if form.quoted else _in_units(unpacked(file), form)
+
+
+def _in_units(content: bytes, form: Form) -> bytes:
+    return content if form.quoted else content.replace(form.separator.encode(), UNIT.encode())
+
+
+def _read(
+    file: Path,
+    content: Path | bytes,
+    form: Form,
+    there: Sequence[str],
+    names: Mapping[str, str],
+    types: Types,
+) -> pl.DataFrame:
+    """By place: two columns of a file may have one name."""
+    labels = [name if name not in there[:place] else f"{place} {name}" for place, name in enumerate(there)]
+    wanted = {names[name]: kind for name, kind in types.items()}
+    table = pl.scan_csv(
+        content,
+        separator=form.separator if form.quoted else UNIT,
+        quote_char='"' if form.quoted else None,
+        has_header=False,
+        skip_rows=int(form.names is None),
+        schema={label: wanted.get(label, pl.String()) for label in labels},
+        missing_columns="insert",
+        glob=False,
+    )
+    return collected(file, table.select(**{name: pl.col(written) for name, written in names.items()}))
+
+
+def _read_again(
+    file: Path,
+    form: Form,
+    there: Sequence[str],
+    names: Mapping[str, str],
+    types: Types,
+    most_broken: int | None,
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """With lines that are not UTF-8 mended, and whole numbers that are written as floats."""
+    content, guessed = mended(file, most_broken)
+    numbers = [name for name, kind in types.items() if kind == pl.Int64]
+    texts = {name: pl.String() if name in numbers else kind for name, kind in types.items()}
+    try:
+        table = _read(file, _in_units(content, form), form, there, names, texts)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
-        raise InvalidInput(f"{file} is not a table with the columns {needed}: {reason}.") from error
-    if frame.is_empty():
-        raise InvalidInput(f"{file} has no rows: the data set is empty.")
-    return frame
+        cut = "" if last_line(file) is None else " Its last line has no line end: is it cut short?"
+        raise InvalidInput(
+            f"{file} is not a table with the columns {', '.join(types)}: {reason}.{cut}"
+        ) from error
+    whole = {name: whole_numbers(table[name]) for name in numbers}
+    for name, found in whole.items():
+        wrong = found.is_null() & table[name].is_not_null()
+        refuse(file, f"has a {name} that is no whole number", table[name], wrong)
+    return table.with_columns(**whole), guessed

@@ -1,8 +1,11 @@
-"""Anybody's own two tables: interactions and items as CSV, TSV, JSON lines or Parquet.
+"""Anybody's own two tables: interactions and items as text with a separator, JSON or Parquet.
 
-Format    by the end of a file's name: .csv, .tsv, .jsonl (.json, .ndjson) or .parquet, and .gz, .bz2 or .xz
-          behind it where it is compressed.
-Columns   are named in the configuration; others are not read. Ids may be texts or whole numbers.
+Format    by the end of a file's name: .csv, .tsv, .txt, .dat, .inter, .item (text; the first line names the
+          columns), .json, .jsonl, .ndjson (JSON lines or an array of objects) or .parquet, and .gz, .bz2, .xz
+          or .zst behind it where it is compressed.
+Columns   are named in the configuration (`goracs.data.readers.names`); others are not read. Whole numbers
+          instead of names are the places of the columns, from 1, in text without a line that names them.
+Ids       are texts or whole numbers; where all of a column are written as in 12.0, the .0 goes.
 Time      whole numbers in `time_unit`; or dates, which are read as UTC: ISO 8601 texts, dates of Parquet.
 """
 
@@ -11,42 +14,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.readers.delimited import columns
-from goracs.data.readers.events import Unit, checked, refuse
-from goracs.data.readers.raw import MissingColumn, collected, digest, found, json_lines, source
+from goracs.data.readers.delimited import Form, columns, sniffed, width
+from goracs.data.readers.events import Unit, checked, plain_ids, refuse, untitled, whole_numbers
+from goracs.data.readers.lines import json_rows
+from goracs.data.readers.names import MissingColumn, columns_of
+from goracs.data.readers.raw import Rows, collected, digest, found
 from goracs.types import InvalidInput
 
-FORMATS = {
-    "csv": "csv",
-    "tsv": "tsv",
-    "jsonl": "jsonl",
-    "json": "jsonl",
-    "ndjson": "jsonl",
-    "parquet": "parquet",
-}
-PACKED = ("gz", "bz2", "xz")
-SEPARATORS = {"csv": ",", "tsv": "\t"}
+TEXT = ("csv", "tsv", "txt", "dat", "inter", "item")
+JSON = ("jsonl", "json", "ndjson")
+PACKED = ("gz", "bz2", "xz", "zst")
+TAB = ("tab", r"\t")  # how a tab is written on a command line
 HINT = (
-    "dataset.columns says what they are called. A table without a time (dataset.columns.time=null) is in the "
-    "order of its events, which split=leave_one_out split.ties=file can use and no other split."
+    "dataset.columns says what they are called. A log without ratings (dataset.columns.rating=null) goes "
+    "with task=seqrec. A table without a time (dataset.columns.time=null) is in the order of its events, "
+    "which split=leave_one_out split.ties=file can use and no other split. In a text whose first line names "
+    "no columns they are counted, as in dataset.columns.user=1."
 )
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns are called: `time` is None where there is none, `id` the item's among the items."""
+    """What the columns are called: `rating` or `time` None where there is none, `id` that of the items."""
 
-    user: str
-    item: str
-    rating: str
-    time: str | None
-    id: str
-    title: str
+    user: str | int
+    item: str | int
+    rating: str | int | None
+    time: str | int | None
+    id: str | int
+    title: str | int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,26 +56,35 @@ class Tables(Dataset):
 
     Args:
         interactions: path of the events.
-        items: path of the catalogue.
+        items: path of the catalogue; None where there is none: then an item's id is its title.
         columns: what the columns are called.
-        scale: least and greatest rating, or None: any finite number.
-        time_unit: s or ms, of times that are numbers.
-        broken_lines: so many broken lines of a file of JSON lines may be left out, >= 0.
+        separator: of text; `tab` is one too; None: a tab in .tsv, else the one of , ; tab | that fits.
+        time_unit: s, ms, us or ns, of times that are numbers; step: only their order counts.
+        broken_lines: so many broken lines of a file of JSON lines may be left out, and so many lines that
+            are not UTF-8 are read as Windows-1252, >= 0.
     """
 
     files: ClassVar[tuple[str, ...]] = ("interactions", "items")
 
     interactions: str
-    items: str
+    items: str | None
     columns: Columns
-    scale: Sequence[float] | None
+    separator: str | None
     time_unit: Unit
     broken_lines: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.columns.rating is None and self.scale is not None:
+            raise InvalidInput(
+                f"dataset.scale={list(self.scale)} bounds ratings, but there are none "
+                "(dataset.columns.rating=null): set dataset.scale=null."
+            )
 
     def digests(self) -> dict[str, str]:
         """Each table with its format -> sha256 (hex)."""
         files = {"interactions": self._interactions(), "items": self._items()}
-        return {f"{name}.{_format(file)}": digest(file) for name, file in files.items()}
+        return {f"{name}.{_format(file)}": digest(file) for name, file in files.items() if file}
 
     def read(self) -> Interactions:
         """The two tables.
@@ -83,98 +93,137 @@ class Tables(Dataset):
             InvalidInput: a missing file or column, an unknown format, a damaged file, a missing or wrong
                 value, an item listed twice.
         """
-        events, left_out = self._events(self._interactions())
-        items, lost = self._catalogue(self._items())
-        excluded = {f"interactions: {why}": count for why, count in left_out.items()}
-        excluded |= {f"items: {why}": count for why, count in lost.items()}
-        return Interactions(events, items, excluded, timed=self.columns.time is not None)
+        events, read = self._events(self._interactions())
+        excluded, noted = _told("interactions", read.left_out), _told("interactions", read.noted)
+        file = self._items()
+        if file is None:
+            items, none = untitled(events)
+            noted |= _told("items", none)
+        else:
+            titles = self._catalogue(file)
+            items = titles.table
+            excluded |= _told("items", titles.left_out)
+            noted |= _told("items", titles.noted)
+        timed, rated = self.columns.time is not None, self.columns.rating is not None
+        return Interactions(events, items, excluded, noted, timed=timed, rated=rated)
 
     def _interactions(self) -> Path:
         return found(self.interactions, "dataset.interactions")
 
-    def _items(self) -> Path:
-        return found(self.items, "dataset.items")
+    def _items(self) -> Path | None:
+        return None if self.items is None else found(self.items, "dataset.items")
 
-    def _events(self, file: Path) -> tuple[pl.DataFrame, dict[str, int]]:
-        names = self.columns
-        types = {names.user: pl.String(), names.item: pl.String(), names.rating: pl.Float64()}
-        if names.time is not None:
-            types[names.time] = pl.String()
+    def _events(self, file: Path) -> tuple[pl.DataFrame, Rows]:
+        user, item, rating, name = (
+            None if column is None else str(column)
+            for column in (self.columns.user, self.columns.item, self.columns.rating, self.columns.time)
+        )
+        kinds = {user: pl.String(), item: pl.String(), rating: pl.Float64(), name: pl.String()}
+        types: dict[str, pl.DataType] = {column: kind for column, kind in kinds.items() if column is not None}
         try:
-            table, left_out = _table(file, types, list(types), self.broken_lines)
+            rows = self._table(file, types, list(types), None if self.time_unit == "step" else name)
         except MissingColumn as error:
             raise InvalidInput(f"{error} {HINT}") from error
-        time, unit = pl.zeros(len(table), pl.Int64, eager=True), self.time_unit
-        if names.time is not None:
-            time, unit = _time(file, table[names.time], unit)
-        rows = table.select(user=names.user, item=names.item, rating=names.rating, time=time)
-        return checked(rows, file, self.scale, unit if names.time else "s"), left_out
+        table = rows.table
+        unit: Unit | Literal["date"] = "step"
+        time = pl.zeros(len(table), pl.Int64, eager=True)
+        if name is not None:
+            time, unit = _time(file, table[name], self.time_unit)
+        none = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(table))
+        events = pl.DataFrame(
+            {
+                "user": plain_ids(table[str(user)]),
+                "item": plain_ids(table[str(item)]),
+                "rating": none if rating is None else table[rating],
+                "time": time,
+            }
+        )
+        return checked(events, file, self.scale, unit, rated=rating is not None), rows
 
-    def _catalogue(self, file: Path) -> tuple[pl.DataFrame, dict[str, int]]:
-        names = self.columns
-        types = {names.id: pl.String(), names.title: pl.String()}
-        table, left_out = _table(file, types, [names.id], self.broken_lines)
-        ids = table[names.id]
-        refuse(file, f"has no {names.id}", ids, ids.is_null())
-        refuse(file, f"repeats a {names.id}", ids, ~ids.is_first_distinct())
-        return table.select(item=names.id, title=names.title), left_out
+    def _catalogue(self, file: Path) -> Rows:
+        key, title = str(self.columns.id), str(self.columns.title)
+        rows = self._table(file, {key: pl.String(), title: pl.String()}, [key], None)
+        ids = plain_ids(rows.table[key])
+        refuse(file, f"has no {key}", ids, ids.is_null())
+        refuse(file, f"repeats a {key}", ids, ~ids.is_first_distinct())
+        return rows._replace(table=pl.DataFrame({"item": ids, "title": rows.table[title]}))
+
+    def _table(
+        self, file: Path, types: Mapping[str, pl.DataType], needed: Sequence[str], time: str | None
+    ) -> Rows:
+        """The columns in `types` of a table; `time` is as in `goracs.data.readers.delimited.columns`."""
+        match _format(file):
+            case "jsonl":
+                return json_rows(file, types, needed, self.broken_lines)
+            case "parquet":
+                return Rows(_parquet(file, types), {}, {})
+            case kind:
+                form = self._form(file, kind, list(types))
+                return columns(file, form, types, self.broken_lines, time)
+
+    def _form(self, file: Path, kind: str, wanted: Sequence[str]) -> Form:
+        separator = "\t" if self.separator in TAB else self.separator
+        if separator is not None and (not separator or set(separator) & set('"\r\n')):
+            raise InvalidInput(
+                f"dataset.separator must be one or more characters, none of them a quote or a line end, or "
+                f"null; got {separator!r}."
+            )
+        if separator is None:
+            separator = "\t" if kind == "tsv" else sniffed(file, wanted)
+        if not all(name.isdecimal() for name in wanted):
+            return Form(separator, None)
+        return Form(separator, [str(place) for place in range(1, width(file, separator) + 1)])
+
+
+def _told(name: str, counts: Mapping[str, int]) -> dict[str, int]:
+    return {f"{name}: {why}": count for why, count in counts.items()}
 
 
 def _format(file: Path) -> str:
     ends = [end[1:].lower() for end in file.suffixes]
     last = next((end for end in reversed(ends) if end not in PACKED), "")
-    if last not in FORMATS:
-        known = ", ".join(f".{end}" for end in FORMATS)
+    if last not in (*TEXT, *JSON, "parquet"):
+        known = ", ".join(f".{end}" for end in (*TEXT, *JSON, "parquet"))
         raise InvalidInput(
-            f"{file} is of no known format: its name must end in {known} (and .gz where packed)."
+            f"{file} is of no known format: its name must end in {known} (and .gz, .bz2, .xz or .zst where "
+            "packed)."
         )
-    return FORMATS[last]
-
-
-def _table(
-    file: Path, types: Mapping[str, pl.DataType], needed: Sequence[str], broken_lines: int
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The columns in `types` of a table, and why -> how many of its lines were left out."""
-    kind = _format(file)
-    if kind == "jsonl":
-        return json_lines(file, types, needed, broken_lines)
-    if kind == "parquet":
-        return _parquet(file, types), {}
-    return columns(file, source(file), SEPARATORS[kind], types, header=True), {}
+    return "jsonl" if last in JSON else last if last in ("tsv", "parquet") else "csv"
 
 
 def _parquet(file: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """The columns of a Parquet file in the wanted types; dates stay what they are."""
     try:
-        table = collected(file, pl.scan_parquet(file, glob=False).select(*types))
+        names = columns_of(file, list(types), list(pl.read_parquet_schema(file)))
+        query = pl.scan_parquet(file, glob=False).select(**{name: names[name] for name in types})
+        table = collected(file, query)
         dates = [name for name in types if table[name].dtype.is_temporal()]
         return table.cast({name: kind for name, kind in types.items() if name not in dates})
-    except pl.exceptions.ColumnNotFoundError as error:
-        names = ", ".join(pl.read_parquet_schema(file))
-        raise MissingColumn(f"{file} lacks one of the columns {', '.join(types)}: it has {names}.") from error
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InvalidInput(f"{file} is no Parquet table with {', '.join(types)}: {reason}.") from error
 
 
-def _time(file: Path, values: pl.Series, unit: Unit) -> tuple[pl.Series, Unit]:
-    """Times as whole numbers, and their unit: seconds for dates, milliseconds if they have fractions."""
-    numbers = values.cast(pl.Int64, strict=False) if values.dtype == pl.String else None
-    if numbers is not None and numbers.null_count() < len(values):
-        refuse(file, "has a time that is no whole number", values, numbers.is_null() & values.is_not_null())
-        return numbers, unit
-    dates = values
+def _time(file: Path, values: pl.Series, unit: Unit) -> tuple[pl.Series, Unit | Literal["date"]]:
+    """Times as whole numbers, and their unit."""
     if values.dtype == pl.String:
-        iso = pl.DataFrame({"t": values}).select(
-            pl.when(pl.col("t").str.contains(r"^\d{4}-\d\d-\d\d")).then("t")
-        )
-        dates = iso["t"].str.to_datetime(time_unit="ms", time_zone="UTC", strict=False)
+        numbers = whole_numbers(values)
+        if numbers.null_count() < len(values):
+            wrong = numbers.is_null() & values.is_not_null()
+            refuse(file, "has a time that is no whole number", values, wrong)
+            return numbers, unit
+    dates = _dates(values) if values.dtype == pl.String else values
     refuse(
         file,
         "has a time that is no whole number nor a date like 2024-01-31T23:59:59",
         values,
         dates.is_null(),
     )
-    milliseconds = dates.dt.epoch("ms")
-    whole = bool((milliseconds % 1000 == 0).all())
-    return (milliseconds // 1000, "s") if whole else (milliseconds, "ms")
+    return dates.dt.epoch("ms"), "date"
+
+
+def _dates(texts: pl.Series) -> pl.Series:
+    """The moments of ISO 8601 texts; null where one is none."""
+    plain = texts.str.strip_chars().str.replace(r"\s*(UTC|GMT)$", "")
+    iso = pl.DataFrame({"t": plain}).select(pl.when(pl.col("t").str.contains(r"^\d{4}-\d\d-\d\d")).then("t"))
+    return iso["t"].str.to_datetime(time_unit="ms", time_zone="UTC", strict=False)

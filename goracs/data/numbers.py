@@ -1,0 +1,43 @@
+"""What configured numbers of data sets and splits must be: refused before any file is read.
+
+Raises   InvalidInput that names the key, here as everywhere below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from goracs.types import InvalidInput
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are none."""
+    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def check_whole(key: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number, or one below `least`."""
+    if not is_whole(value) or value < least:
+        raise InvalidInput(f"{key} must be a whole number >= {least}, got {value!r}.")
+
+
+def check_amount(key: str, value: Any) -> None:
+    """Refuse what is neither a count >= 1 nor a share in (0, 1)."""
+    if not is_number(value) or not value > 0 or (value >= 1 and value != int(value)):
+        raise InvalidInput(f"{key} must be a whole number >= 1 or a share in (0, 1), got {value!r}.")
+
+
+def check_scale(scale: Any) -> None:
+    """Refuse a rating scale that is not two finite numbers, the lesser first; None is any scale."""
+    if scale is None:
+        return
+    ends = list(scale) if isinstance(scale, Sequence) and not isinstance(scale, str) else []
+    if len(ends) != 2 or not all(map(is_number, ends)) or ends[0] > ends[1]:
+        raise InvalidInput(f"dataset.scale must be two numbers, the lesser first, or null; got {scale!r}.")

@@ -1,0 +1,59 @@
+"""The precision a backbone computes in, as this machine has it; torch is imported only where it must be.
+
+Why   every run asks before its first stage, also one whose result is in the store, and torch takes seconds
+      to import. Where Linux shows no GPU at all, its list of CPU features has the answer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from goracs.types import InvalidInput
+
+KNOWN = ("bf16", "float32")
+BF16_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")
+GPU_DEVICES = ("nvidia*", "kfd", "dxg")  # NVIDIA's, AMD's, Windows' below Linux
+
+
+def resolved_precision(precision: str, accelerator: str) -> str:
+    """`auto` as this machine has it: bf16 where the accelerator or CPU computes it natively, else float32.
+
+    Args:
+        precision: auto, bf16 or float32.
+        accelerator: the Trainer's; with cpu, a GPU that is there does not count.
+
+    Raises:
+        InvalidInput: neither auto nor a known precision.
+    """
+    if precision == "auto":
+        return "bf16" if has_native_bf16(accelerator) else "float32"
+    if precision not in KNOWN:
+        raise InvalidInput(f"backbone.precision must be auto, bf16 or float32, got '{precision}'.")
+    return precision
+
+
+def has_native_bf16(accelerator: str, system: Path = Path("/")) -> bool:
+    """Whether the accelerator, or a CPU without one, computes bf16 natively; `system` is where to look."""
+    features = _cpu_features(system)
+    if features and (accelerator == "cpu" or not _may_have_gpu(system)):
+        return any(name in features for name in BF16_FEATURES)
+    import torch
+
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in BF16_FEATURES)
+
+
+def _may_have_gpu(system: Path) -> bool:
+    return any(True for pattern in GPU_DEVICES for _ in (system / "dev").glob(pattern))
+
+
+def _cpu_features(system: Path) -> list[str]:
+    """The features of the first CPU as Linux lists them; none where the system is another."""
+    file = system / "proc" / "cpuinfo"
+    for line in file.read_text(errors="replace").splitlines() if file.is_file() else []:
+        name, _, features = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return features.split()
+    return []

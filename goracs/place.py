@@ -1,0 +1,82 @@
+"""A job's place in its command: its folder, its number, what tells it from the others; where it is noted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from goracs import job_folder, sweep
+from goracs.store import digest
+from goracs.types import InvalidInput
+
+GROUP = 128  # characters
+log = logging.getLogger("goracs")
+
+
+class Place:
+    """Of one job.
+
+    Args:
+        folder: of the job; made by Hydra.
+        number: from 0.
+        overrides: the job's words.
+        sweep: the folder of the sweep it belongs to, or None for a single job.
+    """
+
+    def __init__(self, folder: Path, number: int, overrides: list[str], sweep: Path | None) -> None:
+        self.folder, self.number, self.overrides, self.sweep = folder.resolve(), number, overrides, sweep
+        self.outcome: dict[str, Any] = {}
+        self.claimed = False
+
+    @property
+    def words(self) -> str:
+        """What tells the job from the others of its command; for a single job, all of its words."""
+        return " ".join(self.differing or self.overrides) or "the defaults"
+
+    @property
+    def differing(self) -> list[str]:
+        """The words in which the jobs of the sweep differ."""
+        swept = sweep.planned(self.sweep)["swept"] if self.sweep else []
+        return [word for word in self.overrides if word.partition("=")[0] in swept]
+
+    @property
+    def group(self) -> str | None:
+        """The sweep's command, which is the same when it is resumed; cut to what a tracker takes."""
+        command: str = sweep.planned(self.sweep)["command"] if self.sweep else ""
+        short = f"{command[:100]}... {digest(command)[:8]}" if len(command) > GROUP else command
+        return short or None
+
+    def claim(self, config: Mapping[str, Any]) -> None:
+        """Make the folder this job's own: what an earlier run left is removed.
+
+        Args:
+            config: of the job, with the files and folders that it reads.
+
+        Raises:
+            GoracsError: it cannot be, or another job of the command has it.
+        """
+        for other in sweep.outcomes(self.sweep) if self.sweep else []:
+            if other["folder"] == str(self.folder) and other["job"] != self.number:
+                raise InvalidInput(
+                    f"hydra.sweep.subdir gives jobs {other['job']} and {self.number} one folder "
+                    f"({self.folder}); it must differ from job to job, as ${{hydra.job.num}} does."
+                )
+        job_folder.claim(self.folder, config)
+        self.claimed = True
+        self.note("started", "")
+
+    def note(self, status: str, message: str) -> None:
+        """Record how the job stands, where its report and the next run in the folder look."""
+        told = {"job": self.number, "folder": str(self.folder), "overrides": " ".join(self.overrides)}
+        self.outcome = {**told, "words": self.words, "status": status, "message": message}
+        if self.claimed:
+            job_folder.record(self.folder, self.outcome)
+        if self.sweep:
+            sweep.note(self.sweep, self.outcome)
+
+    def say(self, text: str) -> None:
+        """Tell what is the same for every job of a command: once."""
+        if not self.sweep or sweep.first_to_say(self.sweep, text):
+            log.info("%s", text)

@@ -1,0 +1,136 @@
+"""An interrupted job goes on from its whole batches, and ends as one that nobody disturbed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from goracs.llm import rows
+from goracs.llm.batch import Batch, Texts
+from goracs.llm.jobs import Job
+from goracs.llm.rows import fill
+from goracs.types import GoracsError
+from tests.conftest import RUNTIME
+
+JOB = Job("score pool", "float32", 40, RUNTIME)
+SHAPES: dict[str, tuple[int, ...]] = {"loss": (), "sketch": (3,)}
+
+
+class Halt(Exception):
+    """What interrupts a job."""
+
+
+class Sums(pl.LightningModule):  # type: ignore[misc]
+    """Predicts sums of a row's tokens; `read` keeps the rows; it halts after `ends` batches."""
+
+    def __init__(self, ends: int | None = None, spoilt: int = -1, width: int = 3) -> None:
+        super().__init__()
+        self.ends, self.spoilt, self.width, self.read = ends, spoilt, width, list[int]()
+
+    def predict_step(self, batch: Batch, place: int) -> Any:
+        if place == self.ends:
+            raise Halt
+        self.read += batch.rows.tolist()
+        loss = (batch.ids * batch.mask).sum(1).float()
+        loss[batch.rows == self.spoilt] = torch.nan
+        return batch.rows, {"loss": loss, "sketch": loss[:, None] * torch.arange(self.width)}
+
+
+def texts(count: int = 12) -> Texts:
+    rng = np.random.default_rng(0)
+    prompts = [tuple(rng.integers(1, 99, size).tolist()) for size in rng.integers(5, 20, count)]
+    return Texts(prompts, [()] * count, [-1] * count, pad_id=0)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.fixture
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a job leaves that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    fill(Sums(), texts(), SHAPES, JOB, folder, "pool")
+    return contents(folder)
+
+
+@pytest.fixture(params=[0.0, np.inf], ids=["kept after every batch", "kept at the end"])
+def often(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "KEPT_EVERY", request.param)
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("ends", [0, 1, 3])
+def test_an_interrupted_job_goes_on_where_it_stopped(
+    whole: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture, ends: int
+) -> None:
+    caplog.set_level(logging.INFO, "goracs")
+    first, second = Sums(ends), Sums()
+    with pytest.raises(Halt):
+        fill(first, texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+    assert contents(tmp_path / "kept") != whole
+    fill(second, texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+    assert sorted(first.read + second.read) == list(range(12))
+    assert contents(tmp_path / "kept") == whole
+    said = f"score pool: going on after {len(first.read)} of 12 examples"
+    assert (said in caplog.text) == (ends > 0)
+
+
+def test_a_finished_job_is_not_done_again(whole: dict[str, bytes], tmp_path: Path) -> None:
+    fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    again = Sums()
+    fill(again, texts(), SHAPES, JOB, tmp_path, "pool")
+    assert again.read == []
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("other", ["texts", "bound", "shapes", "an array is gone"])
+def test_a_job_never_goes_on_from_what_another_left(tmp_path: Path, other: str) -> None:
+    with pytest.raises(Halt):
+        fill(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool")
+    if other == "an array is gone":
+        (tmp_path / "pool_loss.npy").unlink()
+    width = 4 if other == "shapes" else 3
+    second, asked = Sums(width=width), texts(11 if other == "texts" else 12)
+    job = replace(JOB, batch_tokens=60) if other == "bound" else JOB
+    fill(second, asked, {"loss": (), "sketch": (width,)}, job, tmp_path, "pool")
+    assert sorted(second.read) == list(range(len(asked)))
+
+
+def test_a_note_never_outlives_the_arrays_it_tells_of(
+    whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another job was killed when it had emptied the arrays and noted nothing yet."""
+
+    def killed(file: Path, shape: Any) -> Any:
+        array = mapped(file, shape)
+        if "sketch" in file.name:
+            raise Halt
+        return array
+
+    mapped = rows._mapped
+    with pytest.raises(Halt):
+        fill(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool")
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "_mapped", killed)
+        with pytest.raises(Halt):
+            fill(Sums(), texts(), SHAPES, replace(JOB, batch_tokens=60), tmp_path, "pool")
+    fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    assert contents(tmp_path) == whole
+
+
+def test_numbers_that_are_not_finite_leave_nothing_to_go_on_from(tmp_path: Path) -> None:
+    with pytest.raises(GoracsError, match=r"The loss of pool examples is not finite for 1 of 12.*rows 5\)"):
+        fill(Sums(spoilt=5), texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+    assert not (tmp_path / "kept").exists()
+    fill(Sums(), texts(), SHAPES, JOB, tmp_path / "kept", "target")
+    with pytest.raises(GoracsError, match="rows 5"):
+        fill(Sums(spoilt=5), texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+    assert {name.partition(".")[0].partition("_")[0] for name in contents(tmp_path / "kept")} == {"target"}
