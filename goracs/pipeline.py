@@ -15,6 +15,7 @@ from typing import Any
 from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
+from goracs.features.representation import Representation
 from goracs.llm.settings import Backbone, Evaluate, InitAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
@@ -22,6 +23,7 @@ from goracs.stages import (
     assess,
     embed,
     evaluate,
+    features,
     finetune,
     fits,
     prepare,
@@ -60,7 +62,6 @@ class Line:
     def __init__(self, job: Job, store: Store) -> None:
         self.job, self.store, self.made = job, store, job.made
         self.task, self.runtime = self.made["task"], self.made["runtime"]
-        self.features: str = self.made["features"]["kind"]
         if not _is_whole(self.made["seed"]):
             raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
 
@@ -69,7 +70,7 @@ class Line:
         wanted = LINE[: LINE.index(last) + 1]
         used = {last}
         if "select" in wanted:
-            used = set().union(self.selected.inputs, *(stage.inputs for stage in self.assessed.values()))
+            used = self._roles(self.asked)
         line: dict[str, Source] = {"prepare": self.prepared}
         if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
             line["fits"] = self._fits("score" in used, "evaluate" in wanted)
@@ -78,6 +79,8 @@ class Line:
             line["embed"] = self.embedded
         if "score" in used:
             line["score"] = self.scored
+        if "features" in used:
+            line["features"] = self.represented
         if "select" in wanted:
             line |= {"select": self.selected, **self.assessed}
         if "finetune" in wanted:
@@ -119,8 +122,7 @@ class Line:
         """The files of every model the line needs: looked for, and missed, all at once before any stage."""
         used = {self.last}
         if LINE.index(self.last) >= LINE.index("select"):
-            needs: Set[str] = self.made["selector"].needs
-            used |= self._roles(needs | assess.NEEDS if self.made["assess"] else needs)
+            used |= self._roles(self.asked)
         asked = {self.made["encoder"].model} if "embed" in used else set()
         if used & {"adapter", "score", "finetune", "evaluate"}:
             asked.add(self.made["backbone"].model)
@@ -153,23 +155,46 @@ class Line:
     @cached_property
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
-        sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
         adapted = adapter.linears(self.made["adapter"])
-        return score.stage(self.llm, self.start, adapted, self.made["score"], sketched)
+        return score.stage(self.llm, self.start, adapted, self.made["score"], self._scores(self.asked))
+
+    @cached_property
+    def represented(self) -> Stage:
+        """What distances are taken on."""
+        representation: Representation = self.made["features"]
+        inputs: dict[str, Stage] = {"prepare": self.prepared}
+        if features.EMBEDDING in representation.needs:
+            inputs["embed"] = self.embedded
+        if features.scores_of(representation):
+            inputs["score"] = self.scored
+        return features.stage(inputs, representation)
+
+    @cached_property
+    def asked(self) -> Set[str]:
+        """What the selector reads, and what the figures of its coreset take where they are wanted."""
+        selector: Selector = self.made["selector"]
+        return selector.needs | assess.NEEDS if self.made["assess"] else selector.needs
+
+    def _scores(self, needs: Set[str]) -> frozenset[str]:
+        """The names of scores among needs, those of which the features are made too."""
+        own = features.scores_of(self.made["features"]) if "features" in needs else frozenset()
+        return frozenset(needs - {"features"}) | own
 
     def _roles(self, needs: Set[str]) -> set[str]:
         """The names of the stages that give features or the named scores, and no others."""
-        sketched = self.features == "sketch" and "features" in needs
-        embedded = {"embed"} if "features" in needs and not sketched else set()
-        return {"prepare"} | embedded | ({"score"} if needs - {"features"} or sketched else set())
+        roles = {"prepare"} | ({"score"} if self._scores(needs) else set())
+        if "features" in needs:
+            roles |= {"features"}
+            roles |= {"embed"} if features.EMBEDDING in self.made["features"].needs else set()
+        return roles
 
     def _inputs(self, needs: Set[str]) -> dict[str, Stage]:
         """Those stages, described."""
         roles = self._roles(needs)
         inputs = {"prepare": self.prepared}
-        if "embed" in roles:
-            inputs["embed"] = self.embedded
-        if "score" in roles:
+        if "features" in roles:
+            inputs["features"] = self.represented
+        if needs - {"features"}:
             inputs["score"] = self.scored
         return inputs
 
@@ -185,16 +210,16 @@ class Line:
         """The coreset."""
         selector: Selector = self.made["selector"]
         inputs = self._inputs(selector.needs)
-        return select.stage(inputs, selector, self.features, self.budget, self.made["seed"], self.runtime)
+        return select.stage(inputs, selector, self.budget, self.made["seed"], self.runtime)
 
     @cached_property
     def assessed(self) -> dict[str, Stage]:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
-        if not self.made["assess"] and self._roles(assess.NEEDS) - self._roles(self.made["selector"].needs):
+        there = score.named(self._scores(self.asked), self.made["score"]) | (self.asked & {"features"})
+        if not there >= assess.NEEDS:
             return {}
         inputs = self._inputs(assess.NEEDS)
-        place, scored = inputs[assess.STAGE_OF[self.features]], inputs["score"]
-        return {"assess": assess.stage(place, scored, self.selected, self.features, self.task.lam)}
+        return {"assess": assess.stage(inputs["features"], inputs["score"], self.selected, self.task.lam)}
 
     @cached_property
     def tuned(self) -> Stage:

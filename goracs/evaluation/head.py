@@ -37,10 +37,10 @@ def fit(hidden: FloatArray, labels: IndexArray, offsets: FloatArray, penalty: fl
             a number that is not finite.
         GoracsError: rounding keeps the search from that precision: the hidden states are too large.
     """
-    rows, signs, start = _checked(hidden, labels, offsets, penalty)
-    basis = np.linalg.qr(rows.T)[0] if len(rows) < rows.shape[1] else np.eye(rows.shape[1])
-    rows = signs[:, None] * (rows @ basis)
-    found = np.zeros(rows.shape[1])
+    states, signs, start = _checked(hidden, labels, offsets, penalty)
+    basis = _basis(states)
+    rows: FloatArray = signs[:, None] * (states @ basis)
+    found: FloatArray = np.zeros(rows.shape[1])
     for _ in range(MOST_STEPS):
         margins = start + rows @ found
         wrong = _sigmoid(-margins)
@@ -71,6 +71,12 @@ def standardised(pool: FloatArray, *others: FloatArray) -> list[FloatArray]:
 def margins(weights: FloatArray, hidden: FloatArray, offsets: FloatArray) -> FloatArray:
     """[t] float64 margins that a head [d + 1] gives to hidden states [t, d] with offsets [t]."""
     found: FloatArray = np.asarray(hidden, np.float64) @ weights[:-1] + weights[-1] + offsets
+    return found
+
+
+def _basis(rows: FloatArray) -> FloatArray:
+    """[d + 1, k] an orthonormal basis of what the optimum can be made of: the span of the rows."""
+    found: FloatArray = np.linalg.qr(rows.T)[0] if len(rows) < rows.shape[1] else np.eye(rows.shape[1])
     return found
 
 

@@ -44,6 +44,6 @@ def gradients(hidden: FloatArray, margins: FloatArray, labels: IndexArray) -> Fl
         raise InvalidInput(
             f"output gradients need the labels 0 and 1, got {np.unique(labels)[:10].tolist()}."
         )
-    chance = np.exp(-np.logaddexp(0.0, -np.asarray(margins, np.float64)))
-    states = np.column_stack([np.asarray(hidden, np.float64), np.ones(len(hidden))])
-    return (chance - labels)[:, None] * states
+    chance: FloatArray = np.exp(-np.logaddexp(0.0, -np.asarray(margins, np.float64)))
+    states: FloatArray = np.column_stack([np.asarray(hidden, np.float64), np.ones(len(hidden))])
+    return np.asarray((chance - labels)[:, None] * states, np.float64)

@@ -80,8 +80,10 @@ class Representation(ABC):
         Raises:
             InvalidInput: a `dim` above the width, or whatever `raw` refuses.
         """
-        pool, target = (np.asarray(side, np.float64) for side in self.raw(seen))
-        pool, target = scaled(pool, target, self.scale)
+        raw = self.raw(seen)
+        if self.scale == "none" and self.dim is None:
+            return raw[0].astype(np.float32, copy=False), raw[1].astype(np.float32, copy=False)
+        pool, target = scaled(np.asarray(raw[0], np.float64), np.asarray(raw[1], np.float64), self.scale)
         if self.dim is not None:
             pool, target = reduced(pool, target, self.dim, self.reduce, self.seed)
         return pool.astype(np.float32), target.astype(np.float32)

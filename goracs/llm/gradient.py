@@ -1,9 +1,11 @@
-"""Per-example numbers from one pass of the LLM: gradient norm, loss, EL2N, and a sketch of the gradient.
+"""Per-example numbers from one pass of the LLM: loss, EL2N, margin, hidden state, gradient norm and sketch.
 
 Gradient     of the example's loss with respect to one matrix, lora_B of the last layer's `layer` linear,
              taken with dropout off:  G = sum_t dL/dy_t x_t'  for input x_t and output y_t of lora_B.
-Cost         everything below that matrix runs without a graph, so a pass costs little more than a forward.
-Law          the same numbers as one backward pass per example, for either padding side.
+Cost         everything below that matrix runs without a graph, so a pass costs little more than a forward;
+             where no gradient is asked for it is a forward.
+Law          the same numbers as one backward pass per example, for either padding side; and the same bits
+             whatever else is asked for in the same pass.
 Source       GORACS, section on gradient norms; departures: docs/method.md.
 """
 
@@ -21,9 +23,11 @@ from torch import Tensor
 
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.jobs import Job
-from goracs.llm.losses import Loss
+from goracs.llm.losses import Loss, Outcome
 from goracs.llm.rows import fill
 from goracs.llm.settings import Score
+
+WITH_GRADIENTS = frozenset({"gradient_norm", "sketch"})
 
 
 @dataclass
@@ -34,26 +38,52 @@ class Seen:
     output: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
-class GradientModule(pl.LightningModule):
-    """Predicts gradient_norm, loss and el2n [B]; with a projection [k, out * r] also sketch [B, k]."""
+class ScoreModule(pl.LightningModule):
+    """Predicts the numbers `names` of each example: [B], hidden [B, d], sketch [B, k].
 
-    def __init__(self, model: Any, loss: Loss, matrix: torch.nn.Module, projection: Tensor | None) -> None:
+    `matrix` is where gradients are taken, `projection` [k, out * r] what sketches them; None where no name
+    asks for that.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Loss,
+        names: frozenset[str],
+        matrix: torch.nn.Module | None,
+        projection: Tensor | None,
+    ) -> None:
         super().__init__()
-        self.model, self.loss, self.matrix = model, loss, matrix
-        self.projection = projection
+        self.model, self.loss, self.names = model, loss, names
+        self.matrix, self.projection = matrix, projection
 
     def predict_step(self, batch: Batch, _place: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Score one batch."""
-        with torch.enable_grad(), watched(self.matrix) as seen:
+        values: dict[str, Tensor] = {}
+        if self.matrix is None:
+            with torch.no_grad():
+                outcome = self.loss(self.model, batch)
+        else:
+            outcome, values = self._with_gradients(batch, self.matrix)
+        others = {
+            "loss": lambda: outcome.losses,
+            "el2n": outcome.el2n,
+            "margin": outcome.margin,
+            "hidden": outcome.hidden,
+        }
+        values |= {name: tell().detach() for name, tell in others.items() if name in self.names}
+        return batch.rows, values
+
+    def _with_gradients(self, batch: Batch, matrix: torch.nn.Module) -> tuple[Outcome, dict[str, Tensor]]:
+        with torch.enable_grad(), watched(matrix) as seen:
             outcome = self.loss(self.model, batch)
             (slope,) = torch.autograd.grad(outcome.losses.sum(), seen.output)
-        values = {"loss": outcome.losses.detach(), "el2n": outcome.el2n().detach()}
         with torch.autocast(batch.ids.device.type, enabled=False):  # it would round the sums to bf16
             gradients = torch.einsum("bto,bti->boi", slope.float(), seen.input.float()).flatten(1)
-            values["gradient_norm"] = gradients.norm(dim=1)
+            values = {"gradient_norm": gradients.norm(dim=1)} if "gradient_norm" in self.names else {}
             if self.projection is not None:
                 values["sketch"] = gradients @ self.projection.to(gradients.device).T
-        return batch.rows, values
+        return outcome, values
 
 
 @contextmanager
@@ -94,19 +124,29 @@ def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
 
 
 def score(
-    model: Any, loss: Loss, texts: Texts, settings: Score, sketched: bool, job: Job, folder: Path, side: str
+    model: Any,
+    loss: Loss,
+    texts: Texts,
+    settings: Score,
+    names: frozenset[str],
+    job: Job,
+    folder: Path,
+    side: str,
 ) -> None:
-    """Write folder/<side>_{gradient_norm,loss,el2n}.npy, float32 [count]; `sketched`: _sketch.npy [count, k].
+    """Write folder/<side>_<name>.npy, float32 [count], hidden [count, d], sketch [count, k].
 
     What an interrupted call left in the folder is not scored again.
 
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    matrix = last_lora_b(model, settings)
-    projection = None
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("gradient_norm", "loss", "el2n"), ())
-    if sketched:
+    matrix, projection = None, None
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), ())
+    if "hidden" in names:
+        shapes["hidden"] = (model.config.get_text_config().hidden_size,)
+    if names & WITH_GRADIENTS:
+        matrix = last_lora_b(model, settings)
+    if "sketch" in names and matrix is not None:
         projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
         shapes["sketch"] = (settings.sketch_dim,)
-    fill(GradientModule(model, loss, matrix, projection), texts, shapes, job, folder, side)
+    fill(ScoreModule(model, loss, names, matrix, projection), texts, shapes, job, folder, side)

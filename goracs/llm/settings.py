@@ -172,12 +172,17 @@ AdapterSettings = InitAdapter | WarmupAdapter | PathAdapter
 class Score:
     """The gradient is taken with respect to lora_B of the last layer's linear called `layer`.
 
-    Sketches are its seeded Gaussian projection to `sketch_dim` numbers.
+    Sketches are its seeded Gaussian projection to `sketch_dim` numbers. `together` names numbers that are
+    computed whenever anything is, whoever asks: jobs that want different ones then share one pass.
     """
 
     layer: str
     sketch_dim: int
     sketch_seed: int
+    together: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "together", tuple(self.together))
 
     def refuse_absent_layer(self, adapted: Collection[str]) -> None:
         """Raise InvalidInput unless `layer` is among the linears that an adapter is for."""

@@ -64,10 +64,8 @@ def projected(result: Result, folder: Path, store: Path) -> dict[str, FloatArray
 
     The axes are the principal ones of the pool rows that are drawn.
     """
-    kind = result["config"]["features"]["kind"]
-    stage = "score" if kind == "sketch" else "embed"
-    stored = store / stage / result["digests"].get(stage, "none")[:24]
-    files = [stored / f"{side}_{kind}.npy" for side in ("pool", "target")]
+    stored = store / "features" / result["digests"].get("features", "none")[:24]
+    files = [stored / f"{side}.npy" for side in ("pool", "target")]
     if not all(file.is_file() for file in files):
         return None
     pool, target = (np.load(file, mmap_mode="r") for file in files)

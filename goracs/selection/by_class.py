@@ -94,13 +94,14 @@ def settled(
     """
     if not isinstance(selector, Automatic) or selector.lam != "auto":
         return selector, None
+    method: Any = selector
 
     def choose(lam: float, given: SelectionProblem) -> IndexArray:
-        return select(replace(selector, lam=lam), given, budget, seed).indices
+        return select(replace(method, lam=lam), given, budget, seed).indices
 
     whole = replace(problem, scale=_measured(problem))  # one unit for all folds: lam keeps its meaning
     judged = judge(whole, budget, choose, selector.grid, selector.folds, selector.penalty)
-    return replace(selector, lam=judged.lam), judged
+    return replace(method, lam=judged.lam), judged
 
 
 def told(coreset: Coreset, judged: Judged | None) -> Coreset:

@@ -14,31 +14,31 @@ from typing import Any
 import numpy as np
 
 from goracs.report.results import UNASKED
-from goracs.stages.common import SIDES, Source, write_json
+from goracs.stages.common import Source, write_json
 from goracs.store import Stage, Store
 from goracs.types import SelectionProblem
 
 NEEDS = frozenset({"features", "gradient_norm"})
-STAGE_OF = {"embedding": "embed", "sketch": "score"}  # where features of a kind come from
 AFTER = ("budget", "seed", "until", "assess", "selector", "finetune", "evaluate")  # no part in what is needed
-BEFORE = ("prepare", "weights", "adapter", "embed", "score")  # stages up to what is needed
+BEFORE = ("prepare", "weights", "adapter", "embed", "score", "features")  # stages up to what is needed
 
 
-def stage(placed: Source, scored: Source, selected: Source, features: str, lam: float) -> Stage:
-    """assessment.json: the figures every coreset is judged by; `placed` has the features of that kind."""
-    place = STAGE_OF[features]
+def stage(features: Source, scored: Source, selected: Source, lam: float) -> Stage:
+    """assessment.json: the figures every coreset is judged by."""
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.selection.figures import assess
 
-        pool, target = (np.load(inputs[place] / f"{side}_{features}.npy", mmap_mode="r") for side in SIDES)
+        pool, target = (
+            np.load(inputs["features"] / f"{side}.npy", mmap_mode="r") for side in ("pool", "target")
+        )
         norms = {"gradient_norm": np.load(inputs["score"] / "pool_gradient_norm.npy")}
         problem = SelectionProblem(features=pool, target_features=target, scores=norms)
         rows = np.load(inputs["select"] / "indices.npy")
         write_json(folder / "assessment.json", assess(problem, rows, lam))
 
-    inputs = {place: placed, "score": scored, "select": selected}
-    return Stage("assess", 2, {"features": features, "lam": lam}, inputs, build)
+    inputs = {"features": features, "score": scored, "select": selected}
+    return Stage("assess", 3, {"lam": lam}, inputs, build)
 
 
 def completed(results: Sequence[dict[str, Any]], store: Store) -> list[dict[str, Any]]:
@@ -65,12 +65,11 @@ def _unjudged(result: Mapping[str, Any]) -> bool:
 
 def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: Store) -> dict[str, Any]:
     config, keys = result["config"], _keys(result, results)
-    features = config["features"]["kind"]
-    names = (STAGE_OF[features], "score", "select")
-    placed, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
-    if placed is None or scored is None or selected is None:
+    names = ("features", "score", "select")
+    features, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
+    if features is None or scored is None or selected is None:
         return result
-    artifact = store.get(stage(placed, scored, selected, features, config["task"]["lam"]))
+    artifact = store.get(stage(features, scored, selected, config["task"]["lam"]))
     figures = json.loads((artifact.path / "assessment.json").read_text())
     return {**result, "coreset": {**result["coreset"], "assessment": figures}}
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from goracs.data.tasks import Task
 from goracs.llm.settings import Backbone, Runtime
 from goracs.store import CHECKPOINT, External, Stage
+from goracs.types import Example, IndexArray
 
 if TYPE_CHECKING:
     from goracs.llm.recommender import Recommender
@@ -49,8 +52,10 @@ class Llm:
 
 
 def spec(settings: Any) -> dict[str, Any]:
-    """The hashed form of a settings object: its class and its fields."""
-    return {"kind": type(settings).__name__, **asdict(settings)}
+    """The hashed form of a settings object: its class and its fields, settings among them likewise."""
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    plain = {name: spec(value) if is_dataclass(value) else value for name, value in values.items()}
+    return {"kind": type(settings).__name__, **plain}
 
 
 def without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -74,6 +79,13 @@ def take_arrays(kept: Path, folder: Path) -> None:
     """Copy the arrays of a checkpoint to the artifact; a run that is killed before the end still has them."""
     for file in sorted(kept.glob("*.npy")):
         shutil.copyfile(file, folder / file.name)
+
+
+def labels(read: Sequence[Example]) -> IndexArray | None:
+    """[len] int64; None where the examples have none."""
+    if read[0].label is None:
+        return None
+    return np.array([example.label for example in read], dtype=np.int64)
 
 
 def write_json(file: Path, value: Any) -> None:

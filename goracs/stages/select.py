@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from goracs.llm.settings import Runtime
-from goracs.stages.common import checkpoint, examples, spec, write_json
+from goracs.stages.common import checkpoint, examples, labels, spec, write_json
+from goracs.stages.score import OF_BOTH_SIDES
 from goracs.store import Stage
 from goracs.types import Coreset, FloatArray, SelectionProblem, Selector
 
@@ -16,7 +17,6 @@ from goracs.types import Coreset, FloatArray, SelectionProblem, Selector
 def stage(
     seen: Mapping[str, Stage],
     selector: Selector,
-    features: str,
     budget: int,
     seed: int,
     runtime: Runtime,
@@ -31,35 +31,37 @@ def stage(
         from goracs.llm.selection import select
 
         job = Job("select", "float32", 0, runtime)
-        problem = selection_problem(inputs, selector.needs, features)
+        problem = selection_problem(inputs, selector.needs)
         _write_coreset(select(selector, problem, budget, seed, job, checkpoint(folder)), folder)
 
     params = {"selector": spec(selector), "budget": budget}
-    if "features" in selector.needs:
-        params["features"] = features
     if selector.seeded:
         params["seed"] = seed
-    return Stage("select", 2, params, dict(seen), build)
+    return Stage("select", 3, params, dict(seen), build)
 
 
-def selection_problem(inputs: Mapping[str, Path], needs: Set[str], features: str) -> SelectionProblem:
-    """What a selector sees: the features and scores it needs, and the labels; else features of width 0."""
+def selection_problem(inputs: Mapping[str, Path], needs: Set[str]) -> SelectionProblem:
+    """What a selector sees: features (else of width 0) and scores as it needs them, labels, users."""
     pool, target = examples(inputs, "train"), examples(inputs, "valid")
-    place = inputs["score" if features == "sketch" else "embed"] if "features" in needs else None
-    labelled = pool[0].label is not None
+    place, scores = inputs.get("features") if "features" in needs else None, needs - {"features"}
+    users = np.unique([example.user for example in target], return_inverse=True)[1]
     return SelectionProblem(
-        features=_features(place, "pool", features, len(pool)),
-        target_features=_features(place, "target", features, len(target)),
-        scores={name: np.load(inputs["score"] / f"pool_{name}.npy") for name in needs - {"features"}},
-        labels=np.array([example.label for example in pool], dtype=np.int64) if labelled else None,
-        target_labels=np.array([example.label for example in target], dtype=np.int64) if labelled else None,
+        features=_features(place, "pool", len(pool)),
+        target_features=_features(place, "target", len(target)),
+        scores={name: np.load(inputs["score"] / f"pool_{name}.npy") for name in scores},
+        target_scores={
+            name: np.load(inputs["score"] / f"target_{name}.npy") for name in scores & OF_BOTH_SIDES
+        },
+        labels=labels(pool),
+        target_labels=labels(target),
+        target_users=users,
     )
 
 
-def _features(place: Path | None, side: str, features: str, count: int) -> FloatArray:
+def _features(place: Path | None, side: str, count: int) -> FloatArray:
     if place is None:
         return np.empty((count, 0), dtype=np.float32)
-    matrix: FloatArray = np.load(place / f"{side}_{features}.npy", mmap_mode="r")
+    matrix: FloatArray = np.load(place / f"{side}.npy", mmap_mode="r")
     return matrix
 
 

@@ -196,10 +196,10 @@ def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path)
 
     result = goracs("until=select").result
     inputs = {
-        name: store_root / name / result["digests"][name][:24] for name in ("prepare", "embed", "score")
+        name: store_root / name / result["digests"][name][:24] for name in ("prepare", "features", "score")
     }
     chosen = package.select(
-        selection_problem(inputs, {"features", "gradient_norm"}, "embedding"),
+        selection_problem(inputs, {"features", "gradient_norm"}),
         8,
         "goracs",
         lam=0.5,

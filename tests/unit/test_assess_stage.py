@@ -42,7 +42,7 @@ def lender(store: Store) -> Result:
     """A run that made the features and the norms, and has its figures."""
     digests = {
         "prepare": "p",
-        "embed": kept(store, "embed", pool_embedding=POOL, target_embedding=TARGET),
+        "features": kept(store, "features", pool=POOL, target=TARGET),
         "score": kept(store, "score", pool_gradient_norm=NORMS),
     }
     return result(digests=digests, coreset__assessment={"poo": 0.1})
@@ -76,7 +76,7 @@ def test_completed_equals_assess_on_the_arrays(store: Store, lender: Result, ask
 def test_completed_lends_what_two_runs_have_each(store: Store, lender: Result, asker: Any) -> None:
     halves = [
         {**lender, "digests": {name: lender["digests"][name] for name in ("prepare", stage)}}
-        for stage in ("embed", "score")
+        for stage in ("features", "score")
     ]
     assert judged(store, asker(), *halves) == judged(store, asker(), lender)
     assert judged(store, asker(), halves[0]) is None
@@ -86,7 +86,7 @@ def test_completed_lends_what_two_runs_have_each(store: Store, lender: Result, a
     "changes",
     [
         {"config__task__lam": 0.3},
-        {"config__features__kind": "sketch"},
+        {"config__features__scale": "unit"},
         {"config__backbone__batch_tokens": 512},
         {"config__backbone__precision": "bf16"},
         {"config__dataset__size": 800},
@@ -98,7 +98,7 @@ def test_completed_never_lends_to_other_settings(
     assert judged(store, asker(**changes), lender) is None
 
 
-@pytest.mark.parametrize("name", ["prepare", "weights", "adapter", "embed", "score"])
+@pytest.mark.parametrize("name", ["prepare", "weights", "adapter", "embed", "score", "features"])
 def test_completed_never_lends_what_comes_from_another_source(
     store: Store, lender: Result, asker: Any, name: str
 ) -> None:

@@ -43,7 +43,7 @@ def test_every_node_binds_to_its_signature_without_python_defaults(file: Path) -
 
 def test_every_file_of_a_group_builds_something_or_is_plain_values() -> None:
     plain = {file.parent.name for file in FILES if "_target_" not in OmegaConf.load(file)}
-    assert plain == {"features", "logger"}
+    assert plain == {"logger"}
 
 
 @pytest.mark.parametrize("experiment", [None, *EXPERIMENTS])

@@ -102,11 +102,8 @@ def test_a_bag_refuses_prompts_without_items() -> None:
 
 def test_both_parts_of_a_joint_have_the_same_say() -> None:
     given_ = seen()
-    far = Seen(
-        {**given_.arrays, "hidden": tuple(1000 * side for side in given_.arrays["hidden"])},
-        None,
-        given_.examples,
-    )
+    pool, target = given_.arrays["hidden"]
+    far = Seen({**given_.arrays, "hidden": (1000 * pool, 1000 * target)}, None, given_.examples)
     joint = Joint(first=Embedding(**PLAIN), second=Hidden(**PLAIN), **PLAIN)
     np.testing.assert_allclose(joint.represent(far)[0], joint.represent(given_)[0], rtol=1e-5)
     pool, target = joint.represent(given_)

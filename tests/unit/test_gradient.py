@@ -22,8 +22,11 @@ from tests.conftest import LORA, RUNTIME, TINY
 
 RELATIVE = 1e-4  # float32, sums in another order
 JOB = Job("score", "float32", 64, RUNTIME)  # a bound of 64 tokens makes batches of mixed lengths
-SETTINGS = Score(layer="v_proj", sketch_dim=16, sketch_seed=3)
+SETTINGS = Score(layer="v_proj", sketch_dim=16, sketch_seed=3, together=())
 NO, YES = 300, 301
+PLAIN = frozenset({"gradient_norm", "loss", "el2n"})
+ALL = PLAIN | {"sketch"}
+EVERY = ALL | {"hidden", "margin"}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_gradient_norms_equal_one_backward_pass_per_example(
     texts = mixed_texts(side)
     ctr = task == "ctr"
     read = Texts(texts.prompts, [()] * len(texts), texts.labels, 0, side) if ctr else texts
-    score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, SETTINGS, True, JOB, tmp_path, "pool")
+    score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, SETTINGS, ALL, JOB, tmp_path, "pool")
     expected = one_by_one(model, texts, answers_only=ctr)
     norms = [float(gradient.norm()) for gradient in expected]
     np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), norms, rtol=RELATIVE)
@@ -81,7 +84,7 @@ def test_gradient_norms_equal_one_backward_pass_per_example(
 def test_scores_are_unchanged_by_the_bound_on_the_batch(model: Any, tmp_path: Path) -> None:
     for bound in (16, 4096):
         job = Job("score", "float32", bound, RUNTIME)
-        score(model, TextLoss(), mixed_texts("left"), SETTINGS, False, job, tmp_path, str(bound))
+        score(model, TextLoss(), mixed_texts("left"), SETTINGS, PLAIN, job, tmp_path, str(bound))
     for name in ("gradient_norm", "loss", "el2n"):
         small, large = (np.load(tmp_path / f"{bound}_{name}.npy") for bound in (16, 4096))
         np.testing.assert_allclose(small, large, rtol=RELATIVE)
@@ -90,7 +93,7 @@ def test_scores_are_unchanged_by_the_bound_on_the_batch(model: Any, tmp_path: Pa
 def test_gradient_norms_in_bf16_are_summed_in_float32(tiny_weights: Path, tmp_path: Path) -> None:
     made = adapter.fresh(load_model(tiny_weights, replace(TINY, precision="bf16")), LORA, seed=0).eval()
     job = Job("score", "bf16", 64, RUNTIME)
-    score(made, TextLoss(), mixed_texts("left"), SETTINGS, True, job, tmp_path, "pool")
+    score(made, TextLoss(), mixed_texts("left"), SETTINGS, ALL, job, tmp_path, "pool")
     for name in ("gradient_norm", "sketch"):
         found = torch.from_numpy(np.load(tmp_path / f"pool_{name}.npy"))
         assert not torch.equal(found, found.bfloat16().float()), name
@@ -105,7 +108,7 @@ def test_score_refuses_a_gradient_that_is_not_finite(model: Any, tmp_path: Path)
     with pytest.raises(
         GoracsError, match=r"gradient norm of pool examples is not finite for 1 of 6.*rows 2\)"
     ):
-        score(model, broken, mixed_texts("left"), SETTINGS, False, JOB, tmp_path, "pool")
+        score(model, broken, mixed_texts("left"), SETTINGS, PLAIN, JOB, tmp_path, "pool")
 
 
 def test_last_lora_b_is_that_of_the_last_layer(model: Any) -> None:
@@ -117,3 +120,52 @@ def test_last_lora_b_refuses_a_layer_without_an_adapter(tiny_weights: Path) -> N
     made = adapter.fresh(load_model(tiny_weights, TINY), Lora(2, 4, 0.0, ("q_proj",)), seed=0)
     with pytest.raises(GoracsError, match="it adapts: q_proj"):
         last_lora_b(made, SETTINGS)
+
+
+def scored(model: Any, names: frozenset[str], folder: Path, texts: Texts) -> dict[str, np.ndarray]:
+    loss = AnswerLoss(NO, YES) if not any(texts.answers) else TextLoss()
+    score(model, loss, texts, SETTINGS, names, JOB, folder, "pool")
+    return {name: np.load(folder / f"pool_{name}.npy") for name in names}
+
+
+def questions(side: str = "left") -> Texts:
+    texts = mixed_texts(side)
+    return Texts(texts.prompts, [()] * len(texts), texts.labels, 0, side)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_hidden_states_and_margins_equal_those_of_each_prompt_alone(
+    model: Any, tmp_path: Path, side: str
+) -> None:
+    found = scored(model, frozenset({"hidden", "margin"}), tmp_path, questions(side))
+    for row, prompt in enumerate(questions().prompts):
+        with torch.no_grad():
+            alone = model(input_ids=torch.tensor([prompt]), output_hidden_states=True)
+        np.testing.assert_allclose(found["hidden"][row], alone.hidden_states[-1][0, -1], atol=1e-5)
+        no, yes = alone.logits[0, -1, [NO, YES]].tolist()
+        assert found["margin"][row] == pytest.approx(yes - no, abs=1e-5)
+
+
+def test_hidden_states_of_texts_are_means_over_the_answer(model: Any, tmp_path: Path) -> None:
+    texts = mixed_texts("left")
+    found = scored(model, frozenset({"hidden"}), tmp_path, texts)["hidden"]
+    for row, (prompt, answer) in enumerate(zip(texts.prompts, texts.answers, strict=True)):
+        ids = torch.tensor([prompt + answer])
+        with torch.no_grad():
+            states = model(input_ids=ids, output_hidden_states=True).hidden_states[-1][0]
+        np.testing.assert_allclose(found[row], states[len(prompt) :].mean(0), atol=1e-5)
+
+
+def test_numbers_from_one_pass_equal_those_from_separate_passes_bit_for_bit(
+    model: Any, tmp_path: Path
+) -> None:
+    together = scored(model, EVERY, tmp_path / "together", questions())
+    for names in (PLAIN, frozenset({"hidden"}), frozenset({"margin"}), frozenset({"sketch"})):
+        apart = scored(model, names, tmp_path / "-".join(sorted(names)), questions())
+        for name, values in apart.items():
+            np.testing.assert_array_equal(values, together[name], err_msg=name)
+    texts, names = mixed_texts("left"), EVERY - {"margin"}
+    whole = scored(model, names, tmp_path / "texts", texts)
+    alone = scored(model, frozenset({"hidden"}), tmp_path / "text", texts)
+    np.testing.assert_array_equal(alone["hidden"], whole["hidden"])
+    assert not list((tmp_path / "text").glob("pool_loss*")), "what nobody asks for is not computed"

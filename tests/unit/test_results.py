@@ -35,7 +35,7 @@ def result(selector: str = "goracs", seed: int = 0, auc: float = 0.8, **changes:
             },
             "dataset": {"name": "movielens_small", "size": 400},
             "task": {"name": "ctr", "lam": 0.5},
-            "features": {"kind": "embedding"},
+            "features": {"_target_": "goracs.features.embedding.Embedding", "scale": "none"},
             "backbone": {"name": "tiny", "precision": "float32", "batch_tokens": 2048},
             "runtime": {"workers": 1},
             "logger": {"name": "csv"},

@@ -29,12 +29,12 @@ REPORT = {"lowest_cost": 0.1}
 def store(tmp_path: Path) -> Path:
     """A store with the features of one embed stage: a plane in five dimensions."""
     rng = np.random.default_rng(0)
-    stored = tmp_path / "store" / "embed" / ("e" * 24)
+    stored = tmp_path / "store" / "features" / ("e" * 24)
     stored.mkdir(parents=True)
     plane = np.eye(5)[:2] * [[3.0], [1.0]]
     for side, count in (("pool", 30), ("target", 6)):
         points = rng.normal(size=(count, 2)) @ plane
-        np.save(stored / f"{side}_embedding.npy", (points + 7).astype(np.float32))
+        np.save(stored / f"{side}.npy", (points + 7).astype(np.float32))
     return tmp_path / "store"
 
 
@@ -45,8 +45,9 @@ def job(tmp_path: Path) -> Path:
 
 
 def made(folder: Path, steps: list[dict[str, Any]], report: dict[str, Any]) -> Path:
-    found = result(coreset__report=report, coreset__indices_file="indices.json", digests={"embed": "e" * 64})
-    found["config"]["features"] = {"kind": "embedding"}
+    found = result(
+        coreset__report=report, coreset__indices_file="indices.json", digests={"features": "e" * 64}
+    )
     save(folder, found)
     (folder / "trace.json").write_text(json.dumps(steps))
     (folder / "indices.json").write_text(json.dumps(ROWS))
@@ -92,7 +93,7 @@ def test_a_plane_is_shown_without_distortion(job: Path, store: Path) -> None:
     """Points that lie in a plane keep their distances, and the coreset's are those of its pool rows."""
     places = trace.projected(json.loads((job / "result.json").read_text()), job, store)
     assert places is not None
-    pool = np.load(next(store.rglob("pool_embedding.npy"))).astype(np.float64)
+    pool = np.load(next(store.rglob("pool.npy"))).astype(np.float64)
     np.testing.assert_allclose(places["coreset"], places["pool"][ROWS], atol=1e-5)
     shown = np.linalg.norm(places["pool"] - places["pool"][0], axis=1)
     np.testing.assert_allclose(shown, np.linalg.norm(pool - pool[0], axis=1), atol=1e-5)
