@@ -191,7 +191,8 @@ def few_items(tmp_path: Path) -> list[str]:
     rng = np.random.default_rng(0)
     rows = [(user, item, 60 * k) for user in range(1, 40) for k, item in enumerate(rng.permutation(12)[:7])]
     rows += [(0, item, 3600 + item) for item in range(12)]
-    pl.DataFrame(rows, schema=["user", "item", "time"], orient="row").write_csv(tmp_path / "log.csv")
+    table = pl.DataFrame(rows, schema=["user", "item", "time"], orient="row")
+    table.with_columns(pl.col("time") + 10**9).write_csv(tmp_path / "log.csv")
     items = pl.DataFrame({"item": range(12), "title": [f"Thing {k}" for k in range(12)]})
     items.write_csv(tmp_path / "items.csv")
     files = (f"dataset.interactions={tmp_path / 'log.csv'}", f"dataset.items={tmp_path / 'items.csv'}")

@@ -39,6 +39,11 @@ def test_a_missing_name_is_told_with_what_may_be_meant() -> None:
     )
 
 
+def test_a_column_that_is_asked_for_is_not_meant_by_another_name() -> None:
+    with pytest.raises(MissingColumn, match=r"it has item, rating\.$"):
+        columns_of(FILE, ["item", "rating", "time"], ["item", "rating"])
+
+
 def test_a_name_that_two_columns_may_mean_is_not_guessed() -> None:
     with pytest.raises(MissingColumn, match="it has User, USER"):
         columns_of(FILE, ["user"], ["User", "USER"])

@@ -102,7 +102,7 @@ def json_lines(
     except pl.exceptions.PolarsError:
         found = Sifted([], {}, {})
     if not found.kept or _lacking(found.kept[0], needed):
-        _refuse_missing(file, found.kept, needed)
+        _refuse_missing(file, found.kept, fields, needed)
         parts = (part for lines in _numbered(file) if lines for part in _sifted(lines, fields, needed))
         found = sifted(file, parts, most_broken)
     table = pl.concat([pl.DataFrame(schema=fields), *found.kept])
@@ -212,14 +212,16 @@ def _judged(
         yield frame
 
 
-def _refuse_missing(file: Path, frames: Sequence[pl.DataFrame], needed: Sequence[str]) -> None:
+def _refuse_missing(
+    file: Path, frames: Sequence[pl.DataFrame], fields: Iterable[str], needed: Sequence[str]
+) -> None:
     """Raise MissingColumn if every line could be read but none has one of the fields."""
     missing = [name for frame in frames for name in needed if frame[name].null_count() == len(frame)]
     if missing:
         there = fields_of_first(file)
         raise MissingColumn(
             f"{file} has no line with {', '.join(missing)}: its first one has the fields "
-            f"{', '.join(there)}.{did_you_mean(missing, there)}"
+            f"{', '.join(there)}." + did_you_mean(missing, [name for name in there if name not in fields])
         )
 
 

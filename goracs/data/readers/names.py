@@ -39,7 +39,7 @@ def columns_of(file: Path, wanted: Sequence[str], there: Sequence[str]) -> dict[
     if missing:
         raise MissingColumn(
             f"{file} lacks one of the columns {', '.join(wanted)}: it has {', '.join(there)}."
-            + did_you_mean(missing, there)
+            + did_you_mean(missing, [name for name in there if name not in names.values()])
         )
     return names
 

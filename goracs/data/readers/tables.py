@@ -114,12 +114,14 @@ class Tables(Dataset):
         return None if self.items is None else found(self.items, "dataset.items")
 
     def _events(self, file: Path) -> tuple[pl.DataFrame, Rows]:
-        user, item, rating, name = (
-            None if column is None else str(column)
-            for column in (self.columns.user, self.columns.item, self.columns.rating, self.columns.time)
-        )
-        kinds = {user: pl.String(), item: pl.String(), rating: pl.Float64(), name: pl.String()}
-        types: dict[str, pl.DataType] = {column: kind for column, kind in kinds.items() if column is not None}
+        user, item = str(self.columns.user), str(self.columns.item)
+        rating = None if self.columns.rating is None else str(self.columns.rating)
+        name = None if self.columns.time is None else str(self.columns.time)
+        types: dict[str, pl.DataType] = {user: pl.String(), item: pl.String()}
+        if rating is not None:
+            types[rating] = pl.Float64()
+        if name is not None:
+            types[name] = pl.String()
         try:
             rows = self._table(file, types, list(types), None if self.time_unit == "step" else name)
         except MissingColumn as error:
@@ -129,16 +131,13 @@ class Tables(Dataset):
         time = pl.zeros(len(table), pl.Int64, eager=True)
         if name is not None:
             time, unit = _time(file, table[name], self.time_unit)
-        none = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(table))
-        events = pl.DataFrame(
-            {
-                "user": plain_ids(table[str(user)]),
-                "item": plain_ids(table[str(item)]),
-                "rating": none if rating is None else table[rating],
-                "time": time,
-            }
+        events = table.select(
+            user=plain_ids(table[user]),
+            item=plain_ids(table[item]),
+            rating=pl.lit(None, pl.Float64) if rating is None else pl.col(rating),
+            time=time,
         )
-        return checked(events, file, self.scale, unit, rated=rating is not None), rows
+        return checked(events, file, self.scale, unit, rating is not None), rows
 
     def _catalogue(self, file: Path) -> Rows:
         key, title = str(self.columns.id), str(self.columns.title)
