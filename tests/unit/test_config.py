@@ -32,11 +32,17 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
             yield from nodes(inner)
 
 
+def filled(node: dict[str, Any]) -> set[str]:
+    """The parameters that a node gives: its own, and those that another file of the group fills (x@name)."""
+    others = [entry for entry in node.get("defaults", []) if entry != "_self_"]
+    return set(node) - {"_target_", "defaults"} | {entry.partition("@")[2] for entry in others}
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parts[-2]}/{file.stem}")
 def test_every_node_binds_to_its_signature_without_python_defaults(file: Path) -> None:
     for node in nodes(OmegaConf.to_container(OmegaConf.load(file), resolve=False)):
         parameters = inspect.signature(get_object(node["_target_"])).parameters
-        assert set(node) - {"_target_"} == set(parameters), node["_target_"]
+        assert filled(node) == set(parameters), node["_target_"]
         defaults = [name for name, p in parameters.items() if p.default is not inspect.Parameter.empty]
         assert defaults == [], f"{node['_target_']} has defaults of its own"
 
