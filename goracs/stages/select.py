@@ -39,7 +39,7 @@ def stage(
         params["features"] = features
     if selector.seeded:
         params["seed"] = seed
-    return Stage("select", 2, params, dict(seen), build)
+    return Stage("select", 3, params, dict(seen), build)
 
 
 def selection_problem(inputs: Mapping[str, Path], needs: Set[str], features: str) -> SelectionProblem:
