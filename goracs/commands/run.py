@@ -27,9 +27,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs import job_folder, sweep
 from goracs.config import build, conf_dir, refuse_unreadable
-from goracs.place import Place
+from goracs.jobs import job_folder, sweep
+from goracs.jobs.place import Place
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -141,9 +141,9 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     there = store.has(line.result)
     if not there and "backbone" in line.__dict__:  # asked for by some stage
         place.say(_speed(line.backbone))
-    artifact = store.get(line.result)
     for warning in line.told.warnings:
         place.say(f"warning: {warning}")
+    artifact = store.get(line.result)
     with job_folder.filling(place.folder) as partial:
         result.leave(artifact, partial, line.told, frozenset() if there else store.built)
         if plain["logger"]["kind"] == "csv":

@@ -17,6 +17,9 @@ def write(folder: Path, titles: Sequence[str]) -> None:
 
     The usual answers are among the texts often enough to become single tokens.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # of saving: as for every other model (`goracs.llm.backbone`)
     tokenizer = _tokenizer([*titles, *ANSWERS * len(titles)])
     tokenizer.save_pretrained(folder)
     _model(tokenizer).save_pretrained(folder)

@@ -1,20 +1,22 @@
 """The pool's costs: as one matrix, or formed by blocks from embeddings where that matrix would be too large.
 
 Both answer two questions, with the same numbers: the exact costs of given rows, and which rows are cheapest
-at given prices.
+at given prices. One that forms its costs also bounds those of many rows from below, by products that are
+much faster than exact costs.
 
 Symbols    rho_i(v) = what row i ships at least at prices v (`goracs.ot.cheapest`); costs in the scale's unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
+from goracs.ot import distance
 from goracs.ot.cheapest import Shape, shares
 from goracs.ot.distance import blocks, decided, distances, first_of
 from goracs.types import FloatArray, IndexArray, Scale, SelectionProblem
@@ -101,7 +103,9 @@ class Streamed:
     def low(self) -> float:
         """The smallest cost."""
         below = self._below(np.zeros(self.width), lambda low, _: low.min(axis=1))
-        return float(decided(below, 1, lambda rows: self.rows(rows).min(axis=1))[1][0])
+        return float(
+            decided(below, 1, lambda rows: self.measured(rows, lambda costs: costs.min(axis=1)))[1][0]
+        )
 
     def rows(self, indices: IndexArray) -> FloatArray:
         """[k, m] float64 costs of k rows."""
@@ -114,7 +118,27 @@ class Streamed:
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
         """As `Dense.cheapest`, by one pass over the features."""
         below = self._below(prices, lambda low, scaled: shares(low, scaled, spread))
-        return decided(below, count, lambda rows: shares(self.rows(rows), prices, spread))
+        return decided(
+            below, count, lambda rows: self.measured(rows, lambda costs: shares(costs, prices, spread))
+        )
+
+    def measured(self, rows: IndexArray, measure: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """[k] a figure of each of k rows, of its exact costs; so many at a time as fit into a block."""
+        found, size = np.empty(len(rows)), max(1, distance.BLOCK_BYTES // (8 * self.width))
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            found[part] = measure(self.rows(rows[part]))
+        return found
+
+    def costs_below(self, rows: IndexArray) -> Iterator[FloatArray]:
+        """Lower bounds of the costs of k rows: [b, m] float64, block after block."""
+        size = max(1, distance.BLOCK_BYTES // (4 * self.width))
+        for start in range(0, len(rows), size):
+            stored = self.order[rows[start : start + size]]
+            for block in blocks(self.features[stored], self.target):
+                costs = block.low() * (block.unit / self.scale * (1 - SLACK))
+                costs -= self.offset[stored, None] * (1 + SLACK)
+                yield costs
 
     def _below(
         self, prices: FloatArray, measure: Callable[[FloatArray, FloatArray], FloatArray]

@@ -24,8 +24,8 @@ import numpy as np
 from goracs.ot import exact, lagrangian
 from goracs.ot.cost import gap
 from goracs.ot.lagrangian import Dual, Generated
-from goracs.ot.pool import Dense, Pool
-from goracs.search import starts
+from goracs.ot.pool import Dense, Pool, Streamed
+from goracs.search import lazily, starts
 from goracs.search.alternate import alternate
 from goracs.search.limits import Limits
 from goracs.search.refine import Sweeps, refine
@@ -92,7 +92,7 @@ class Search:
 
     def _begin(self) -> tuple[Generated, Sweeps]:
         generated = lagrangian.sample(self.pool, _closely(self.pool.size, self.budget))
-        rows = self._first(generated)
+        rows = self._first()
         held = self._solve(rows)
         if self.limits.start != "lagrangian":  # which only aims at these rows
             self._better("start", rows, held.value)
@@ -132,12 +132,14 @@ class Search:
             if not better or not self._go_on():
                 return dual, aim
 
-    def _first(self, generated: Generated) -> IndexArray:
+    def _first(self) -> IndexArray:
         if self.limits.start == "random":
             return starts.random(self.pool.size, self.budget, self.rng)
-        known = self._whole() if isinstance(self.pool, Dense) else generated
-        pick = starts.facility if self.limits.start == "facility" else starts.capacity
-        return known.rows[pick(known.costs, self.budget)]
+        facility = self.limits.start == "facility"
+        if isinstance(self.pool, Dense):
+            return (starts.facility if facility else starts.capacity)(self.pool.costs, self.budget)
+        assert isinstance(self.pool, Streamed)
+        return (lazily.facility if facility else lazily.capacity)(self.pool, self.budget)
 
     def _whole(self) -> Generated:
         assert isinstance(self.pool, Dense)

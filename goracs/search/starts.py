@@ -104,14 +104,19 @@ def pick_capacities(costs, s, t, picked):  # type: ignore[no-untyped-def]
         heapq.heappop(heap)
         picked[count] = i
         count += 1
-        left = s
-        for x in range(used):
-            j = columns[x]
-            amount = min(left, room[j])
-            left -= amount
-            room[j] -= amount
-            if room[j] == 0:
-                closed[j] = -BIG
+        serve(columns[:used], closed, room, s)
+
+
+@kernel
+def serve(columns, closed, room, s):  # type: ignore[no-untyped-def]
+    """Ship s units to these columns, as many as each has room for; full ones are closed."""
+    left = s
+    for j in columns:
+        amount = min(left, room[j])
+        left -= amount
+        room[j] -= amount
+        if room[j] == 0:
+            closed[j] = -BIG
 
 
 @kernel

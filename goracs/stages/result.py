@@ -73,7 +73,7 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
 
     Args:
         artifact: of this stage.
-        folder: where the job gathers what it leaves (`goracs.job_folder`).
+        folder: where the job gathers what it leaves (`goracs.jobs.job_folder`).
         told: of this run.
         built: the keys of the stages that this run made.
     """

@@ -146,6 +146,28 @@ def test_goracs_is_unchanged_by_the_order_of_the_rows(start: str, memory: float)
         assert found.report["lower_bound"] == expected.report["lower_bound"]
 
 
+@pytest.mark.parametrize("effort", ["start", "alternate", "exchange"])
+@pytest.mark.parametrize("start", STARTS)
+def test_streamed_equals_dense_where_not_all_rows_are_looked_at_closely(start: str, effort: str) -> None:
+    for seed, n in enumerate((7, 12, 30)):
+        given = problem(itra.FIRST + 900, 12, seed, d=3)
+        dense, streamed = (search(given, n, start=start, effort=effort, memory=gb) for gb in (GB, STREAM))
+        np.testing.assert_array_equal(streamed.indices, dense.indices)
+        assert {**streamed.report} == {**dense.report}
+        assert dense.report["generated"] < given.pool_size
+
+
+def test_certify_streamed_is_an_exchange_that_says_so() -> None:
+    """To exchange among all rows their costs have to be held: the one difference there is."""
+    given = problem(itra.FIRST + 900, 12, d=3)
+    streamed, near, whole = (
+        search(given, 12, start="random", effort=effort, memory=gb)
+        for effort, gb in (("certify", STREAM), ("exchange", GB), ("certify", GB))
+    )
+    np.testing.assert_array_equal(streamed.indices, near.indices)
+    assert [each.report["certified_local"] for each in (streamed, whole)] == ["generated", "pool"]
+
+
 @pytest.mark.parametrize("rows_of_a_block", [1, 7, 10**6])
 @pytest.mark.parametrize("generate", [20, 4096])
 def test_streamed_equals_dense_at_any_block_size(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goracs import job_folder
+from goracs.jobs import job_folder
 from goracs.types import GoracsError, InvalidInput
 
 FILES = ("adapter/adapter_model.safetensors", "coreset.json", "result.json", "trace.json", "zebra.json")

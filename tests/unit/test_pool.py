@@ -169,6 +169,29 @@ def test_decided_measures_only_what_the_bounds_leave_open() -> None:
     assert sorted(measured) == [0, 1]
 
 
+def test_streamed_forms_a_block_of_exact_costs_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One target far away leaves nothing for the bounds to decide: every row is measured, not all at once."""
+    draw, formed, rows = np.random.default_rng(0), [0], Streamed.rows
+    pool, target = draw.normal(size=(90, 6)), draw.normal(size=(14, 6))
+    target[0] *= 1e12
+    streamed = Streamed(pool, target, np.arange(90), np.zeros(90), 1.0)
+    whole = Dense(streamed.rows(np.arange(90)))
+
+    def counted(self: Streamed, indices: np.ndarray) -> np.ndarray:
+        formed.append(len(indices))
+        return rows(self, indices)
+
+    monkeypatch.setattr(Streamed, "rows", counted)
+    monkeypatch.setattr(distance, "BLOCK_BYTES", 8 * 14 * 5)
+    for one, other in zip(
+        *(each.cheapest(np.zeros(14), shape(20, 14), 10) for each in (streamed, whole)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert streamed.low == whole.low
+    assert sum(formed) > 90
+    assert max(formed) == 5
+
+
 def test_blocks_refuse_what_overflows() -> None:
     with pytest.raises(InvalidInput, match="distances overflow float64: the embeddings are too large"):
         list(blocks(np.full((3, 2), 1e200), np.full((2, 2), -1e200)))

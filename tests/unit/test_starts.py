@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goracs.ot import exact
-from goracs.search import starts
+from goracs.ot import distance, exact
+from goracs.ot.pool import Dense, Streamed
+from goracs.search import lazily, starts
 
 ROUNDING = 1e-12
 
@@ -109,6 +110,48 @@ def test_capacity_begins_below_facility_where_gradients_weigh() -> None:
         exact.solve(costs[pick(costs, 10)]).value for pick in (starts.capacity, starts.facility)
     )
     assert by_capacity < by_facility
+
+
+GRIDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "plain": lambda draw, rows: draw.normal(size=(rows, 3)),
+    "ties": lambda draw, rows: draw.integers(0, 3, (rows, 2)).astype(float),
+    "equal": lambda _, rows: np.ones((rows, 2)),
+    "far out": lambda draw, rows: draw.normal(size=(rows, 3)) * 10.0 ** draw.integers(0, 9, (rows, 1)),
+}
+
+
+@pytest.mark.parametrize("rows_of_a_block", [1, 9, 10**6])
+@pytest.mark.parametrize("kind", GRIDS)
+def test_lazily_picks_the_rows_that_starts_picks(
+    kind: str, rows_of_a_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lazily, "FEW", 4)  # so that most rows are looked at more than once
+    monkeypatch.setattr(lazily, "PART", 2)
+    for seed, (m, n) in enumerate([(14, 5), (14, 7), (14, 28), (5, 20), (1, 9), (9, 1), (12, 120)]):
+        draw = np.random.default_rng(seed)
+        pool, target = GRIDS[kind](draw, 120), GRIDS[kind](draw, m)
+        monkeypatch.setattr(distance, "BLOCK_BYTES", 4 * m * rows_of_a_block)
+        for lam in (0.0, 0.4, 1e3):
+            offset = lam * draw.integers(0, 4, 120) / 4
+            streamed = Streamed(pool, target, draw.permutation(120), offset, 1.5)
+            whole = Dense(streamed.rows(np.arange(120))).costs
+            for start in ("facility", "capacity"):
+                expected = getattr(starts, start)(whole, n)
+                np.testing.assert_array_equal(getattr(lazily, start)(streamed, n), expected)
+
+
+def test_lazily_forms_few_exact_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, formed, rows = np.random.default_rng(0), [0], Streamed.rows
+    pool, target = draw.normal(size=(9000, 8)), draw.normal(size=(40, 8))
+
+    def counted(self: Streamed, indices: np.ndarray) -> np.ndarray:
+        formed.append(len(indices))
+        return rows(self, indices)
+
+    monkeypatch.setattr(Streamed, "rows", counted)
+    lazily.capacity(Streamed(pool, target, np.arange(9000), np.zeros(9000), 1.0), 20)
+    assert sum(formed) < 3000
+    assert max(formed) < 900
 
 
 def test_random_equals_another_draw_for_another_generator() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from goracs import job_folder, sweep
+from goracs.jobs import job_folder, sweep
 from goracs.store import digest
 from goracs.types import InvalidInput
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goracs.job_folder import OUTCOME
+from goracs.jobs.job_folder import OUTCOME
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
