@@ -219,7 +219,8 @@ class Line:
         if not there >= assess.NEEDS:
             return {}
         inputs = self._inputs(assess.NEEDS)
-        return {"assess": assess.stage(inputs["features"], inputs["score"], self.selected, self.task.lam)}
+        weight = assess.lam(self.task.lam)
+        return {"assess": assess.stage(inputs["features"], inputs["score"], self.selected, weight)}
 
     @cached_property
     def tuned(self) -> Stage:

@@ -10,7 +10,7 @@ Not here      the frame around an example (`goracs.data.prompts`), tokens (`gora
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import polars as pl
 
@@ -48,7 +48,7 @@ class Task(Protocol):
     def embed_output(self) -> bool: ...  # noqa: D102
 
     @property
-    def lam(self) -> float: ...  # noqa: D102
+    def lam(self) -> float | Literal["auto"]: ...  # noqa: D102
 
     def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
         """One example for each row, in order, of schema `EXAMPLE`.
@@ -76,7 +76,8 @@ class Ctr:
         input: wording with the same, {liked}, {disliked} and {target}.
         template: the frame, see `goracs.data.prompts`.
         embed_output: whether the output is part of the text that is embedded.
-        lam, max_exchanges, candidates, by_class: what the selectors take from the task by interpolation.
+        lam, published_lam, max_exchanges, candidates, by_class: what the selectors take from the task by
+            interpolation; the second is the paper's, for its own search.
     """
 
     name: str
@@ -90,7 +91,8 @@ class Ctr:
     input: str
     template: str
     embed_output: bool
-    lam: float
+    lam: float | Literal["auto"]
+    published_lam: float
     max_exchanges: int
     candidates: int
     by_class: bool
@@ -131,7 +133,8 @@ class SeqRec:
         input: wording with {item}, {items}, {verb} and {history}.
         template: the frame, see `goracs.data.prompts`.
         embed_output: whether the output is part of the text that is embedded.
-        lam, max_exchanges, candidates, by_class: what the selectors take from the task by interpolation.
+        lam, published_lam, max_exchanges, candidates, by_class: what the selectors take from the task by
+            interpolation; the second is the paper's, for its own search.
     """
 
     name: str
@@ -144,7 +147,8 @@ class SeqRec:
     input: str
     template: str
     embed_output: bool
-    lam: float
+    lam: float | Literal["auto"]
+    published_lam: float
     max_exchanges: int
     candidates: int
     by_class: bool

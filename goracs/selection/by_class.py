@@ -25,7 +25,7 @@ from goracs.selection.figures import gradient_norms, scale_warnings
 from goracs.types import Coreset, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
 
 WEIGHTED = ("transport", "mean_gradient", "poo", "lower_bound", "lowest_cost", "gap_absolute")  # by n_k / n
-SHARED = ("max_distance", "max_gradient", "lam")  # the same in every part
+SHARED = ("max_distance", "max_gradient", "lam", "lam_divided")  # the same in every part
 COUNTED = ("exchanges", "solves", "swaps", "given_up", "bounded", "generated")  # work done
 
 

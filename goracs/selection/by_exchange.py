@@ -6,6 +6,7 @@ Not here   the exchanges (`goracs.search.exchange`), which pairs are tried (the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,9 @@ def select(
         method: how to search.
         rescale: the scale to search in, of that of the problem, in which the report is.
 
-    Returns: a coreset whose report has the figures of `goracs.assess`, `exchanges` and `solves`; its trace
-        has the objective of the search.
+    Returns: a coreset whose report has the figures of `goracs.assess`, `exchanges`, `solves`, and
+        `lam_divided`, the weight that the search gave the gradients in the report's unit; its trace has the
+        objective of the search.
     """
     from goracs.ot.compiled import announced
 
@@ -51,11 +53,17 @@ def select(
     rows = order[places]
     report = {
         **objective(found[places], None if norms is None else norms[rows], lam, scale),
+        "lam_divided": lam * rescale(scale).distance / scale.distance,
         "exchanges": end.exchanges,
         "solves": end.solves,
         "warnings": scale_warnings(problem, norms),
     }
     return Coreset(rows, budget, problem.pool_size, report, end.trace)
+
+
+def undivided(scale: Scale) -> Scale:
+    """The scale of the released label-enhanced form: distances as they are."""
+    return replace(scale, distance=1.0)
 
 
 def whole_number(method: str, name: str, value: Any, least: int) -> None:

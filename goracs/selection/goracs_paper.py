@@ -10,13 +10,14 @@ Source     GORACS (KDD 2025), Algorithm 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from goracs.ot import exact
 from goracs.search.exchange import Method
-from goracs.selection.by_exchange import select, whole_number
-from goracs.types import Coreset, FloatArray, IndexArray, SelectionProblem
+from goracs.selection.by_exchange import select, undivided, whole_number
+from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,16 @@ class GoracsPaper:
         candidates: at most candidates^2 pairs are solved for each exchange, >= 1 (the paper's code pairs so
             many rows out with as many rows in).
         by_class: one problem for each label.
+        distances: divided by their maximum or undivided while lam is applied; published: undivided by class,
+            divided otherwise, as the released code has it. lam on undivided distances weighs the gradients as
+            lam / max d does on divided ones (`lam_divided` in the report).
     """
 
     lam: float
     max_exchanges: int
     candidates: int
     by_class: bool
+    distances: Literal["divided", "undivided", "published"]
 
     @property
     def needs(self) -> frozenset[str]:
@@ -54,9 +59,14 @@ class GoracsPaper:
         """
         whole_number("goracs_paper", "max_exchanges", self.max_exchanges, 0)
         whole_number("goracs_paper", "candidates", self.candidates, 1)
-        return select(
-            problem, budget, self.lam, self.max_exchanges, paper(self.candidates), lambda scale: scale
-        )
+        if self.distances not in ("divided", "undivided", "published"):
+            raise InvalidInput(
+                "selector goracs_paper: distances must be divided, undivided or published, "
+                f"got {self.distances!r}."
+            )
+        whole = self.distances == "divided" or (self.distances == "published" and not self.by_class)
+        rescale = (lambda scale: scale) if whole else undivided
+        return select(problem, budget, self.lam, self.max_exchanges, paper(self.candidates), rescale)
 
 
 def paper(candidates: int) -> Method:

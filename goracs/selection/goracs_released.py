@@ -16,15 +16,15 @@ Source     the code of GORACS (KDD 2025), codes/select/ITRA.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from goracs.ot import exact
 from goracs.search.exchange import Method
-from goracs.selection.by_exchange import select, whole_number
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem
+from goracs.selection.by_exchange import select, undivided, whole_number
+from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 BLOCK = 1024  # pool rows that are scored at once
 
@@ -92,11 +92,6 @@ class GoracsReleased:
                     "crashes. Lower the budget."
                 )
         return {0: budget - ones, 1: ones}
-
-
-def undivided(scale: Scale) -> Scale:
-    """The scale of the label-enhanced form there."""
-    return replace(scale, distance=1.0)
 
 
 def released(candidates: int) -> Method:

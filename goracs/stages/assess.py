@@ -23,7 +23,7 @@ AFTER = ("budget", "seed", "until", "assess", "selector", "finetune", "evaluate"
 BEFORE = ("prepare", "weights", "adapter", "embed", "score", "features")  # stages up to what is needed
 
 
-def stage(features: Source, scored: Source, selected: Source, lam: float) -> Stage:
+def stage(features: Source, scored: Source, selected: Source, weight: float) -> Stage:
     """assessment.json: the figures every coreset is judged by."""
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
@@ -35,10 +35,15 @@ def stage(features: Source, scored: Source, selected: Source, lam: float) -> Sta
         norms = {"gradient_norm": np.load(inputs["score"] / "pool_gradient_norm.npy")}
         problem = SelectionProblem(features=pool, target_features=target, scores=norms)
         rows = np.load(inputs["select"] / "indices.npy")
-        write_json(folder / "assessment.json", assess(problem, rows, lam))
+        write_json(folder / "assessment.json", assess(problem, rows, weight))
 
     inputs = {"features": features, "score": scored, "select": selected}
-    return Stage("assess", 3, {"lam": lam}, inputs, build)
+    return Stage("assess", 3, {"lam": weight}, inputs, build)
+
+
+def lam(asked: float | str) -> float:
+    """The weight of the gradients in POO: the task's; 0 where each selection chooses its own (auto)."""
+    return 0.0 if isinstance(asked, str) else asked
 
 
 def completed(results: Sequence[dict[str, Any]], store: Store) -> list[dict[str, Any]]:
@@ -69,7 +74,7 @@ def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: St
     features, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
     if features is None or scored is None or selected is None:
         return result
-    artifact = store.get(stage(features, scored, selected, config["task"]["lam"]))
+    artifact = store.get(stage(features, scored, selected, lam(config["task"]["lam"])))
     figures = json.loads((artifact.path / "assessment.json").read_text())
     return {**result, "coreset": {**result["coreset"], "assessment": figures}}
 

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,11 @@ import goracs
 from goracs import SelectionProblem
 
 HERE = Path(__file__).parent
-SELECTORS = {
+SELECTORS: dict[str, dict[str, Any]] = {
     "el2n": {},
     "full": {},
     "goracs": {"lam": 0.1},
-    "goracs_paper": {"lam": 0.1, "max_exchanges": 20, "candidates": 5},
+    "goracs_paper": {"lam": 0.1, "max_exchanges": 20, "candidates": 5, "distances": "divided"},
     "goracs_released": {"lam": 0.1, "max_exchanges": 20, "candidates": 5},
     "grand": {},
     "kcenter": {},

@@ -58,16 +58,29 @@ def test_conf_equals_the_fields_of_its_selector(name: str) -> None:
 @pytest.mark.parametrize("name", ["goracs_paper", "goracs_released"])
 def test_conf_follows_the_task_where_there_is_one(name: str) -> None:
     node = OmegaConf.load(conf_dir() / "selector" / f"{name}.yaml")
-    task = {"lam": 0.5, "max_exchanges": 20, "candidates": 3, "by_class": True}
+    task = {"lam": 0.2, "published_lam": 0.5, "max_exchanges": 20, "candidates": 3, "by_class": True}
     found = OmegaConf.to_container(OmegaConf.create({"task": task, "selector": node}), resolve=True)
     assert isinstance(found, dict)
-    assert {key: found["selector"][key] for key in task} == task
+    own = found["selector"]
+    assert own["lam"] == task["lam" if name == "goracs" else "published_lam"]
+    taken = [key for key in task if key in own and key != "lam"]
+    assert {key: own[key] for key in taken} == {key: task[key] for key in taken}
+    assert "by_class" in taken
+
+
+PAPER: dict[str, Any] = {
+    "lam": 0.1,
+    "max_exchanges": 100,
+    "candidates": 30,
+    "by_class": False,
+    "distances": "published",
+}
 
 
 def test_select_equals_the_packaged_defaults() -> None:
     from goracs.selection.goracs_paper import GoracsPaper
 
-    assert build("goracs_paper", {}) == GoracsPaper(lam=0.1, max_exchanges=100, candidates=30, by_class=False)
+    assert build("goracs_paper", {}) == GoracsPaper(**PAPER)
     assert goracs.select(problem(), 4, "goracs").report["lam"] == 0.1
 
 
@@ -102,7 +115,7 @@ BAD: list[tuple[Any, str, dict[str, Any], str]] = [
         4,
         "goracs_paper",
         {"lambda_": 1},
-        "has no lambda_; its fields: by_class, candidates, lam, max_exchanges",
+        "has no lambda_; its fields: by_class, candidates, distances, lam, max_exchanges",
     ),
     (4, "random", {"_target_": "os.getcwd"}, "has no _target_; its fields: by_class"),
     (4, "goracs", {"lam": -1}, "lam must be a number >= 0, got -1"),

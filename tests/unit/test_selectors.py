@@ -1,5 +1,6 @@
 """Each method against its definition, and what each refuses."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from goracs import SelectionProblem, assess
 from goracs.ot.distance import distances
 from goracs.search.canonical import canonical_order
+from goracs.selection import by_class as by_class_form
 from goracs.selection.el2n import El2n
 from goracs.selection.full import Full
 from goracs.selection.goracs_paper import GoracsPaper
@@ -42,6 +44,21 @@ def test_canonical_order_equals_sorted_tuples() -> None:
     assert canonical_order(blank).tolist() == [0, 1, 2]
 
 
+def labelled() -> SelectionProblem:
+    given, draw = problem(), np.random.default_rng(4)
+    labels, norms = draw.integers(0, 2, 40), {"gradient_norm": draw.random(40)}
+    return replace(given, scores=norms, labels=labels, target_labels=np.arange(12) % 2)
+
+
+def made(search: Any, **changed: Any) -> Any:
+    """One of the two searches."""
+    return search(**(paper if search is GoracsPaper else asked)(**changed))
+
+
+def paper(**changed: Any) -> dict[str, Any]:
+    return {**asked(), "distances": "divided", **changed}
+
+
 def asked(**changed: Any) -> dict[str, Any]:
     return {"lam": 0.1, "max_exchanges": 5, "candidates": 2, "by_class": False, **changed}
 
@@ -52,12 +69,12 @@ BOTH = pytest.mark.parametrize("search", [GoracsPaper, GoracsReleased])
 @BOTH
 def test_exchanges_equal_what_assess_says(search: Any) -> None:
     given = problem()
-    coreset = search(**asked(lam=0.3, max_exchanges=30, candidates=40)).select(given, 6, rng())
+    coreset = made(search, lam=0.3, max_exchanges=30, candidates=40).select(given, 6, rng())
     judged = assess(given, coreset.indices, 0.3)
     for figure, value in judged.items():
         exact = isinstance(value, list) or value is None
         assert coreset.report[figure] == (value if exact else pytest.approx(value, rel=ROUNDING)), figure
-    assert set(coreset.report) == {*judged, "exchanges", "solves"}
+    assert set(coreset.report) == {*judged, "exchanges", "solves", "lam_divided"}
     assert coreset.trace[-1]["objective"] == pytest.approx(judged["poo"], abs=ROUNDING)
     assert coreset.report["exchanges"] == len(coreset.trace) - 1 > 0
     assert type(coreset.report["exchanges"]) is int
@@ -65,16 +82,16 @@ def test_exchanges_equal_what_assess_says(search: Any) -> None:
 
 def test_paper_equals_gradients_alone_at_a_huge_lam() -> None:
     given = problem()
-    coreset = GoracsPaper(**asked(lam=1e6, max_exchanges=200, candidates=40)).select(given, 6, rng())
+    coreset = GoracsPaper(**paper(lam=1e6, max_exchanges=200, candidates=40)).select(given, 6, rng())
     best = np.sort(np.argsort(given.scores["gradient_norm"])[-6:])
     np.testing.assert_array_equal(coreset.indices, best)
 
 
 @BOTH
 def test_exchanges_need_gradients_only_where_they_count(search: Any) -> None:
-    plain = search(**asked(lam=0.0))
+    plain = made(search, lam=0.0)
     assert plain.needs == {"features"}
-    assert search(**asked()).needs == {"features", "gradient_norm"}
+    assert made(search).needs == {"features", "gradient_norm"}
     assert plain.select(problem(loss=np.ones(40)), 3, rng()).report["mean_gradient"] is None
 
 
@@ -82,7 +99,7 @@ def test_exchanges_need_gradients_only_where_they_count(search: Any) -> None:
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
 def test_exchanges_are_unchanged_by_the_order_of_tied_rows(search: Any, order: list[int]) -> None:
     line, gradients = np.array([[1.0], [-1.0], [5.0]])[order], {"gradient_norm": np.ones(3)}
-    coreset = search(**asked()).select(SelectionProblem(line, np.zeros((1, 1)), scores=gradients), 1, rng())
+    coreset = made(search).select(SelectionProblem(line, np.zeros((1, 1)), scores=gradients), 1, rng())
     assert line[coreset.indices].tolist() == [[-1.0]]
 
 
@@ -140,14 +157,14 @@ def test_full_equals_every_row() -> None:
 
 
 BAD: list[tuple[Any, dict[str, Any], str]] = [
-    (GoracsPaper(**asked(lam=-1.0)), {}, "lam must be a number >= 0, got -1.0"),
-    (GoracsPaper(**asked(max_exchanges=-1)), {}, "max_exchanges must be a whole number >= 0, got -1"),
-    (GoracsPaper(**asked(max_exchanges=1.5)), {}, "goracs_paper: max_exchanges must .* >= 0, got 1.5"),
-    (GoracsPaper(**asked(candidates=0)), {}, "candidates must be a whole number >= 1, got 0"),
+    (GoracsPaper(**paper(lam=-1.0)), {}, "lam must be a number >= 0, got -1.0"),
+    (GoracsPaper(**paper(max_exchanges=-1)), {}, "max_exchanges must be a whole number >= 0, got -1"),
+    (GoracsPaper(**paper(max_exchanges=1.5)), {}, "goracs_paper: max_exchanges must .* >= 0, got 1.5"),
+    (GoracsPaper(**paper(candidates=0)), {}, "candidates must be a whole number >= 1, got 0"),
     (GoracsReleased(**asked(candidates=True)), {}, "goracs_released: candidates must .* >= 1, got True"),
     (GoracsReleased(**asked(max_exchanges=None)), {}, "max_exchanges must be a whole number >= 0, got None"),
     (
-        GoracsPaper(**asked()),
+        GoracsPaper(**paper()),
         {"loss": np.ones(40)},
         "selector goracs_paper with lam=0.1 needs the score 'gradient_norm'; .* loss",
     ),
@@ -171,3 +188,24 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 def test_select_refuses(selector: Any, scores: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         selector.select(problem(**scores), 3, rng())
+
+
+def test_undivided_distances_are_a_smaller_weight_of_divided_ones() -> None:
+    """lam on undivided distances chooses what lam / max d does on divided ones, and the report says so."""
+    given = labelled()
+    plain = GoracsPaper(**paper(lam=0.5, distances="undivided")).select(given, 6, rng())
+    largest = plain.report["max_distance"]
+    assert largest > 1.5
+    assert plain.report["lam_divided"] == pytest.approx(0.5 / largest)
+    same = GoracsPaper(**paper(lam=0.5 / largest)).select(given, 6, rng())
+    np.testing.assert_array_equal(plain.indices, same.indices)
+    assert same.report["lam_divided"] == same.report["lam"]
+
+
+@pytest.mark.parametrize("by_class", [False, True])
+def test_published_distances_are_undivided_by_class_alone(by_class: bool) -> None:
+    published = GoracsPaper(**paper(lam=0.5, distances="published", by_class=by_class))
+    given = labelled()
+    same = replace(published, distances="undivided" if by_class else "divided")
+    found = by_class_form.select(published, given, 6, 0).indices
+    np.testing.assert_array_equal(found, by_class_form.select(same, given, 6, 0).indices)
