@@ -142,12 +142,12 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     if not there and "backbone" in line.__dict__:  # asked for by some stage
         place.say(_speed(line.backbone))
     artifact = store.get(line.result)
-    for warning in line.told.warnings:
-        place.say(f"warning: {warning}")
     with job_folder.filling(place.folder) as partial:
-        result.leave(artifact, partial, line.told, frozenset() if there else store.built)
+        warnings = result.leave(artifact, partial, line.told, frozenset() if there else store.built)
         if plain["logger"]["kind"] == "csv":
             _write_csv(partial)
+    for warning in warnings:
+        place.say(f"warning: {warning}")
     cached = sum(found.cached for found in store.used.values())
     used = len(store.used)
     if plain["logger"]["kind"] == "wandb":
