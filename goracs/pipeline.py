@@ -16,21 +16,24 @@ from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
 from goracs.features.representation import Representation
-from goracs.llm.settings import Backbone, Evaluate, InitAdapter
+from goracs.llm.settings import Backbone, Evaluate, Head, InitAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
     adapter,
     assess,
     embed,
     evaluate,
+    evaluate_head,
     features,
     finetune,
     fits,
+    head,
     prepare,
     result,
     rule,
     score,
     select,
+    states,
     weights,
 )
 from goracs.stages.common import Llm, Source
@@ -64,6 +67,11 @@ class Line:
         self.task, self.runtime = self.made["task"], self.made["runtime"]
         if not _is_whole(self.made["seed"]):
             raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
+        if self.headed and not isinstance(self.task, Ctr):
+            raise InvalidInput(
+                "finetune=head fits the output over the answers Yes and No, and this task's answers are "
+                "texts: take finetune=default, or task=ctr."
+            )
 
     def upto(self, last: str) -> dict[str, Source]:
         """The stages up to `last` that somebody needs, in the order in which they run."""
@@ -86,6 +94,11 @@ class Line:
         if "finetune" in wanted:
             line["finetune"] = self.tuned
         return line | (self.evaluations if "evaluate" in wanted else {})
+
+    @property
+    def headed(self) -> bool:
+        """Whether a head takes the place of the fine-tune."""
+        return isinstance(self.made["finetune"], Head)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -171,9 +184,15 @@ class Line:
 
     @cached_property
     def asked(self) -> Set[str]:
-        """What the selector reads, and what the figures of its coreset take where they are wanted."""
+        """What the selector reads, what the figures of its coreset take where they are wanted, and a head.
+
+        A run that ends with its coreset asks for a head's part only where it scores anyway: its coreset then
+        has the key under which a run that goes on looks for it.
+        """
         selector: Selector = self.made["selector"]
-        return selector.needs | assess.NEEDS if self.made["assess"] else selector.needs
+        needs = selector.needs | assess.NEEDS if self.made["assess"] else selector.needs
+        headed = self.headed and (self.last != "select" or self._scores(needs))
+        return needs | head.NEEDS if headed else needs
 
     def _scores(self, needs: Set[str]) -> frozenset[str]:
         """The names of scores among needs, those of which the features are made too."""
@@ -224,7 +243,9 @@ class Line:
 
     @cached_property
     def tuned(self) -> Stage:
-        """The adapter trained on the coreset."""
+        """The adapter trained on the coreset, or the head fitted on it."""
+        if self.headed:
+            return head.stage(self.prepared, self.scored, self.selected, self.made["finetune"])
         return finetune.stage(self.llm, self.start, self.selected, self.made["finetune"], self.made["seed"])
 
     @cached_property
@@ -237,11 +258,17 @@ class Line:
             )
         # a fresh LoRA has B = 0 and answers as the backbone does
         start = None if isinstance(self.made["adapter"], InitAdapter) else self.start
-        asked = {"untuned": None, "start": start, "tuned": self.tuned}
-        settings = self.made["evaluate"]
+        settings: Evaluate = self.made["evaluate"]
         line: dict[str, Source] = {
-            METRICS_OF[name]: evaluate.stage(self.llm, source, settings) for name, source in asked.items()
+            METRICS_OF["untuned"]: evaluate.stage(self.llm, None, settings),
+            METRICS_OF["start"]: evaluate.stage(self.llm, start, settings),
         }
+        if self.headed:
+            seen = states.stage(self.llm, self.start, settings.part)
+            tuned = evaluate_head.stage(self.prepared, seen, self.tuned, settings)
+            line |= {"states": seen, METRICS_OF["tuned"]: tuned}
+        else:
+            line[METRICS_OF["tuned"]] = evaluate.stage(self.llm, self.tuned, settings)
         # ready prompts show no history whose likes could be counted
         ruled = isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts)
         return line | ({"rule": rule.stage(self.prepared, settings)} if ruled else {})

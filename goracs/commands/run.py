@@ -145,9 +145,11 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
         place.say(f"warning: {warning}")
     artifact = store.get(line.result)
     with job_folder.filling(place.folder) as partial:
-        result.leave(artifact, partial, line.told, frozenset() if there else store.built)
+        warnings = result.leave(artifact, partial, line.told, frozenset() if there else store.built)
         if plain["logger"]["kind"] == "csv":
             _write_csv(partial)
+    for warning in warnings[len(line.told.warnings) :]:  # of what was made
+        place.say(f"warning: {warning}")
     cached = sum(found.cached for found in store.used.values())
     used = len(store.used)
     if plain["logger"]["kind"] == "wandb":

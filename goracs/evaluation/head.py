@@ -11,6 +11,8 @@ Symbols      n = examples, d = width of a hidden state.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from goracs.types import FloatArray, GoracsError, IndexArray, InvalidInput
@@ -56,16 +58,49 @@ def fit(hidden: FloatArray, labels: IndexArray, offsets: FloatArray, penalty: fl
     )
 
 
-def standardised(pool: FloatArray, *others: FloatArray) -> list[FloatArray]:
-    """Hidden states [., d] in the pool's units: its mean 0, its deviation 1, all divided by sqrt(d); float64.
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Hidden states in the pool's units: its mean 0, its deviation 1, all divided by sqrt(d).
 
-    A number that is the same in the whole pool becomes 0 everywhere.
+    A number that is the same in the whole pool becomes 0 everywhere: its `factor` is 0.
+
+    Args:
+        mean: [d] float64.
+        factor: [d] float64; 1 / (deviation sqrt(d)).
     """
+
+    mean: FloatArray
+    factor: FloatArray
+
+    @property
+    def vary(self) -> bool:
+        """Whether the pool's hidden states differ at all."""
+        return bool(self.factor.any())
+
+    def of(self, hidden: FloatArray) -> FloatArray:
+        """[., d] float64 of hidden states [., d] as they are."""
+        found: FloatArray = (np.asarray(hidden, np.float64) - self.mean) * self.factor
+        return found
+
+    def folded(self, weights: FloatArray) -> FloatArray:
+        """[d + 1] float64: the head for hidden states as they are that `weights` is in these units."""
+        raw = weights[:-1] * self.factor
+        return np.append(raw, weights[-1] - self.mean @ raw)
+
+
+def units(pool: FloatArray) -> Units:
+    """The units of a pool's hidden states [N, d]."""
     states = np.asarray(pool, np.float64)
     mean, deviation = states.mean(axis=0), states.std(axis=0)
     varies = deviation > CONSTANT * np.abs(states).max(axis=0)
-    unit = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0) / np.sqrt(states.shape[1])
-    return [(np.asarray(side, np.float64) - mean) * unit for side in (pool, *others)]
+    factor = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0) / np.sqrt(states.shape[1])
+    return Units(mean, factor)
+
+
+def standardised(pool: FloatArray, *others: FloatArray) -> list[FloatArray]:
+    """Hidden states [., d] in the pool's units (`Units`), float64."""
+    unit = units(pool)
+    return [unit.of(side) for side in (pool, *others)]
 
 
 def margins(weights: FloatArray, hidden: FloatArray, offsets: FloatArray) -> FloatArray:

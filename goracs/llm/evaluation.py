@@ -23,7 +23,7 @@ from goracs.llm.losses import AnswerLoss
 from goracs.llm.ranking import decoding, represent, write_titles
 from goracs.llm.recommender import Recommender
 from goracs.llm.settings import Evaluate
-from goracs.types import Example
+from goracs.types import Example, FloatArray
 
 
 def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
@@ -31,7 +31,11 @@ def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluat
     test = read_examples(prepared, settings.part)
     assert isinstance(llm.loss, AnswerLoss)
     job = llm.job("evaluate", f"split.{settings.part} or dataset.history")
-    margins = answer(model, llm.loss, llm.read(test), job)
+    write_ctr(test, answer(model, llm.loss, llm.read(test), job), settings, folder)
+
+
+def write_ctr(test: list[Example], margins: FloatArray, settings: Evaluate, folder: Path) -> None:
+    """Write the answers to some examples, given as margins [t], and their figures."""
     labels = np.array([example.label for example in test], dtype=np.int64)
     users = [example.user for example in test]
     metrics = ctr_metrics(

@@ -127,7 +127,7 @@ def score(
     model: Any,
     loss: Loss,
     texts: Texts,
-    settings: Score,
+    settings: Score | None,
     names: frozenset[str],
     job: Job,
     folder: Path,
@@ -135,7 +135,8 @@ def score(
 ) -> None:
     """Write folder/<side>_<name>.npy, float32 [count], hidden [count, d], sketch [count, k].
 
-    What an interrupted call left in the folder is not scored again.
+    What an interrupted call left in the folder is not scored again. `settings` may be None where no name asks
+    for a gradient.
 
     Raises:
         GoracsError: a number is not finite; the rows are named.
@@ -145,8 +146,9 @@ def score(
     if "hidden" in names:
         shapes["hidden"] = (model.config.get_text_config().hidden_size,)
     if names & WITH_GRADIENTS:
+        assert settings is not None
         matrix = last_lora_b(model, settings)
-    if "sketch" in names and matrix is not None:
-        projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
-        shapes["sketch"] = (settings.sketch_dim,)
+        if "sketch" in names:
+            projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
+            shapes["sketch"] = (settings.sketch_dim,)
     fill(ScoreModule(model, loss, names, matrix, projection), texts, shapes, job, folder, side)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from goracs.data.candidates import Kind
-from goracs.data.numbers import check_whole
+from goracs.data.numbers import check_whole, is_number
 from goracs.types import InvalidInput
 
 # The largest change of a Yes/No margin by batch_tokens alone: docs/method.md, "Precision".
@@ -134,6 +134,21 @@ class Finetune:
             )
         if getattr(self, given[0]) < 1 or self.batch_size < 1:
             raise InvalidInput(f"finetune.{given[0]} and finetune.batch_size must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Head:
+    """In place of a fine-tune: the output over {No, Yes}, fitted on hidden states (`goracs.evaluation.head`).
+
+    `penalty` weighs half the squared norm of its weights beside the mean loss.
+    """
+
+    name: str
+    penalty: float
+
+    def __post_init__(self) -> None:
+        if is_number(self.penalty) and not self.penalty > 0:
+            raise InvalidInput(f"finetune.penalty must be a number > 0, got {self.penalty!r}.")
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,10 @@ def _budget(result: Result) -> str:
 def _shown_config(result: Result) -> dict[str, str]:
     """The configuration as dotted names and shown values, without what has a column of its own."""
     left_out = {*NOT_IN_GROUP, *(("budget",) if result["coreset"] else ())}
-    flat = _flat("", {key: value for key, value in result["config"].items() if key not in left_out})
+    config = {key: value for key, value in result["config"].items() if key not in left_out}
+    if "finetune" in config:  # a head has a name; what trains the LLM has none
+        config["finetune"] = {"name": "lora", **config["finetune"]}
+    flat = _flat("", config)
     return {key: value for key, value in flat.items() if (key, value) != (PRECISION, UNASKED)}
 
 

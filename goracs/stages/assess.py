@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from goracs.report.results import UNASKED
-from goracs.stages.common import Source, write_json
+from goracs.stages.common import Source, without, write_json
 from goracs.store import Stage, Store
 from goracs.types import SelectionProblem
 
 NEEDS = frozenset({"features", "gradient_norm"})
 AFTER = ("budget", "seed", "until", "assess", "selector", "finetune", "evaluate")  # no part in what is needed
+PASS = ("numbers", "layer", "sketch")  # which numbers a pass of the LLM took: the others are the same bits
 BEFORE = ("prepare", "weights", "adapter", "embed", "score", "features")  # stages up to what is needed
 
 
@@ -49,8 +50,8 @@ def lam(asked: float | str) -> float:
 def completed(results: Sequence[dict[str, Any]], store: Store) -> list[dict[str, Any]]:
     """The results with `coreset.assessment` wherever the store holds what it takes; the rest as they are.
 
-    Law: the figures are those of a run with assess=true, kept under the same key. The whole pool (budget
-    "all") is left out: its transport takes the longest by far, and it is no choice.
+    Law: the figures are those of a run with assess=true. The whole pool (budget "all") is left out: its
+    transport takes the longest by far, and it is no choice.
 
     Args:
         results: as `goracs.report.results.read_results` gives them; those of the same settings up to the
@@ -69,7 +70,7 @@ def _unjudged(result: Mapping[str, Any]) -> bool:
 
 
 def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: Store) -> dict[str, Any]:
-    config, keys = result["config"], _keys(result, results)
+    config, keys = result["config"], _keys(result, results, store)
     names = ("features", "score", "select")
     features, scored, selected = (store.kept(name, keys[name]) if name in keys else None for name in names)
     if features is None or scored is None or selected is None:
@@ -79,14 +80,38 @@ def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: St
     return {**result, "coreset": {**result["coreset"], "assessment": figures}}
 
 
-def _keys(result: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _keys(result: dict[str, Any], results: Sequence[dict[str, Any]], store: Store) -> dict[str, str]:
     """The keys of a job's stages: its own, and those that jobs of the same settings and sources have."""
-    keys: dict[str, str] = dict(result["digests"])
-    for other in results:
-        theirs = {name: key for name, key in other["digests"].items() if name in BEFORE}
-        if all(keys.get(name, key) == key for name, key in theirs.items()) and _alike(result, other):
-            keys = theirs | keys
+    keys, sources = _serving(result["digests"], store), _sources(result["digests"], store)
+    for other in (one for one in results if _alike(result, one)):
+        theirs = _sources(other["digests"], store)
+        if all(sources.get(name, made) == made for name, made in theirs.items()):
+            sources = theirs | sources
+            lent = {name: key for name, key in other["digests"].items() if name in BEFORE}
+            keys = _serving(lent, store) | keys
     return keys
+
+
+def _serving(digests: Mapping[str, str], store: Store) -> dict[str, str]:
+    """The keys without that of a pass which took no gradient norms."""
+    scored = store.kept("score", digests["score"]) if "score" in digests else None
+    short = scored is not None and not (scored.path / "pool_gradient_norm.npy").exists()
+    return {name: key for name, key in digests.items() if name != "score" or not short}
+
+
+def _sources(digests: Mapping[str, str], store: Store) -> dict[str, Any]:
+    """What the stages up to what is needed were made from, by name."""
+    return {name: _source(name, key, store) for name, key in digests.items() if name in BEFORE}
+
+
+def _source(name: str, key: str, store: Store) -> Any:
+    """An artifact's key; of the numbers of a pass and of features, from what they were made, and how."""
+    kept = store.kept(name, key) if name in ("score", "features") else None
+    if kept is None:
+        return key
+    manifest = store.used[key].manifest
+    inputs = {role: _source(role, theirs, store) for role, theirs in manifest["inputs"].items()}
+    return manifest["stage"], manifest["version"], without(manifest["params"], *PASS), inputs
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What a run leaves: result.json (schema 1), the coreset as prompts, its trace, the adapter.
+"""What a run leaves: result.json (schema 1), the coreset as prompts, its trace, the adapter or the head.
 
 A job is finished when the store holds this stage's artifact; a job folder is a copy of it, with what is
 that run's own told in its result.json.
@@ -19,6 +19,7 @@ from goracs.types import Example
 
 SCHEMA = 1
 PLACES = ("folder", "path", "model")  # configured names of files and folders
+TUNED = ("adapter", "curve.json", "head.npy")  # what a job leaves of its fine-tune, or of its head
 METRICS_OF = {"untuned": "evaluate_untuned", "start": "evaluate_start", "tuned": "evaluate", "rule": "rule"}
 
 
@@ -35,7 +36,7 @@ class Told:
         budget: rows of the coreset; None where the run stops before select.
         precision: how the backbone computes, and how far its margins move by that alone; None where no stage
             asks it.
-        warnings: what the user should know, in sentences.
+        warnings: what the user should know before anything is made, in sentences.
     """
 
     config: Mapping[str, Any]
@@ -68,8 +69,10 @@ def stage(
     return Stage("result", 3, hashed, inputs, build)
 
 
-def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> None:
+def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> list[str]:
     """Copy a result and note what is this run's own: its words, and which stages it found.
+
+    Returns: all that its user should know, in sentences.
 
     Args:
         artifact: of this stage.
@@ -82,10 +85,12 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
     result = json.loads(file.read_text())
     for name, cost in result["stages"].items():
         cost["cached"] = result["digests"][name] not in built
-    result |= {"command": told.command, "config": told.config, "warnings": told.warnings}
+    warnings = [*told.warnings, *result.get("head", {}).get("warnings", [])]
+    result |= {"command": told.command, "config": told.config, "warnings": warnings}
     if result["coreset"]:
         result["coreset"]["selector"] = told.selector
     _dump(file, result)
+    return warnings
 
 
 def _without_places(value: Any) -> Any:
@@ -116,10 +121,19 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
     }
     if how := _json(found.get("evaluate"), "decoding.json"):  # titles were written
         result["decoding"] = how
-    if "finetune" in found:
-        shutil.copytree(found["finetune"] / "adapter", folder / "adapter")
-        shutil.copy(found["finetune"] / "curve.json", folder)
+    if fitted := _json(found.get("finetune"), "head.json"):  # no LLM was trained
+        result["head"] = fitted
+    for name in TUNED if "finetune" in found else ():
+        _copy(found["finetune"] / name, folder)
     write_json(folder / "result.json", result)
+
+
+def _copy(made: Path, folder: Path) -> None:
+    """Copy a file or folder, where there is one."""
+    if made.is_dir():
+        shutil.copytree(made, folder / made.name)
+    elif made.exists():
+        shutil.copy(made, folder)
 
 
 def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, Any]:

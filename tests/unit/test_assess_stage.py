@@ -22,14 +22,14 @@ ROWS = np.array([1, 4, 7])
 LAM = 0.5  # of `result`
 
 
-def kept(store: Store, name: str, seed: int = 0, **arrays: np.ndarray[Any, Any]) -> str:
+def kept(store: Store, name: str, seed: int = 0, numbers: str = "", **arrays: np.ndarray[Any, Any]) -> str:
     """The key of a stored artifact that holds these arrays."""
 
     def build(folder: Path, _: Mapping[str, Path]) -> None:
         for file, array in arrays.items():
             np.save(folder / f"{file}.npy", array)
 
-    return store.get(Stage(name, 1, {"seed": seed}, {}, build)).key
+    return store.get(Stage(name, 1, {"seed": seed, "numbers": numbers}, {}, build)).key
 
 
 @pytest.fixture
@@ -80,6 +80,18 @@ def test_completed_lends_what_two_runs_have_each(store: Store, lender: Result, a
     ]
     assert judged(store, asker(), *halves) == judged(store, asker(), lender)
     assert judged(store, asker(), halves[0]) is None
+
+
+@pytest.mark.parametrize(("seed", "serves"), [(0, True), (1, False)])
+def test_completed_takes_the_norms_of_another_pass_where_a_run_took_none(
+    store: Store, lender: Result, asker: Any, seed: int, serves: bool
+) -> None:
+    """A pass for hidden states alone is of the same start as one for gradients, or of another one."""
+    run = asker()
+    alone = kept(store, "score", seed, numbers="hidden", pool_hidden=POOL)
+    run["digests"] |= {"score": alone, "features": lender["digests"]["features"]}
+    assert judged(store, run) is None
+    assert (judged(store, run, lender) == judged(store, asker(), lender)) == serves
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,19 @@ def test_a_larger_penalty_never_gives_larger_weights() -> None:
     assert norms == sorted(norms, reverse=True)
 
 
+@given(st.integers(2, 30), st.integers(1, 30), st.integers(0, 99))
+def test_a_folded_head_gives_raw_hidden_states_the_margins_of_units(n: int, d: int, seed: int) -> None:
+    pool, _, offsets = drawn(n, d, seed)
+    pool = (pool * np.logspace(-2, 2, d) + 7).astype(np.float32)
+    pool[:, 0] = 3.0  # the same in the whole pool
+    unit, weights = head.units(pool), np.random.default_rng(seed).normal(size=d + 1)
+    found = head.margins(unit.folded(weights), pool, offsets)
+    np.testing.assert_allclose(found, head.margins(weights, unit.of(pool), offsets), atol=1e-10)
+    np.testing.assert_array_equal(unit.of(pool), head.standardised(pool)[0])
+    assert not unit.of(pool)[:, 0].any()
+    assert unit.vary == (d > 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

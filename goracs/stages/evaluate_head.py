@@ -1,0 +1,35 @@
+"""Figures of a head on the test set, from hidden states and margins that are there: no LLM is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from goracs.llm.settings import Evaluate
+from goracs.stages.common import examples
+from goracs.store import Stage
+
+
+def stage(prepared: Stage, states: Stage, fitted: Stage, settings: Evaluate) -> Stage:
+    """metrics.json and predictions.parquet, as of a fine-tuned adapter.
+
+    Args:
+        prepared: the examples.
+        states: those of `settings.part` (`goracs.stages.states`).
+        fitted: the head.
+        settings: how answers become figures.
+    """
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.evaluation import head
+        from goracs.llm.evaluation import write_ctr
+
+        hidden, start = (np.load(inputs["states"] / f"{name}.npy") for name in ("hidden", "margin"))
+        margins = head.margins(np.load(inputs["tuned"] / "head.npy"), hidden, start)
+        write_ctr(examples(inputs, settings.part), margins, settings, folder)
+
+    params = {"part": settings.part, "draws": settings.draws, "seed": settings.seed}
+    inputs = {"prepare": prepared, "states": states, "tuned": fitted}
+    return Stage("evaluate_head", 1, params, inputs, build)
