@@ -51,7 +51,7 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
 def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
     """The peft model of a saved adapter on a freshly loaded backbone, with dropout off.
 
-    Nothing is drawn: the weights stay on the meta device until those of the file take their places.
+    Nothing is drawn; the weights are float32 whatever the backbone's are.
 
     Raises:
         GoracsError: the adapter cannot be used (see `goracs.llm.saved_adapter.read`), or its weights are not,
@@ -65,7 +65,8 @@ def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
     except (AttributeError, TypeError, ValueError, re.error) as error:
         raise GoracsError(f"The adapter in {folder} does not fit this backbone: {error}") from error
     _refuse_misfit(adapted, saved, folder)
-    set_peft_model_state_dict(adapted, dict(saved.weights), low_cpu_mem_usage=True)
+    _make_room(adapted)
+    set_peft_model_state_dict(adapted, dict(saved.weights))
     _refuse_misfit(adapted, saved, folder)
     return adapted.eval()
 
@@ -111,6 +112,18 @@ def _held(model: PeftModel) -> dict[str, Tensor]:
     return {
         name: weight if weight.is_meta else weight.detach().float().cpu() for name, weight in held.items()
     }
+
+
+def _make_room(model: PeftModel) -> None:
+    """Give the weights on the meta device places in float32, NaN until those of a file come.
+
+    What peft itself would put there is drawn, or rounded to the backbone's precision.
+    """
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if weight.is_meta:
+                empty = torch.full(weight.shape, torch.nan)
+                setattr(module, name, torch.nn.Parameter(empty, requires_grad=weight.requires_grad))
 
 
 def _refuse_misfit(adapted: PeftModel, saved: Saved, folder: Path) -> None:
