@@ -158,7 +158,15 @@ class Tables(Dataset):
                 return Rows(_parquet(file, types), {}, {})
             case kind:
                 form = self._form(file, kind, list(types))
-                return columns(file, form, types, self.broken_lines, time)
+                try:
+                    return columns(file, form, types, self.broken_lines, time)
+                except MissingColumn as error:
+                    raise MissingColumn(f"{error} {self._separated(form.separator)}") from error
+
+    def _separated(self, separator: str) -> str:
+        if self.separator is None:
+            return f"Its values were taken to stand between {separator!r}; dataset.separator says if not."
+        return f"dataset.separator={self.separator} is that of both tables, where they are text."
 
     def _form(self, file: Path, kind: str, wanted: Sequence[str]) -> Form:
         separator = "\t" if self.separator in TAB else self.separator
