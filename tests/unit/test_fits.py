@@ -30,7 +30,7 @@ def tokenizer(tiny_weights: Path) -> Any:
 @pytest.fixture(scope="module", params=["ctr", "seqrec"])
 def prepared(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A set whose item i3 has a title of 300 characters, and its task."""
-    folder, task = tmp_path_factory.mktemp("prepared"), configured(f"task/{request.param}")
+    folder, task = tmp_path_factory.mktemp("prepared") / "a[1]*?", configured(f"task/{request.param}")
     titles = {**NAMES, "i3": LONG}
     write(prepare(made(MANY, titles, history=3), paper(valid=20, test=20), task), folder)
     return folder, task

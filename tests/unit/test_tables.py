@@ -379,3 +379,10 @@ def test_a_separator_that_does_not_fit_is_told_to_be_given(tmp_path: Path) -> No
         reader_of(log, items).read()
     with pytest.raises(InvalidInput, match=r"things\.csv lacks .*dataset\.separator=::.*both tables"):
         reader_of(log, items, separator="::").read()
+
+
+@pytest.mark.parametrize("end", [end for end in WRITE if end != ".xlsx"])
+def test_a_folder_whose_name_is_a_pattern_is_that_folder(tmp_path: Path, end: str) -> None:
+    folder = tmp_path / "a[1]*?"
+    folder.mkdir()
+    assert reader(folder, end=end).read().events.rows() == EVENTS.rows()
