@@ -187,9 +187,10 @@ def refuse_long(
     count = sum(length > max_length for length in lengths)
     if count:
         longest = int(np.argmax(lengths))
+        bare = "" if titles.is_empty() else " and no history at all"
         raise GoracsError(
-            f"{count} of {of or len(lengths)} prompts are longer than {max_length} tokens with their answer "
-            f"and no history at all: cutting them would lose the question or the answer. The longest has "
+            f"{count} of {of or len(lengths)} prompts are longer than {max_length} tokens with their answer"
+            f"{bare}: cutting them would lose the question or the answer. The longest has "
             f"{lengths[longest]}: {_what_is_long(examples[longest], titles)}"
         )
 
@@ -197,7 +198,13 @@ def refuse_long(
 def _what_is_long(example: Example, titles: pl.DataFrame) -> str:
     title = titles.filter(pl.col("item") == example.item)["title"]
     if title.is_empty():
-        return f"its input begins {example.input[:SHOWN]!r}. Shorten it, or raise backbone.max_length."
+        parts = {name: getattr(example, name) for name in ("instruction", "input", "output", "system")}
+        parts["history"] = "\n".join(text for turn in example.turns for text in turn)
+        name, text = max(parts.items(), key=lambda part: len(part[1]))
+        return (
+            f"its {name} has {len(text):,} characters and begins {text[:SHOWN]!r}. Shorten it, or raise "
+            "backbone.max_length."
+        )
     return (
         f"item {example.item!r}, whose title has {len(title[0]):,} characters ({title[0][:SHOWN]!r}). Raise "
         "backbone.max_length, or leave out items with long titles (dataset.title_max, in characters)."
