@@ -210,3 +210,9 @@ def test_a_changed_value_is_in_the_keys_of_the_stages_it_changes_and_no_others(r
         if found != expected(road, name) & before.keys():
             wrong[name] = (found, expected(road, name) & before.keys())
     assert wrong == {}
+
+
+def test_what_must_fit_is_what_the_llm_reads_and_no_other_part() -> None:
+    """Sketches are made of the validation set too; without them nobody reads its prompts."""
+    assert parameters(composed("ctr"))["fits"]["parts"] == ["train", "test"]
+    assert parameters(composed("seqrec"))["fits"]["parts"] == ["train", "valid", "test"]
