@@ -65,6 +65,16 @@ def test_a_loaded_adapter_answers_as_with_plain_peft(
     assert trained == (set(adapter.weights(ours)) if trainable else set())
 
 
+def test_weights_that_did_not_reach_the_model_are_refused(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and shapes are then those of the file; only the values tell."""
+    write(tmp_path / "given", tiny_weights)
+    monkeypatch.setattr(adapter, "set_peft_model_state_dict", lambda *_: None)
+    with pytest.raises(GoracsError, match="of other values"):
+        adapter.load(load_model(tiny_weights, TINY), tmp_path / "given", trainable=False)
+
+
 def test_loading_draws_nothing(tiny_weights: Path, tmp_path: Path) -> None:
     write(tmp_path / "given", tiny_weights)
     before = torch.get_rng_state()
