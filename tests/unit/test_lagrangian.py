@@ -249,7 +249,7 @@ def test_nearest_rows_equals_a_sort_of_each_column() -> None:
 
 
 def test_a_direction_that_cancels_out_begins_anew() -> None:
-    """All rows leave the first column short by 5 units, then 9 of 10 the second by 4: .2 (-4) + .8 (.2 5) = 0."""
+    """The first column is short by 5 units, after a step by -4: .2 (-4) + .8 (.2 5) = 0."""
     pool = Dense(np.array([[0.01, 0.0]] * 9 + [[1.0, 0.0]]))
     generated = lagrangian.sample(pool, 10)
     ended = lagrangian.ascend(pool, 10, np.zeros(2), 0.005, generated, lambda _: True)
