@@ -72,7 +72,7 @@ class Line:
             used = set().union(self.selected.inputs, *(stage.inputs for stage in self.assessed.values()))
         line: dict[str, Source] = {"prepare": self.prepared}
         if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
-            line["fits"] = self._fits("score" in used, "evaluate" in wanted)
+            line["fits"] = self._fits("score" in used and self.sketched, "evaluate" in wanted)
             line["adapter"] = self.start
         if "embed" in used:
             line["embed"] = self.embedded
@@ -99,10 +99,10 @@ class Line:
         """Examples."""
         return prepare.stage(self.made["dataset"], self.made["split"], self.task)
 
-    def _fits(self, scored: bool, evaluated: bool) -> Stage:
+    def _fits(self, sketched: bool, evaluated: bool) -> Stage:
         """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
         settings: Evaluate = self.made["evaluate"]
-        read = {"train", *(["valid"] if scored else []), *([settings.part] if evaluated else [])}
+        read = {"train", *(["valid"] if sketched else []), *([settings.part] if evaluated else [])}
         ranked = evaluated and not isinstance(self.task, Ctr)
         return fits.stage(self.llm, [part for part in PARTS if part in read], settings if ranked else None)
 
@@ -153,9 +153,13 @@ class Line:
     @cached_property
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
-        sketched = self.features == "sketch" or "sketch" in self.made["selector"].needs
         adapted = adapter.linears(self.made["adapter"])
-        return score.stage(self.llm, self.start, adapted, self.made["score"], sketched)
+        return score.stage(self.llm, self.start, adapted, self.made["score"], self.sketched)
+
+    @property
+    def sketched(self) -> bool:
+        """Whether the LLM reads the validation set too, for the sketches of its gradients."""
+        return self.features == "sketch" or "sketch" in self.made["selector"].needs
 
     def _roles(self, needs: Set[str]) -> set[str]:
         """The names of the stages that give features or the named scores, and no others."""
