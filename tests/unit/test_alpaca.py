@@ -195,6 +195,6 @@ def test_a_history_of_another_form_is_named_where_its_line_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """ShareGPT's messages for one: it is not the texts beside them that are wrong."""
-    rows = [YES, YES | {"history": [{"role": "user", "content": "Hello"}]}]
+    rows: list[dict[str, Any]] = [YES, YES | {"history": [{"role": "user", "content": "Hello"}]}]
     prepare(prompts(tmp_path, rows, "lines"), task("ctr"))
     assert "line 2 is left out: it has a value of the wrong type in history:" in caplog.text
