@@ -165,15 +165,22 @@ def _json_array(
     except UnicodeDecodeError:
         content, guessed = mended(file, most_broken)
     try:
-        objects = json.loads(content)
+        objects = _objects(content)
         names = {name: name for name in fields} | matched(fields, list(objects[0]) if objects else [])
         lines = "\n".join(json.dumps(one) for one in objects)
         table = pl.read_ndjson(lines.encode(), schema={names[name]: kind for name, kind in fields.items()})
-    except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+    except (ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
         raise InvalidInput(
             f"{file} is no JSON array of objects with {', '.join(needed)}: {error}."
         ) from error
     return Rows(table.select(**names), {}, guessed)
+
+
+def _objects(content: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(content)
+    if not all(isinstance(one, dict) for one in found):
+        raise TypeError("something else than an object is in it")
+    return found
 
 
 def _numbered(file: Path) -> Iterator[list[Line]]:
