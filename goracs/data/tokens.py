@@ -152,7 +152,13 @@ def _marks_in_front(tokenizer: Any) -> list[int]:
     """What the tokenizer puts in front of a text."""
     marked: list[int] = tokenizer(["a"]).input_ids[0]
     (plain,) = _plain(["a"], tokenizer)
-    return next(marked[:place] for place in range(len(marked)) if marked[place : place + len(plain)] == plain)
+    for place in range(len(marked)):
+        if marked[place : place + len(plain)] == plain:
+            return marked[:place]
+    raise GoracsError(
+        f"This backbone's tokenizer writes a text otherwise beside its own marks ({marked}) than without "
+        f"({plain}): take task.template=chat, or another backbone."
+    )
 
 
 def _refuse_several(word: str, ids: tuple[int, ...], tokenizer: Any) -> None:
