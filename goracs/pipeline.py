@@ -81,7 +81,7 @@ class Line:
             used = self._roles(self.asked)
         line: dict[str, Source] = {"prepare": self.prepared}
         if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
-            line["fits"] = self._fits("score" in used, "evaluate" in wanted)
+            line["fits"] = self._fits(bool(self.scores & score.OF_BOTH_SIDES), "evaluate" in wanted)
             line["adapter"] = self.start
         if "embed" in used:
             line["embed"] = self.embedded
@@ -115,10 +115,10 @@ class Line:
         """Examples."""
         return prepare.stage(self.made["dataset"], self.made["split"], self.task)
 
-    def _fits(self, scored: bool, evaluated: bool) -> Stage:
+    def _fits(self, sketched: bool, evaluated: bool) -> Stage:
         """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
         settings: Evaluate = self.made["evaluate"]
-        read = {"train", *(["valid"] if scored else []), *([settings.part] if evaluated else [])}
+        read = {"train", *(["valid"] if sketched else []), *([settings.part] if evaluated else [])}
         ranked = evaluated and not isinstance(self.task, Ctr)
         return fits.stage(self.llm, [part for part in PARTS if part in read], settings if ranked else None)
 
@@ -170,6 +170,11 @@ class Line:
         """Numbers from one pass of the LLM."""
         adapted = adapter.linears(self.made["adapter"])
         return score.stage(self.llm, self.start, adapted, self.made["score"], self._scores(self.asked))
+
+    @property
+    def scores(self) -> frozenset[str]:
+        """The names of all numbers that are computed."""
+        return score.named(self._scores(self.asked), self.made["score"])
 
     @cached_property
     def represented(self) -> Stage:
@@ -234,7 +239,7 @@ class Line:
     @cached_property
     def assessed(self) -> dict[str, Stage]:
         """The figures of the coreset: where they are asked for, or their inputs are there anyway."""
-        there = score.named(self._scores(self.asked), self.made["score"]) | (self.asked & {"features"})
+        there = self.scores | (self.asked & {"features"})
         if not there >= assess.NEEDS:
             return {}
         inputs = self._inputs(assess.NEEDS)

@@ -35,6 +35,9 @@ OWN = "--config-dir="  # Hydra's flag; composing without its command line knows 
 
 def run(words: Sequence[str]) -> int:
     """Print the card that the words ask for, or write its pictures; the exit code."""
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        return 0
     outputs = [word.removeprefix(OUTPUT) for word in words if word.startswith(OUTPUT)]
     overrides = [word for word in words if not word.startswith(OUTPUT)]
     try:

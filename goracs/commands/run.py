@@ -61,13 +61,18 @@ def run(words: Sequence[str]) -> int:
 
 
 class SweepReport(Callback):
-    """After a sweep: how many jobs ended how, which failed and why, and the table of their results.
+    """Before all its folder; after a sweep how many jobs ended how, which failed and why, and the table.
 
     It prints: Hydra sets up logging only where jobs run, which may be other processes.
     """
 
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """See that the job can have its folder."""
+        _make(Path(config.hydra.run.dir))
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Tell the jobs that they are of one command."""
+        _make(Path(config.hydra.sweep.dir))
         sweep.start(Path(config.hydra.sweep.dir), config)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -86,6 +91,17 @@ class SweepReport(Callback):
         if earlier:
             print(f"left by earlier commands and not in the table: {', '.join(earlier)}")
         print(f"results: {folder}")
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, or leave the command: Hydra's own attempt would end in a traceback."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(
+            f"error: the job folder {folder} cannot be made ({error.strerror}): choose another by "
+            "hydra.run.dir=FOLDER, for a sweep hydra.sweep.dir=FOLDER."
+        )
 
 
 def _job(config: DictConfig) -> None:

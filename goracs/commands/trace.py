@@ -29,7 +29,7 @@ def run(words: Sequence[str]) -> int:
         if places is None:
             print("The store has no features of this run: the search alone is drawn.", file=sys.stderr)
         trace.draw(result, steps, places, asked.out or folder / "trace.png")
-    except GoracsError as error:
+    except (GoracsError, OSError) as error:  # OSError: a file of the job that is not there
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -39,7 +39,11 @@ def _bare(folder: Path, part: Part, task: Task) -> list[Example]:
     titles = read_titles(folder)
     if titles.is_empty():
         return read_examples(folder, part)
-    rows = pl.scan_parquet(folder / f"{part}.parquet").select("user", "item", "time", "label").collect()
+    rows = (
+        pl.scan_parquet(folder / f"{part}.parquet", glob=False)
+        .select("user", "item", "time", "label")
+        .collect()
+    )
     targets = rows.unique(["item", "label"], keep="first", maintain_order=True)
     frame = targets.select(
         "user",

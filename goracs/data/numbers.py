@@ -29,9 +29,12 @@ def check_whole(key: str, value: Any, least: int) -> None:
 
 
 def check_amount(key: str, value: Any) -> None:
-    """Refuse what is neither a count >= 1 nor a share in (0, 1)."""
-    if not is_number(value) or not value > 0 or (value >= 1 and value != int(value)):
-        raise InvalidInput(f"{key} must be a whole number >= 1 or a share in (0, 1), got {value!r}.")
+    """Refuse what is neither a count >= 1 nor a share in (0, 1); 1.0 could be either, so it is neither."""
+    count, share = is_whole(value) and value >= 1, is_number(value) and 0 < value < 1
+    if not count and not share:
+        meant = is_number(value) and value >= 1 and value == int(value)
+        advice = f" For a count of {int(value)}: {key}={int(value)}." if meant else ""
+        raise InvalidInput(f"{key} must be a whole number >= 1 or a share in (0, 1), got {value!r}.{advice}")
 
 
 def check_scale(scale: Any) -> None:

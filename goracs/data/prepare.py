@@ -124,12 +124,12 @@ def write(prepared: Prepared, folder: Path) -> None:
 
 def read_examples(folder: Path, part: Part) -> list[Example]:
     """The examples of one part, as `write` got them."""
-    return as_examples(pl.read_parquet(folder / f"{part}.parquet"))
+    return as_examples(pl.read_parquet(folder / f"{part}.parquet", glob=False))
 
 
 def read_titles(folder: Path) -> pl.DataFrame:
     """item, title of the catalogue, in its order."""
-    return pl.read_parquet(folder / "catalogue.parquet").select("item", "title")
+    return pl.read_parquet(folder / "catalogue.parquet", glob=False).select("item", "title")
 
 
 def read_catalogue(folder: Path) -> dict[str, str]:
@@ -139,7 +139,7 @@ def read_catalogue(folder: Path) -> dict[str, str]:
 
 def read_seen(folder: Path) -> dict[str, list[str]]:
     """User -> every item that the user ever interacted with."""
-    return dict(pl.read_parquet(folder / "seen.parquet").select("user", "items").iter_rows())
+    return dict(pl.read_parquet(folder / "seen.parquet", glob=False).select("user", "items").iter_rows())
 
 
 def _catalogue(kept: Kept) -> pl.DataFrame:

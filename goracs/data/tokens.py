@@ -152,7 +152,13 @@ def _marks_in_front(tokenizer: Any) -> list[int]:
     """What the tokenizer puts in front of a text."""
     marked: list[int] = tokenizer(["a"]).input_ids[0]
     (plain,) = _plain(["a"], tokenizer)
-    return next(marked[:place] for place in range(len(marked)) if marked[place : place + len(plain)] == plain)
+    for place in range(len(marked)):
+        if marked[place : place + len(plain)] == plain:
+            return marked[:place]
+    raise GoracsError(
+        f"This backbone's tokenizer writes a text otherwise beside its own marks ({marked}) than without "
+        f"({plain}): take task.template=chat, or another backbone."
+    )
 
 
 def _refuse_several(word: str, ids: tuple[int, ...], tokenizer: Any) -> None:
@@ -187,9 +193,10 @@ def refuse_long(
     count = sum(length > max_length for length in lengths)
     if count:
         longest = int(np.argmax(lengths))
+        bare = "" if titles.is_empty() else " and no history at all"
         raise GoracsError(
-            f"{count} of {of or len(lengths)} prompts are longer than {max_length} tokens with their answer "
-            f"and no history at all: cutting them would lose the question or the answer. The longest has "
+            f"{count} of {of or len(lengths)} prompts are longer than {max_length} tokens with their answer"
+            f"{bare}: cutting them would lose the question or the answer. The longest has "
             f"{lengths[longest]}: {_what_is_long(examples[longest], titles)}"
         )
 
@@ -197,7 +204,13 @@ def refuse_long(
 def _what_is_long(example: Example, titles: pl.DataFrame) -> str:
     title = titles.filter(pl.col("item") == example.item)["title"]
     if title.is_empty():
-        return f"its input begins {example.input[:SHOWN]!r}. Shorten it, or raise backbone.max_length."
+        parts = {name: getattr(example, name) for name in ("instruction", "input", "output", "system")}
+        parts["history"] = "\n".join(text for turn in example.turns for text in turn)
+        name, text = max(parts.items(), key=lambda part: len(part[1]))
+        return (
+            f"its {name} has {len(text):,} characters and begins {text[:SHOWN]!r}. Shorten it, or raise "
+            "backbone.max_length."
+        )
     return (
         f"item {example.item!r}, whose title has {len(title[0]):,} characters ({title[0][:SHOWN]!r}). Raise "
         "backbone.max_length, or leave out items with long titles (dataset.title_max, in characters)."

@@ -34,7 +34,7 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
         InvalidInput: the run would read what it has to remove.
         GoracsError: an outcome.json that no run of goracs wrote.
     """
-    left = [folder / Path(name).name for name in recorded(folder)["left"] if Path(name).name]
+    left = [folder / name for name in recorded(folder)["left"] if _is_name(name)]
     for path in map(Path, _texts(config)):
         if any(path.resolve().is_relative_to(own.resolve()) for own in left):
             raise InvalidInput(
@@ -97,6 +97,11 @@ def _place(partial: Path, folder: Path) -> None:
     record(folder, {"left": names})
     for name in names:
         (partial / name).rename(folder / name)
+
+
+def _is_name(value: object) -> bool:
+    """Whether it names something in a folder, and nothing above or below it: a record may be anybody's."""
+    return isinstance(value, str) and value not in ("", "..") and Path(value).name == value
 
 
 def _texts(value: Any) -> Iterator[str]:

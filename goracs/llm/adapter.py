@@ -51,8 +51,7 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
 def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
     """The peft model of a saved adapter on a freshly loaded backbone, with dropout off.
 
-    Its weights are float32 whatever the backbone's are. What peft draws for them at first is overwritten:
-    names and shapes are compared before, values after.
+    Nothing is drawn; the weights are float32 whatever the backbone's are.
 
     Raises:
         GoracsError: the adapter cannot be used (see `goracs.llm.saved_adapter.read`), or its weights are not,
@@ -60,14 +59,15 @@ def load(model: Any, folder: Path, trainable: bool) -> PeftModel:
     """
     saved = read(folder)
     try:
-        with _quiet(), torch.random.fork_rng():
-            adapted = get_peft_model(model, saved.lora_config(trainable, model.name_or_path))
+        with _quiet():
+            config = saved.lora_config(trainable, model.name_or_path)
+            adapted = get_peft_model(model, config, low_cpu_mem_usage=True)
     except (AttributeError, TypeError, ValueError, re.error) as error:
         raise GoracsError(f"The adapter in {folder} does not fit this backbone: {error}") from error
-    held = _held(adapted)
-    _refuse_misfit({name: weight.to("meta") for name, weight in held.items()}, saved, folder)
+    _refuse_misfit(adapted, saved, folder)
+    _make_room(adapted)
     set_peft_model_state_dict(adapted, dict(saved.weights))
-    _refuse_misfit(_held(adapted), saved, folder)
+    _refuse_misfit(adapted, saved, folder)
     return adapted.eval()
 
 
@@ -109,11 +109,25 @@ def refuse_diverged(after: dict[str, Tensor]) -> None:
 def _held(model: PeftModel) -> dict[str, Tensor]:
     """The adapter's weights in a model, under the names of its file."""
     held = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return {name: weight.detach().float().cpu() for name, weight in held.items()}
+    return {
+        name: weight if weight.is_meta else weight.detach().float().cpu() for name, weight in held.items()
+    }
 
 
-def _refuse_misfit(held: dict[str, Tensor], saved: Saved, folder: Path) -> None:
-    wrong = differences(held, saved.weights)
+def _make_room(model: PeftModel) -> None:
+    """Give the weights on the meta device places in float32, NaN until those of a file come.
+
+    What peft itself would put there is drawn, or rounded to the backbone's precision.
+    """
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if weight.is_meta:
+                empty = torch.full(weight.shape, torch.nan)
+                setattr(module, name, torch.nn.Parameter(empty, requires_grad=weight.requires_grad))
+
+
+def _refuse_misfit(adapted: PeftModel, saved: Saved, folder: Path) -> None:
+    wrong = differences(_held(adapted), saved.weights)
     if wrong:
         raise GoracsError(
             f"The adapter in {folder} does not fit this backbone by its own {CONFIG}; of its weights: "

@@ -42,7 +42,7 @@ def tell_wandb(
 
 
 def _tell(tracker: Logger, folder: Path) -> None:
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     tracker.log_hyperparams({**result["config"], "command": result["command"]})
     curve = folder / "curve.json"
     for row in json.loads(curve.read_text()) if curve.exists() else []:

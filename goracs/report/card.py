@@ -37,7 +37,7 @@ def card(folder: Path) -> Card:
     """
     counts = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
     parts = counts.pop("splits")
-    kept, titles = counts["kept"], pl.read_parquet(folder / "catalogue.parquet")["title"]
+    kept, titles = counts["kept"], pl.read_parquet(folder / "catalogue.parquet", glob=False)["title"]
     pool = _rows(folder, "train")
     known = pl.concat([pool.select("item"), pool.select(item=pl.col("history").explode())]).unique()
     return {
@@ -52,7 +52,7 @@ def token_counts(folder: Path, task: Task, tokenizer: Any, max_length: int) -> C
     """For each part: `looked_at`, median, 95% quantile and maximum of tokens, and how many are `too_long`."""
     counts: Card = {}
     for part in PARTS:
-        rows = pl.read_parquet(folder / f"{part}.parquet")
+        rows = pl.read_parquet(folder / f"{part}.parquet", glob=False)
         examples = as_examples(rows.gather_every(-(-len(rows) // LOOKED_AT)))
         tokens = pl.Series([ids.length for ids in tokenized(examples, task.template, tokenizer)])
         counts[part] = {
@@ -101,7 +101,7 @@ def rule_auc(likes: pl.Series, label: pl.Series) -> float | None:
 
 
 def _rows(folder: Path, part: str) -> pl.LazyFrame:
-    return pl.scan_parquet(folder / f"{part}.parquet")
+    return pl.scan_parquet(folder / f"{part}.parquet", glob=False)
 
 
 def _rates(counts: Card) -> Card:

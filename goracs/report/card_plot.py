@@ -27,12 +27,14 @@ def draw(folder: Path, out: Path) -> None:
         raise GoracsError("pictures need matplotlib: pip install 'goracs[plots]', or matplotlib.") from error
     figure = Figure(figsize=(12.0, 3.6), layout="constrained")
     over_time, over_users, histories = figure.subplots(1, 3)
-    times = pl.concat(pl.scan_parquet(folder / f"{part}.parquet").select("time") for part in PARTS)
+    times = pl.concat(
+        pl.scan_parquet(folder / f"{part}.parquet", glob=False).select("time") for part in PARTS
+    )
     first, last = times.select(first=pl.col("time").min(), last=pl.col("time").max()).collect().row(0)
     bins = pl.from_epoch(pl.Series(np.linspace(first, last, BINS + 1).astype(np.int64))).to_numpy()
     for part in PARTS:
         columns = ("user", "time", pl.col("history").list.len().alias("shown"))
-        rows = pl.scan_parquet(folder / f"{part}.parquet").select(*columns).collect()
+        rows = pl.scan_parquet(folder / f"{part}.parquet", glob=False).select(*columns).collect()
         over_time.hist(pl.from_epoch(rows["time"]).to_numpy(), bins=bins, histtype="step", label=part)
         _users(over_users, part, rows["user"])
         _histories(histories, part, rows["shown"])

@@ -82,7 +82,7 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
     """
     shutil.copytree(artifact.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
     file = folder / "result.json"
-    result = json.loads(file.read_text())
+    result = json.loads(file.read_text(encoding="utf-8"))
     for name, cost in result["stages"].items():
         cost["cached"] = result["digests"][name] not in built
     warnings = [*told.warnings, *result.get("head", {}).get("warnings", [])]
@@ -180,8 +180,8 @@ def _cost(path: Path) -> dict[str, Any]:
 def _json(folder: Path | None, name: str) -> Any:
     if folder is None or not (folder / name).exists():
         return None
-    return json.loads((folder / name).read_text())
+    return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
 def _dump(file: Path, value: Any) -> None:
-    file.write_text(json.dumps(value, indent=1, ensure_ascii=False))
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -77,7 +77,7 @@ def test_an_adapter_that_does_not_fit_is_refused_before_anything_is_embedded(
 ) -> None:
     spoil, message = MISFITS[name]
     spoil(given)
-    assert refused(goracs, given, message, tmp_path / "store") <= {"prepare", "weights"}
+    assert refused(goracs, given, message, tmp_path / "store") <= {"prepare", "weights", "fits"}
 
 
 def test_the_layer_that_is_scored_is_looked_for_before_anything_is_built(

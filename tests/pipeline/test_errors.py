@@ -220,3 +220,23 @@ def test_all_missing_models_of_the_line_are_named_at_once_before_anything_runs(
 def test_no_model_is_looked_for_in_vain(goracs: Command) -> None:
     assert goracs(*LOST, "until=prepare").code == 0
     assert goracs(*LOST, "until=select", "selector=random").code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["hydra.run.dir={}"], ["-m", "seed=0,1", "hydra.sweep.dir={}"]],
+)
+def test_a_job_folder_that_cannot_be_made_is_told(goracs: Command, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "file").touch()
+    ended = goracs(*(word.format(tmp_path / "file" / "job") for word in words))
+    assert ended.code == 1
+    assert re.search(r"error: the job folder \S+file/job cannot be made \(Not a directory\)", ended.text)
+    assert "Traceback" not in ended.text
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_word_data_has_a_help(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert data.run(["dataset=movielens_small", flag]) == 0
+    printed = capsys.readouterr()
+    assert "goracs data dataset=movielens_small output=json" in printed.out
+    assert printed.err == ""

@@ -62,5 +62,5 @@ def test_an_ablation_sweeps_its_one_value(goracs: Command) -> None:
     words = ("experiment=ablation/no_gradient_cpu", *small, "until=select")
     ended = goracs(*words, without=NOT_HERE)
     assert ended.code == 0, ended.text
-    assert "selector=goracs_paper selector.lam=0" in ended.text
-    assert "selector=goracs_paper selector.lam=0.5" in ended.text
+    assert "selector.lam=0: done in" in ended.text
+    assert "selector.lam=0.5: done in" in ended.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -256,3 +257,15 @@ def test_every_long_job_tells_once_how_long_it_takes(
     quiet = goracs(*words)
     assert " tokens, " not in quiet.text
     assert comparable(told.result) == comparable(quiet.result)
+
+
+def test_what_a_run_leaves_is_utf8_whatever_the_locale(
+    goracs: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(io, "text_encoding", lambda given, *_: given or "ascii")  # what pathlib asks
+    words = ("selector=random", "until=select", "dataset.size=400", "budget=300", "logger=csv")
+    ended = goracs(*words, without=("dataset.size", "budget"))
+    assert ended.code == 0, ended.text
+    written = (ended.folder / "coreset.json").read_bytes()
+    assert not written.isascii()
+    assert len(json.loads(written.decode())) == 300

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from goracs.commands import table
+from goracs.jobs import sweep
 from goracs.report.results import read_results
 from tests.pipeline.conftest import TINY, Command
 
@@ -136,6 +137,17 @@ def test_a_smaller_sweep_in_the_same_folder_forgets_the_larger_ones_failures(
     here = f"hydra.sweep.dir={tmp_path / 'fixed'}"
     assert goracs("-m", "selector=random", "budget=8,999", "until=select", here).code == 1
     assert goracs("-m", "selector=random", "budget=8", "until=select", here).code == 0
+
+
+def test_a_sweep_forgets_the_notes_of_one_that_was_killed(goracs: Command, tmp_path: Path) -> None:
+    notes = tmp_path / "fixed" / sweep.NOTES
+    notes.mkdir(parents=True)
+    (notes / "sweep.json").write_text('{"jobs": 9, "swept": [], "command": "goracs"}')
+    (notes / "job7.json").write_text(json.dumps({"job": 7, "status": "failed", "folder": str(tmp_path)}))
+    ended = goracs("-m", "selector=random", "until=prepare", f"hydra.sweep.dir={tmp_path / 'fixed'}")
+    assert ended.code == 0, ended.text
+    assert "\n1 jobs: 1 done" in ended.text
+    assert not notes.exists()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

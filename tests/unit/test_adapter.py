@@ -65,6 +65,25 @@ def test_a_loaded_adapter_answers_as_with_plain_peft(
     assert trained == (set(adapter.weights(ours)) if trainable else set())
 
 
+def test_an_adapter_on_a_bf16_backbone_keeps_its_digits(tiny_weights: Path, tmp_path: Path) -> None:
+    write(tmp_path / "given", tiny_weights)
+    model = adapter.load(load_model(tiny_weights, replace(TINY, precision="bf16")), tmp_path / "given", True)
+    adapter.save(model, tmp_path / "again")
+    first, again = (load_file(tmp_path / folder / WEIGHTS) for folder in ("given", "again"))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert {weight.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
+
+
+def test_weights_that_did_not_reach_the_model_are_refused(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and shapes are then those of the file; only the values tell."""
+    write(tmp_path / "given", tiny_weights)
+    monkeypatch.setattr(adapter, "set_peft_model_state_dict", lambda *_: None)
+    with pytest.raises(GoracsError, match="of other values"):
+        adapter.load(load_model(tiny_weights, TINY), tmp_path / "given", trainable=False)
+
+
 def test_loading_draws_nothing(tiny_weights: Path, tmp_path: Path) -> None:
     write(tmp_path / "given", tiny_weights)
     before = torch.get_rng_state()

@@ -159,9 +159,11 @@ def test_a_history_that_is_no_list_of_pairs_is_refused(tmp_path: Path, history: 
             prepare(prompts(tmp_path, wrong, form), task("ctr"))
 
 
-def test_a_table_with_a_history_that_is_no_json_is_refused(tmp_path: Path) -> None:
-    content = "instruction,output,history\na,Yes,hello\n"
-    with pytest.raises(InvalidInput, match=r"a history that is no JSON list of pairs, as in \[\[\"query"):
+@pytest.mark.parametrize("history", ["hello", '"{""a"": 1}"', '"[[""a"", "'])
+def test_a_table_with_a_history_that_is_no_json_is_refused(tmp_path: Path, history: str) -> None:
+    content = f'instruction,output,history\na,Yes,\na,Yes,"[[""q"", ""r""]]"\na,Yes,{history}\n'
+    match = r"a history that is no JSON list of pairs, as in \[\[\"query.* in 1 of its 3 .*row 3: [^\n]*$"
+    with pytest.raises(InvalidInput, match=match):
         prepare(prompts(tmp_path, content), task("ctr"))
 
 
@@ -187,3 +189,12 @@ def test_tallrecs_answers_equal_its_published_counts() -> None:
         (1000, 658),
         (1000, 528),
     ]
+
+
+def test_a_history_of_another_form_is_named_where_its_line_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ShareGPT's messages for one: it is not the texts beside them that are wrong."""
+    rows: list[dict[str, Any]] = [YES, YES | {"history": [{"role": "user", "content": "Hello"}]}]
+    prepare(prompts(tmp_path, rows, "lines"), task("ctr"))
+    assert "line 2 is left out: it has a value of the wrong type in history:" in caplog.text

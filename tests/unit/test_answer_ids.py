@@ -295,3 +295,15 @@ def test_a_tokenizer_without_an_end_mark_is_refused() -> None:
     tokenizer.eos_token = None
     with pytest.raises(GoracsError, match="has no end token"):
         tokenized([replace(asked("Yes"), label=None)], LINES, tokenizer)
+
+
+def test_a_tokenizer_whose_marks_change_the_text_is_refused_in_words() -> None:
+    class Odd:
+        eos_token_id = 1
+
+        def __call__(self, texts: list[str], add_special_tokens: bool = True) -> Any:
+            ids = [[9, 8] if add_special_tokens else [5] for _ in texts]
+            return type("Found", (), {"input_ids": ids})
+
+    with pytest.raises(GoracsError, match="writes a text otherwise beside its own marks"):
+        tokenized([], "{instruction} {input}", Odd())

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 events of 7 users; item i10 is first met in the test set; two films share a title."""
     rows = [*MANY, ("u0", "i10", 5.0, 99)]
     titles = {**NAMES, "i1": NAMES["i0"], "i10": "New\nfilm"}
-    where = tmp_path_factory.mktemp("prepared")
+    where = tmp_path_factory.mktemp("prepared") / "a[1]*?"  # a name, though it looks like a pattern
     write(prepare(made(rows, titles, history=3), paper(valid=20, test=20), configured("task/ctr")), where)
     return where
 
@@ -65,7 +65,7 @@ def test_steps_are_shown_as_numbers_and_days_as_days(folder: Path, tmp_path: Pat
 
 
 def test_the_card_tells_how_much_the_biggest_users_make(folder: Path) -> None:
-    counts = pl.read_parquet(folder / "test.parquet")["user"].value_counts(sort=True)["count"]
+    counts = pl.read_parquet(folder / "test.parquet", glob=False)["user"].value_counts(sort=True)["count"]
     assert card(folder)["test"]["biggest_users"] == counts[:5].sum() / 20
 
 
@@ -91,7 +91,7 @@ def test_the_auc_of_the_card_is_that_of_the_rule_stage(folder: Path) -> None:
 
 def test_tokens_are_counted_with_the_answer_and_the_end(folder: Path, tiny_weights: Path) -> None:
     task, tokenizer = configured("task/ctr"), load_tokenizer(tiny_weights)
-    rows = pl.read_parquet(folder / "test.parquet")
+    rows = pl.read_parquet(folder / "test.parquet", glob=False)
     words = rows.select("instruction", "input", "output").rows()
     texts = [task.template.format(instruction=asked, input=shown) + said for asked, shown, said in words]
     lengths = [len(tokenizer(text).input_ids) + 1 for text in texts]

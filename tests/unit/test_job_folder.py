@@ -92,7 +92,7 @@ def test_a_record_never_removes_what_lies_outside_its_folder(tmp_path: Path) -> 
     outside, folder = tmp_path / "outside", tmp_path / "job"
     outside.mkdir()
     folder.mkdir()
-    (folder / "outcome.json").write_text('{"status": "done", "left": ["../outside", ".", ""]}')
+    (folder / "outcome.json").write_text('{"status": "done", "left": ["../outside", ".", "", "..", 3]}')
     job_folder.claim(folder, {})
     assert outside.is_dir()
     assert names(folder) == {"outcome.json"}

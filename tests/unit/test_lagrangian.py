@@ -246,3 +246,12 @@ def test_nearest_rows_equals_a_sort_of_each_column() -> None:
     near = np.full((8, 5), -1, np.int64)
     lagrangian.nearest_rows(costs, np.full(near.shape, 1e300), near)
     np.testing.assert_array_equal(near, np.argsort(costs, axis=0)[:5].T)
+
+
+def test_a_direction_that_cancels_out_begins_anew() -> None:
+    """The first column is short by 5 units, after a step by -4: .2 (-4) + .8 (.2 5) = 0."""
+    pool = Dense(np.array([[0.01, 0.0]] * 9 + [[1.0, 0.0]]))
+    generated = lagrangian.sample(pool, 10)
+    ended = lagrangian.ascend(pool, 10, np.zeros(2), 0.005, generated, lambda _: True)
+    assert ended.bound == pytest.approx(exact.solve(pool.costs).value, abs=ROUNDING)
+    assert np.abs(ended.prices).max() < 1

@@ -48,6 +48,8 @@ WRONG = [
     *(("dataset=movielens_small", "dataset.scale", value) for value in (
         [0, NAN], [NAN, 5], [0, INF], [5, 1], [1], [], [1, 2, 3], [1, "x"], [1, None], [True, 5], 5, "1,5",
     )),
+    *((f"split={split}", f"split.{part}", value) for split in ("users", "paper", "leave_one_out")
+      for part in ("valid", "test") for value in (1.0, 200.0)),  # a count or a share? as for budget
     *(("dataset=movielens_small", "dataset.expected", {"events": value}) for value in NO_NUMBERS),
     *(("dataset=prompts", f"dataset.{name}", value) for name in ("size", "seed") for value in NO_NUMBERS),
     ("dataset=movielens_small", "dataset.expected", {"evnts": 3}),

@@ -67,7 +67,7 @@ def test_compression_is_seen_by_the_content_whatever_the_name(tmp_path: Path, na
         (b"[1, 2]", "is no JSON object with u, r"),
         (b'{"u": "b"}', "has no r among its fields u"),
         (b'{"u": null, "r": 1}', "has no u among its fields u, r"),
-        (b'{"u": "b", "r": "good"}', "has a value of the wrong type in one of u, r"),
+        (b'{"u": "b", "r": "good"}', "has a value of the wrong type in r:"),
         (b'{"u": "b", "r": 1} {"u": "c", "r": 1}', "is not JSON"),
         (b'{"u": "\xff", "r": }', "is not JSON"),
     ],
@@ -252,3 +252,20 @@ def test_digest_is_unchanged_by_name_and_place(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(GOOD)
     (tmp_path / "b.gz").write_bytes(GOOD)
     assert digest(tmp_path / "a") == digest(tmp_path / "b.gz")
+
+
+def test_an_array_that_is_not_utf8_in_more_lines_than_may_be_broken_is_refused(tmp_path: Path) -> None:
+    file, fields = tmp_path / "array.json", {"title": pl.String()}
+    file.write_bytes('[{"title": "Amélie"},\n{"title": "Zoë"}]\n'.encode("latin-1"))
+    rows = json_rows(file, fields, ["title"], 2)
+    assert rows.table["title"].to_list() == ["Amélie", "Zoë"]
+    assert list(rows.noted.values()) == [2]
+    with pytest.raises(InvalidInput, match=r"in 2 lines, more than dataset\.broken_lines=1"):
+        json_rows(file, fields, ["title"], 1)
+
+
+@pytest.mark.parametrize("text", ['[[1], {"title": "A"}]', '[{"title": "A"}, [1]]', "[1]", "[" * 100_000])
+def test_an_array_of_something_else_than_objects_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "array.json").write_text(text)
+    with pytest.raises(InvalidInput, match="is no JSON array of objects with title"):
+        json_rows(tmp_path / "array.json", {"title": pl.String()}, ["title"], 1)

@@ -359,3 +359,30 @@ def test_a_separator_that_cannot_be_one_is_refused(tmp_path: Path, separator: st
 def test_columns_of_a_text_without_names_are_told_to_be_counted(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"they are counted, as in dataset\.columns\.user=1"):
         reader_of(*files(tmp_path, LOG.split("\n", 1)[1])).read()
+
+
+@pytest.mark.parametrize("log", [LOG.replace("\n", "\r"), LOG.replace("\n", "\r", 1)])
+def test_lines_that_end_in_carriage_returns_alone_are_refused_in_words(tmp_path: Path, log: str) -> None:
+    with pytest.raises(InvalidInput, match=r"log\.csv .*carriage return.* save it with line feeds"):
+        reader_of(*files(tmp_path, log)).read()
+
+
+def test_a_carriage_return_in_an_unfinished_last_line_is_read(tmp_path: Path) -> None:
+    log, items = files(tmp_path)
+    items.write_text(items.read_text().rstrip("\n") + "\rand more")
+    assert len(reader_of(log, items).read().items) == 2
+
+
+def test_a_separator_that_does_not_fit_is_told_to_be_given(tmp_path: Path) -> None:
+    log, items = files(tmp_path, LOG.replace(",", "::"))
+    with pytest.raises(InvalidInput, match=r"log\.csv lacks .*dataset\.separator"):
+        reader_of(log, items).read()
+    with pytest.raises(InvalidInput, match=r"things\.csv lacks .*dataset\.separator=::.*both tables"):
+        reader_of(log, items, separator="::").read()
+
+
+@pytest.mark.parametrize("end", [end for end in WRITE if end != ".xlsx"])
+def test_a_folder_whose_name_is_a_pattern_is_that_folder(tmp_path: Path, end: str) -> None:
+    folder = tmp_path / "a[1]*?"
+    folder.mkdir()
+    assert reader(folder, end=end).read().events.rows() == EVENTS.rows()

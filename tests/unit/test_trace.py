@@ -138,3 +138,13 @@ def test_an_ending_that_cannot_be_written_is_refused(job: Path, capsys: pytest.C
     needs_matplotlib()
     assert command.run([str(job), "--out", str(job / "picture.nothing")]) == 1
     assert "picture.nothing" in capsys.readouterr().err
+
+
+def test_rows_that_are_gone_are_told_in_one_paragraph(
+    job: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job / "indices.json").unlink()
+    assert command.run([str(job), "--store", str(store)]) == 1
+    error = capsys.readouterr().err
+    assert "indices.json" in error
+    assert error.count("\n") == 1

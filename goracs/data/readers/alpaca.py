@@ -138,10 +138,19 @@ def _decoded(file: Path, texts: pl.Series) -> pl.Series:
     told = pl.select(pl.when(texts.str.strip_chars() != "").then(texts)).to_series()
     try:
         return told.str.json_decode(TURNS)
-    except pl.exceptions.PolarsError as error:
-        raise InvalidInput(
-            f'{file} has a history that is no JSON list of pairs, as in [["query", "response"]] ({error}).'
-        ) from error
+    except pl.exceptions.PolarsError:
+        wrong = pl.Series([not _decodes(text) for text in told])
+        fault = 'has a history that is no JSON list of pairs, as in [["query", "response"]],'
+        refuse(file, fault, told, wrong)
+        raise  # only where together they do not read, though each does
+
+
+def _decodes(text: str | None) -> bool:
+    try:
+        pl.Series([text], dtype=pl.String()).str.json_decode(TURNS)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def _examples(file: Path, part: str, rows: pl.DataFrame, task: Task) -> pl.DataFrame:

@@ -74,24 +74,34 @@ def columns(file: Path, form: Form, types: Types, most_broken: int | None, time:
 
 def sniffed(file: Path, wanted: Sequence[str]) -> str:
     """The separator with which the first line has all the wanted columns, else the most columns."""
-    line = head(file).partition(b"\n")[0]
+    line = _first_line(file)
     split = {separator: fields(line, separator, True) for separator in SEPARATORS}
     return max(SEPARATORS, key=lambda one: (len(matched(wanted, split[one])), len(split[one])))
 
 
 def width(file: Path, separator: str) -> int:
     """How many columns the first line has."""
-    return len(fields(head(file).partition(b"\n")[0], separator, Form(separator, None).quoted))
+    return len(fields(_first_line(file), separator, Form(separator, None).quoted))
 
 
 def header(file: Path, form: Form) -> list[str]:
     """The names of all columns; InvalidInput if the line that should name them is empty."""
     if form.names is not None:
         return list(form.names)
-    line = head(file).partition(b"\n")[0]
+    line = _first_line(file)
     if not line.strip():
         raise InvalidInput(f"{file} is empty, or its first line is: that must name the columns.")
     return fields(line, form.separator, form.quoted)
+
+
+def _first_line(file: Path) -> bytes:
+    line = head(file).partition(b"\n")[0].removesuffix(b"\r")
+    if b"\r" in line:
+        raise InvalidInput(
+            f"{file} has a carriage return within its first line, as where lines end in carriage returns "
+            "alone: save it with line feeds."
+        )
+    return line
 
 
 def _source(file: Path, form: Form) -> Path | bytes:

@@ -26,7 +26,10 @@ def fields(line: bytes, separator: str, quoted: bool) -> list[str]:
     """The values of one line of a table."""
     text = as_windows(line) or line.decode()
     text = text.removesuffix("\r")
-    return next(csv.reader([text], delimiter=separator), [""]) if quoted else text.split(separator)
+    if not quoted:
+        return text.split(separator)
+    # a carriage return within a line is part of a value, but the end of a line for csv
+    return next(csv.reader([text.replace("\r", " ")], delimiter=separator), [""])
 
 
 def open_ended(file: Path, separator: str, quoted: bool, columns: int) -> bool:

@@ -22,7 +22,7 @@ UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nano
 IN_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9, "date": 10**3}
 FIRST, LAST = 10**8, 10**11  # seconds
 STEPS = "Numbers that only count on are dataset=interactions dataset.time_unit=step."
-WHOLE = 1 << 53  # floats up to here are exact
+WHOLE = 1 << 53  # floats below are exact
 log = logging.getLogger("goracs")
 
 
@@ -84,7 +84,7 @@ def whole_numbers(texts: pl.Series) -> pl.Series:
     """[len] i64: the numbers that texts are, also as in 12.0; null where one is none."""
     plain = texts.str.strip_chars()
     numbers, floats = plain.cast(pl.Int64, strict=False), plain.cast(pl.Float64, strict=False)
-    exact = (floats == floats.round()) & (floats.abs() <= WHOLE)
+    exact = (floats == floats.round()) & (floats.abs() < WHOLE)
     return pl.select(
         pl.when(numbers.is_null() & exact).then(floats.cast(pl.Int64, strict=False)).otherwise(numbers)
     ).to_series()

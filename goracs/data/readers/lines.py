@@ -165,15 +165,22 @@ def _json_array(
     except UnicodeDecodeError:
         content, guessed = mended(file, most_broken)
     try:
-        objects = json.loads(content)
+        objects = _objects(content)
         names = {name: name for name in fields} | matched(fields, list(objects[0]) if objects else [])
         lines = "\n".join(json.dumps(one) for one in objects)
         table = pl.read_ndjson(lines.encode(), schema={names[name]: kind for name, kind in fields.items()})
-    except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+    except (ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
         raise InvalidInput(
             f"{file} is no JSON array of objects with {', '.join(needed)}: {error}."
         ) from error
     return Rows(table.select(**names), {}, guessed)
+
+
+def _objects(content: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(content)
+    if not all(isinstance(one, dict) for one in found):
+        raise TypeError("something else than an object is in it")
+    return found
 
 
 def _numbered(file: Path) -> Iterator[list[Line]]:
@@ -206,7 +213,9 @@ def _judged(
     text = as_windows(line)
     frame = None if text is None else _parsed([text.encode()], fields)
     if frame is None or _lacking(frame, needed):
-        yield Broken(number, line.decode(errors="replace"), _fault(line if text is None else text, needed))
+        yield Broken(
+            number, line.decode(errors="replace"), _fault(line if text is None else text, fields, needed)
+        )
     else:
         yield Mended(number)
         yield frame
@@ -246,14 +255,16 @@ def _lacking(frame: pl.DataFrame, needed: Sequence[str]) -> bool:
     return any(frame[name].null_count() for name in needed)
 
 
-def _fault(line: bytes | str, needed: Sequence[str]) -> str:
+def _fault(line: bytes | str, fields: Mapping[str, pl.DataType], needed: Sequence[str]) -> str:
     try:
-        fields: Any = json.loads(line)
+        found: Any = json.loads(line)
     except ValueError as error:
         return f"is not JSON ({error})"
-    if not isinstance(fields, dict):
+    if not isinstance(found, dict):
         return f"is no JSON object with {', '.join(needed)}"
-    lacking = [name for name in needed if fields.get(name) is None]
+    lacking = [name for name in needed if found.get(name) is None]
     if lacking:
-        return f"has no {', '.join(lacking)} among its fields {', '.join(fields)}"
-    return f"has a value of the wrong type in one of {', '.join(needed)}"
+        return f"has no {', '.join(lacking)} among its fields {', '.join(found)}"
+    whole = line if isinstance(line, bytes) else line.encode()
+    wrong = [name for name, kind in fields.items() if _parsed([whole], {name: kind}) is None]
+    return f"has a value of the wrong type in {', '.join(wrong or fields)}"

@@ -158,7 +158,15 @@ class Tables(Dataset):
                 return Rows(_parquet(file, types), {}, {})
             case kind:
                 form = self._form(file, kind, list(types))
-                return columns(file, form, types, self.broken_lines, time)
+                try:
+                    return columns(file, form, types, self.broken_lines, time)
+                except MissingColumn as error:
+                    raise MissingColumn(f"{error} {self._separated(form.separator)}") from error
+
+    def _separated(self, separator: str) -> str:
+        if self.separator is None:
+            return f"Its values were taken to stand between {separator!r}; dataset.separator says if not."
+        return f"dataset.separator={self.separator} is that of both tables, where they are text."
 
     def _form(self, file: Path, kind: str, wanted: Sequence[str]) -> Form:
         separator = "\t" if self.separator in TAB else self.separator
@@ -193,9 +201,9 @@ def _format(file: Path) -> str:
 def _parquet(file: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """The columns of a Parquet file in the wanted types; dates stay what they are."""
     try:
-        names = columns_of(file, list(types), list(pl.read_parquet_schema(file)))
-        query = pl.scan_parquet(file, glob=False).select(**{name: names[name] for name in types})
-        table = collected(file, query)
+        there = pl.scan_parquet(file, glob=False)
+        names = columns_of(file, list(types), there.collect_schema().names())
+        table = collected(file, there.select(**{name: names[name] for name in types}))
         dates = [name for name in types if table[name].dtype.is_temporal()]
         return table.cast({name: kind for name, kind in types.items() if name not in dates})
     except pl.exceptions.PolarsError as error:
