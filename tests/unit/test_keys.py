@@ -50,6 +50,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "task.embed_output": {"embed"},
     "task.lam": {"select", "assess"},
     "task.by_class": {"select"},
+    "task.published_lam": set(),  # of the paper's selectors
     "task.max_exchanges": set(),  # of selectors that are not asked here
     "task.candidates": set(),
     "encoder.max_length": {"embed"},
@@ -63,7 +64,8 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "score.layer": {"score"},
     "score.sketch_dim": {"score"},
     "score.sketch_seed": {"score"},
-    "features.kind": {"select", "assess", "score"},
+    "score.together": {"score", "fits"},  # hidden states are of the validation set too
+    "features": {"features"},
     "selector": {"select"},
     "finetune": {"finetune"},
     "evaluate": ASKED,
@@ -83,10 +85,12 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "seed": {"select"},  # nothing is drawn
         "score.sketch_dim": {"score"},  # no sketch is made
         "score.sketch_seed": {"score"},
+        "score.together": {"score", "fits"},  # lam=auto asks for hidden states itself
         "evaluate.candidates": {"fits"},  # nothing is ranked
         "evaluate.negatives": {"fits"},
     },
     "seqrec": {
+        "score.together": {"fits"},  # sketches are of the validation set anyway
         "task.embed_output": {"embed"},  # nothing is embedded
         "encoder.max_length": {"embed"},
         "encoder.batch_tokens": {"embed"},
@@ -98,7 +102,6 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "score.sketch_seed": {"score"},
         "task.lam": {"select"},
         "task.by_class": {"select"},
-        "features.kind": {"select"},
     },
 }
 SKIP = object()
@@ -129,7 +132,12 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "backbone.precision": "bf16",
     "adapter.lora.targets": ["q_proj", "v_proj", "k_proj"],
     "score.layer": "q_proj",
-    "features.kind": SKIP,
+    "features.scale": "unit",
+    "features.reduce": "random",
+    "score.together": ["hidden"],
+    "task.lam": 0.3,
+    "selector.lam": 0.3,
+    "selector.grid": [0, 0.3],
     "selector.effort": "start",
     "selector.start": SKIP,
     "finetune.epochs": 9,
@@ -213,6 +221,7 @@ def test_a_changed_value_is_in_the_keys_of_the_stages_it_changes_and_no_others(r
 
 
 def test_what_must_fit_is_what_the_llm_reads_and_no_other_part() -> None:
-    """Sketches are made of the validation set too; without them nobody reads its prompts."""
-    assert parameters(composed("ctr"))["fits"]["parts"] == ["train", "test"]
+    """Sketches and hidden states are made of the validation set too; else nobody reads its prompts."""
+    assert parameters(composed("plain"))["fits"]["parts"] == ["train", "test"]
+    assert parameters(composed("ctr"))["fits"]["parts"] == ["train", "valid", "test"]  # lam=auto
     assert parameters(composed("seqrec"))["fits"]["parts"] == ["train", "valid", "test"]
