@@ -9,6 +9,6 @@ describing a stage costs nothing.
        └──▶ adapter ──▶ score ─┘                  ▲
                 └────────────────────────────────┘
 
-A head (finetune=head) takes the place of finetune: it reads score, and its evaluation reads states, a pass over
-the test set that nothing else sees.
+A head (finetune=head) takes the place of finetune: it reads score, and its evaluation reads states, a pass
+over the test set that nothing else sees.
 """
