@@ -8,4 +8,7 @@ describing a stage costs nothing.
        │                       ├──▶ select ──▶ finetune ──▶ evaluate ──▶ result
        └──▶ adapter ──▶ score ─┘                  ▲
                 └────────────────────────────────┘
+
+A head (finetune=head) takes the place of finetune: it reads score, and its evaluation reads states, a pass
+over the test set that nothing else sees.
 """

@@ -41,6 +41,13 @@ def test_ready_prompts_go_the_whole_road(goracs: Command, alpaca: list[str]) -> 
     assert all(row["input"].startswith("train") and row["output"] in ("Yes.", "No.") for row in chosen)
 
 
+def test_a_head_is_fitted_on_ready_prompts(goracs: Command, alpaca: list[str]) -> None:
+    words = (*PROMPTS, *alpaca, "selector=random", "finetune=head")
+    ended = goracs(*words, without=(*NO_HISTORY, "finetune.epochs"))
+    assert ended.code == 0, ended.text
+    assert ended.result["metrics"]["tuned"]["auc"]["n"] == 40
+
+
 def test_a_dialogue_goes_the_whole_road_and_is_in_the_coreset(goracs: Command, alpaca: list[str]) -> None:
     """As tables, too: what LLaMA-Factory reads has the columns that say so."""
     said = {"system": "Be brief.", "history": [["Who?", "Me"]]}
