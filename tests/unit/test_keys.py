@@ -18,7 +18,7 @@ from goracs.pipeline import Job, Line
 from goracs.store import Stage, Store
 
 ROADS = {
-    "ctr": ["task=ctr", "adapter=warmup", "selector=goracs", "features=embedding"],
+    "ctr": ["task=ctr", "adapter=warmup", "selector=goracs", "features=embedding", "task.lam=0.2"],
     "seqrec": ["task=seqrec", "adapter=init", "selector=kcenter", "features=sketch"],
     "plain": ["task=seqrec", "adapter=init", "selector=random"],
 }
@@ -85,7 +85,6 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "seed": {"select"},  # nothing is drawn
         "score.sketch_dim": {"score"},  # no sketch is made
         "score.sketch_seed": {"score"},
-        "score.together": {"score", "fits"},  # lam=auto asks for hidden states itself
         "evaluate.candidates": {"fits"},  # nothing is ranked
         "evaluate.negatives": {"fits"},
     },
@@ -222,6 +221,8 @@ def test_a_changed_value_is_in_the_keys_of_the_stages_it_changes_and_no_others(r
 
 def test_what_must_fit_is_what_the_llm_reads_and_no_other_part() -> None:
     """Sketches and hidden states are made of the validation set too; else nobody reads its prompts."""
-    assert parameters(composed("plain"))["fits"]["parts"] == ["train", "test"]
-    assert parameters(composed("ctr"))["fits"]["parts"] == ["train", "valid", "test"]  # lam=auto
+    assert parameters(composed("ctr"))["fits"]["parts"] == ["train", "test"]
+    chosen = composed("ctr").copy()
+    chosen.task.lam = "auto"
+    assert parameters(chosen)["fits"]["parts"] == ["train", "valid", "test"]
     assert parameters(composed("seqrec"))["fits"]["parts"] == ["train", "valid", "test"]
