@@ -198,3 +198,20 @@ def test_a_history_of_another_form_is_named_where_its_line_is_left_out(
     rows: list[dict[str, Any]] = [YES, YES | {"history": [{"role": "user", "content": "Hello"}]}]
     prepare(prompts(tmp_path, rows, "lines"), task("ctr"))
     assert "line 2 is left out: it has a value of the wrong type in history:" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+def test_a_field_in_two_spellings_is_refused_and_one_that_comes_later_is_read(
+    tmp_path: Path, form: str
+) -> None:
+    """The first object alone never says how the others write a field."""
+    told = json.dumps({"System": "in a text"})
+    later: list[dict[str, Any]] = [YES | {"meta": {"INPUT": 1}, "note": told}, NO | {"System ": "Be brief."}]
+    found = prepare(prompts(tmp_path, later, form), task("ctr"))
+    assert rows(found, "system", "input") == [("", YES["input"]), ("Be brief.", "")]
+    for other in ({"System": "x"}, {"SYSTEM": "x", "system": "y"}, {"system:token": "x"}):
+        content = [YES | {"system": "a"}, NO | other]
+        with pytest.raises(InvalidInput, match=r"train writes the field system in two ways, 'system' and '"):
+            prepare(prompts(tmp_path, content, form), task("ctr"))
+    with pytest.raises(InvalidInput, match="the field history in two ways, 'History' and 'HISTORY'"):
+        prepare(prompts(tmp_path, [YES | {"History": [], "HISTORY": [["a", "b"]]}], form), task("ctr"))

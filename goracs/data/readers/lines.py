@@ -17,8 +17,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import polars as pl
 
 from goracs.data.readers.encoding import as_windows, mended, noted, shown
-from goracs.data.readers.names import MissingColumn, did_you_mean, matched
+from goracs.data.readers.names import MissingColumn, did_you_mean
 from goracs.data.readers.raw import Rows, blocks, collected, head, source, unpacked
+from goracs.data.readers.spelling import fields_of_lines, spelt
 from goracs.types import InvalidInput
 
 Kept = TypeVar("Kept")
@@ -66,14 +67,14 @@ def text_lines(file: Path, most_broken: int, **columns: pl.Expr) -> Rows:
 def json_rows(file: Path, fields: Mapping[str, pl.DataType], needed: Sequence[str], most_broken: int) -> Rows:
     """One row for each object of a file of JSON lines, or of a JSON array.
 
-    As `json_lines`, but a field may be written as `goracs.data.readers.names` says in the first object.
+    As `json_lines`, but a field may be written as `goracs.data.readers.names` says, in one way.
 
     Raises:
-        InvalidInput: as `json_lines`; an array that cannot be read.
+        InvalidInput: as `json_lines`; a field in two spellings; an array that cannot be read.
     """
     if head(file).lstrip().startswith(b"["):
         return _json_array(file, fields, needed, most_broken)
-    names = {name: name for name in fields} | matched(fields, fields_of_first(file))
+    names = spelt(file, fields, fields_of_lines(file, fields, fields_of_first(file)))
     asked = {names[name]: kind for name, kind in fields.items()}
     rows = json_lines(file, asked, [names[name] for name in needed], most_broken)
     return rows._replace(table=rows.table.select(**names))
@@ -166,7 +167,7 @@ def _json_array(
         content, guessed = mended(file, most_broken)
     try:
         objects = _objects(content)
-        names = {name: name for name in fields} | matched(fields, list(objects[0]) if objects else [])
+        names = spelt(file, fields, [name for one in objects for name in one])
         lines = "\n".join(json.dumps(one) for one in objects)
         table = pl.read_ndjson(lines.encode(), schema={names[name]: kind for name, kind in fields.items()})
     except (ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
