@@ -13,10 +13,8 @@ from pathlib import Path
 
 from goracs.data.readers.encoding import as_windows
 from goracs.data.readers.names import plain
-from goracs.data.readers.raw import blocks
+from goracs.data.readers.raw import blocks, matches
 from goracs.types import InvalidInput
-
-LONGEST = 200  # bytes of a name with what stands around it
 
 
 def spelt(file: Path, wanted: Iterable[str], there: Iterable[str]) -> dict[str, str]:
@@ -44,7 +42,7 @@ def spelt(file: Path, wanted: Iterable[str], there: Iterable[str]) -> dict[str, 
 def fields_of_lines(file: Path, wanted: Iterable[str], first: Iterable[str]) -> list[str]:
     """The fields of the first line, and those of all where another writes a wanted one otherwise."""
     asked, found = list(wanted), dict.fromkeys(first)
-    if _matches(file, _other_spelling(asked, found)):
+    if matches(file, _other_spelling(asked, found)):
         found |= dict.fromkeys(name for one in _objects(file) for name in one)
     return list(found)
 
@@ -61,15 +59,6 @@ def _other_spelling(wanted: list[str], first: Iterable[str]) -> re.Pattern[bytes
     typed = rb"(?::(?:token|float)(?:_seq)?)?"
     cheap = rb"(?=[\s%b])" % starts  # most quotes are ruled out by the next byte
     return re.compile(rb'"%b(?!(?:%b)"\s*:)\s*(?i:%b)%b\s*"\s*:' % (cheap, own, same, typed))
-
-
-def _matches(file: Path, pattern: re.Pattern[bytes]) -> bool:
-    rest = b""
-    for block in blocks(file):
-        if pattern.search(rest + block):
-            return True
-        rest = block[-LONGEST:]
-    return False
 
 
 def _objects(file: Path) -> Iterator[dict[str, object]]:
