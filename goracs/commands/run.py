@@ -162,6 +162,7 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     there = store.has(line.result)
     if not there and "backbone" in line.__dict__:  # asked for by some stage
         place.say(_speed(line.backbone))
+    line.look()
     for warning in line.told.warnings:
         place.say(f"warning: {warning}")
     artifact = store.get(line.result)
