@@ -65,6 +65,7 @@ class Line:
     def __init__(self, job: Job, store: Store) -> None:
         self.job, self.store, self.made = job, store, job.made
         self.task, self.runtime = self.made["task"], self.made["runtime"]
+        self.unranked: tuple[str, ...] = ()
         if not _is_whole(self.made["seed"]):
             raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
         if self.headed and not isinstance(self.task, Ctr):
@@ -119,8 +120,8 @@ class Line:
         """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
         settings: Evaluate = self.made["evaluate"]
         read = {"train", *(["valid"] if sketched else []), *([settings.part] if evaluated else [])}
-        ranked = evaluated and not isinstance(self.task, Ctr)
-        return fits.stage(self.llm, [part for part in PARTS if part in read], settings if ranked else None)
+        ranking = settings if evaluated and not isinstance(self.task, Ctr) else None
+        return fits.stage(self.llm, [part for part in PARTS if part in read], ranking)
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -300,10 +301,17 @@ class Line:
             digests["weights"] = self.files.key
         return result.stage(self.told, inputs, digests, self.made["dataset"].files)
 
+    def look(self) -> None:
+        """See what of the examples is left out of ranking, before anything long begins; cached or not."""
+        line = self.upto(self.last)
+        if "evaluate" in line and not isinstance(self.task, Ctr):
+            self.unranked = fits.doubts(self.store.folder(line["fits"]), self.made["evaluate"])
+
     @property
     def told(self) -> Told:
-        """What result.json says of the job; complete once its stages are described."""
+        """What result.json says of the job; complete once its stages are described and `look` has looked."""
         made, asked = self.made, self.__dict__
+        doubts = adapter.doubts(made["adapter"], made["backbone"].model) if "start" in asked else ()
         return Told(
             config=self.config,
             command=self.job.command,
@@ -312,7 +320,7 @@ class Line:
             budget_asked=made["budget"],
             budget=self.budget if "selected" in asked else None,
             precision=self.backbone.exactness if "llm" in asked else None,
-            warnings=adapter.doubts(made["adapter"], made["backbone"].model) if "start" in asked else (),
+            warnings=(*doubts, *self.unranked),
         )
 
 

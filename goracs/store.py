@@ -128,7 +128,7 @@ class Store:
         return artifact
 
     def _build(self, stage: Stage) -> Artifact:
-        inputs = {role: self._folder(source) for role, source in stage.inputs.items()}
+        inputs = {role: self.folder(source) for role, source in stage.inputs.items()}
         place = self._place(stage)
         place.parent.mkdir(parents=True, exist_ok=True)
         with _locked(place.with_suffix(".lock"), stage.name):
@@ -145,7 +145,8 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
         return self._open(place, stage.key, cached=False)
 
-    def _folder(self, source: Stage | External) -> Path:
+    def folder(self, source: Stage | External) -> Path:
+        """Where what a source stands for lies; built if it is not there."""
         return source.path if isinstance(source, External) else self.get(source).path
 
     def _place(self, stage: Stage) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,14 +39,27 @@ def run(words: Sequence[str]) -> int:
     if {"-h", "--help"} & set(words):
         print(__doc__)
         return 0
-    outputs = [word.removeprefix(OUTPUT) for word in words if word.startswith(OUTPUT)]
+    outputs = [word for word in words if word.startswith(OUTPUT)]
     overrides = [word for word in words if not word.startswith(OUTPUT)]
     try:
-        _tell((outputs or ["text"])[-1], _composed(overrides))
+        _tell(_unquoted((outputs or ["output=text"])[-1]), _composed(overrides))
     except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _unquoted(word: str) -> str:
+    """The value of an override; where it begins with a quote, as Hydra reads it.
+
+    Raises:
+        InvalidInput: quotes that Hydra cannot read.
+    """
+    value = word.removeprefix(OUTPUT)
+    if not value.startswith(('"', "'")):
+        return value
+    refuse_unreadable([word])
+    return str(OverridesParser.create().parse_override(word).value())
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:

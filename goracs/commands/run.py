@@ -57,6 +57,8 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where this one stopped")
         return INTERRUPTED
+    finally:
+        sweep.release()
     return int(any(outcome["status"] not in ENDED_WELL for outcome in finished))
 
 
@@ -71,9 +73,12 @@ class SweepReport(Callback):
         _make(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Tell the jobs that they are of one command."""
+        """Tell the jobs that they are of one command, the only one in this folder."""
         _make(Path(config.hydra.sweep.dir))
-        sweep.start(Path(config.hydra.sweep.dir), config)
+        try:
+            sweep.start(Path(config.hydra.sweep.dir), config)
+        except InvalidInput as error:  # which Hydra would swallow
+            sys.exit(f"error: {error}")
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report on the jobs of this command, whatever else lies in the folder."""
@@ -157,6 +162,7 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     there = store.has(line.result)
     if not there and "backbone" in line.__dict__:  # asked for by some stage
         place.say(_speed(line.backbone))
+    line.look()
     for warning in line.told.warnings:
         place.say(f"warning: {warning}")
     artifact = store.get(line.result)

@@ -3,6 +3,7 @@
 .goracs/sweep.json     how many jobs the command has, and which of its words differ between them
 .goracs/job<n>.json    how job n stands, and its folder: the jobs of this command, whatever else lies there
 .goracs/said-<digest>  what one of them has told for all
+.goracs.lock           held by the command, not by its jobs: two of them in one folder would share these notes
 """
 
 from __future__ import annotations
@@ -16,16 +17,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from goracs.jobs.job_folder import OUTCOME
+from goracs.types import InvalidInput
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 NOTES = ".goracs"
+held: list[FileLock] = []  # by this command; the system lets go of it when the process ends in whatever way
 
 
 def start(folder: Path, config: DictConfig) -> None:
-    """Forget the notes of an earlier sweep in this folder, and note what is known of the new one's jobs."""
+    """Forget the notes of an earlier sweep in this folder, and note what is known of the new one's jobs.
+
+    Raises:
+        InvalidInput: another command's sweep is at work there.
+    """
+    _hold(folder)
     end(folder)
     (folder / NOTES).mkdir(parents=True)
     (folder / NOTES / "sweep.json").write_text(json.dumps(_planned(config)))
@@ -35,6 +45,24 @@ def end(folder: Path) -> None:
     """Remove the notes."""
     if (folder / NOTES).is_dir():
         shutil.rmtree(folder / NOTES)
+
+
+def release() -> None:
+    """Let other commands have the folder."""
+    while held:
+        held.pop().release()
+
+
+def _hold(folder: Path) -> None:
+    lock = FileLock(folder / f"{NOTES}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InvalidInput(
+            f"another sweep is at work in {folder}: wait until it has ended, or give this one a folder of "
+            "its own, hydra.sweep.dir=FOLDER."
+        ) from None
+    held.append(lock)
 
 
 def planned(folder: Path) -> dict[str, Any]:

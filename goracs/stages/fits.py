@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,11 +11,9 @@ from goracs.llm.settings import Evaluate
 from goracs.stages.common import Llm, write_json
 from goracs.store import Stage
 
-log = logging.getLogger("goracs")
-
 
 def stage(llm: Llm, parts: Sequence[Part], ranking: Evaluate | None) -> Stage:
-    """fits.json: how many examples are left out of ranking (None: nothing is ranked).
+    """fits.json: how many of how many examples are left out of ranking (None: nothing is ranked).
 
     Args:
         llm: the backbone that will read the prompts.
@@ -29,24 +27,30 @@ def stage(llm: Llm, parts: Sequence[Part], ranking: Evaluate | None) -> Stage:
         from goracs.data.prepare import read_catalogue, read_examples, read_seen
         from goracs.llm.backbone import load_tokenizer
 
-        prepared, left_out = inputs["prepare"], None
+        prepared, left_out, asked = inputs["prepare"], None, 0
         if ranking is not None:
-            asked = read_examples(prepared, ranking.part)
-            given = (asked, read_seen(prepared), list(read_catalogue(prepared)))
-            left_out = len(asked) - len(rankable(ranking.candidates, *given, ranking.negatives))
-            if left_out:
-                log.warning(
-                    "warning: %d of %d %s examples are left out of ranking: their users have touched nearly "
-                    "every item, fewer than evaluate.negatives=%d are left",
-                    left_out, len(asked), ranking.part, ranking.negatives,
-                )  # fmt: skip
+            examples = read_examples(prepared, ranking.part)
+            given = (examples, read_seen(prepared), list(read_catalogue(prepared)))
+            asked = len(examples)
+            left_out = asked - len(rankable(ranking.candidates, *given, ranking.negatives))
         tokenizer = load_tokenizer(inputs["weights"])
         for part in parts:
             check_lengths(prepared, part, llm.task, tokenizer, llm.backbone.max_length)
-        write_json(folder / "fits.json", {"left_out": left_out})
+        write_json(folder / "fits.json", {"left_out": left_out, "asked": asked})
 
     params = {"max_length": llm.backbone.max_length, "parts": list(parts), "ranking": _hashed(ranking)}
-    return Stage("fits", 1, params, llm.inputs, build)
+    return Stage("fits", 2, params, llm.inputs, build)
+
+
+def doubts(artifact: Path, ranking: Evaluate) -> tuple[str, ...]:
+    """What the user should know of what is left out of ranking, in sentences, whoever built the artifact."""
+    found = json.loads((artifact / "fits.json").read_text(encoding="utf-8"))
+    if not found["left_out"]:
+        return ()
+    return (
+        f"{found['left_out']} of {found['asked']} {ranking.part} examples are left out of ranking: their "
+        f"users have touched nearly every item, fewer than evaluate.negatives={ranking.negatives} are left",
+    )
 
 
 def _hashed(ranking: Evaluate | None) -> list[str | int] | None:

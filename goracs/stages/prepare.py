@@ -35,4 +35,4 @@ def stage(dataset: Dataset | Prompts, split: Splitter, task: Task) -> Stage:
     params = {"raw": dict(dataset.digests()), "rules": rules, "task": words}
     if not isinstance(dataset, Prompts):
         params["split"] = spec(split)
-    return Stage("prepare", 3, params, {}, build)
+    return Stage("prepare", 4, params, {}, build)

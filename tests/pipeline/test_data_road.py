@@ -222,6 +222,11 @@ def test_a_log_without_ratings_goes_the_road_and_who_touched_everything_is_left_
     assert f"warning: {left_out} of 39 test examples are left out of ranking" in ended.text
     assert ended.text.index("left out of ranking") < ended.text.index("adapter   ...")
     assert ended.result["metrics"]["rule"] is None
+    (warning,) = ended.result["warnings"]
+    for word in ("evaluate.negatives=4", "seed=1"):  # all is there; the check alone is
+        again = goracs(*few_items, "evaluate.negatives=4", word, without=TINY_USERS)
+        assert again.result["warnings"] == [warning]
+        assert f"warning: {warning}" in again.text
 
 
 def test_negatives_that_nobody_has_left_are_refused_before_anything_long(

@@ -92,6 +92,11 @@ def test_data_draws(data: Any, tmp_path: Path) -> None:
     code, out, _ = data(*WORDS, f"output={tmp_path / 'card.png'}")
     assert (code, out.strip()) == (0, str(tmp_path / "card.png"))
     assert (tmp_path / "card.png").is_file()
+    odd = tmp_path / "a (b=c), d.svg"
+    for quote in ('"', "'", ""):  # as docs/data.md says of a path, and as it stands
+        odd.unlink(missing_ok=True)
+        assert data(*WORDS, f"output={quote}{odd}{quote}")[:2] == (0, f"{odd}\n")
+        assert odd.is_file()
 
 
 @pytest.mark.parametrize(
@@ -99,6 +104,7 @@ def test_data_draws(data: Any, tmp_path: Path) -> None:
     [
         (["dataset=nope"], "Could not find 'dataset/nope'"),
         (["output=xml"], "output must be text, json, or a file that ends in .png, .pdf, .svg; got 'xml'"),
+        (['output="card.png'], "output=\"card.png cannot be read"),
         (["split.tost=1"], "Could not override 'split.tost'"),
         (["split=date"], "split.test, split.valid must be given"),
         (["split.ties=both"], "split.ties must be one of hash, file, got 'both'"),

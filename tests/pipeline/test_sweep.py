@@ -150,6 +150,34 @@ def test_a_sweep_forgets_the_notes_of_one_that_was_killed(goracs: Command, tmp_p
     assert not notes.exists()
 
 
+def test_a_second_sweep_in_a_folder_is_refused_while_the_first_is_at_work(
+    goracs: Command, tmp_path: Path
+) -> None:
+    fixed = tmp_path / "fixed"
+    words = ("-m", "selector=random", "until=prepare", f"hydra.sweep.dir={fixed}")
+    assert goracs(*words).code == 0
+    holding = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print(flush=True); input()"
+    )
+    lock = str(fixed / f"{sweep.NOTES}.lock")
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", holding, lock], **pipes) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        sweep_notes = fixed / sweep.NOTES / "sweep.json"
+        sweep_notes.parent.mkdir()
+        sweep_notes.write_text("of the first")
+        before = {file: file.read_bytes() for file in fixed.rglob("*") if file.is_file()}
+        ended = goracs(*words)
+        assert {file: file.read_bytes() for file in fixed.rglob("*") if file.is_file()} == before
+        first.kill()
+    assert ended.code == 1
+    assert f"error: another sweep is at work in {fixed}: wait" in ended.text
+    assert "Traceback" not in ended.text
+    assert goracs(*words).code == 0  # whatever ended the first
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_command_leaves_at_once_with_nothing_half_built(
     tmp_path: Path, stop: signal.Signals

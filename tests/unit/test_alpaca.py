@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from goracs.data.prepare import PARTS, Prepared, read_examples, write
-from goracs.data.readers.alpaca import Prompts, prepare
+from goracs.data.readers.alpaca import PLAIN, Prompts, prepare
 from goracs.types import InvalidInput
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -198,3 +198,44 @@ def test_a_history_of_another_form_is_named_where_its_line_is_left_out(
     rows: list[dict[str, Any]] = [YES, YES | {"history": [{"role": "user", "content": "Hello"}]}]
     prepare(prompts(tmp_path, rows, "lines"), task("ctr"))
     assert "line 2 is left out: it has a value of the wrong type in history:" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+def test_a_field_in_two_spellings_is_refused_and_one_that_comes_later_is_read(
+    tmp_path: Path, form: str
+) -> None:
+    """The first object alone never says how the others write a field."""
+    told = json.dumps({"System": "in a text"})
+    later: list[dict[str, Any]] = [YES | {"meta": {"INPUT": 1}, "note": told}, NO | {"System ": "Be brief."}]
+    found = prepare(prompts(tmp_path, later, form), task("ctr"))
+    assert rows(found, "system", "input") == [("", YES["input"]), ("Be brief.", "")]
+    for other in ({"System": "x"}, {"SYSTEM": "x", "system": "y"}, {"system:token": "x"}):
+        content = [YES | {"system": "a"}, NO | other]
+        with pytest.raises(
+            InvalidInput, match=r"^\S+train writes the field system in two ways, 'system' and '"
+        ):
+            prepare(prompts(tmp_path, content, form), task("ctr"))
+    with pytest.raises(InvalidInput, match="the field history in two ways, 'History' and 'HISTORY'"):
+        prepare(prompts(tmp_path, [YES | {"History": [], "HISTORY": [["a", "b"]]}], form), task("ctr"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(name, value) for name in PLAIN for value in (["a"], {"a": "b"}, True, 5, 1.5)],
+        *[(name, value) for name in ("user", "label") for value in ([1], {"a": 1})],
+    ],
+)
+def test_a_value_that_is_no_text_is_never_taken_as_its_json(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, field: str, value: Any
+) -> None:
+    bare: dict[str, Any] = {"label": 1, "meta": {field: value}, "note": json.dumps({field: value})}
+    wrong = [YES | bare, YES | bare | {field: value}, NO | {"label": True, "user": 7}]
+    found = prepare(prompts(tmp_path, wrong, "lines"), task("ctr"))
+    assert f"line 2 is left out: it has a value of the wrong type in {field}: " in caplog.text
+    assert found.statistics["excluded"] == {f"{part}: broken line (the first: 2)": 1 for part in PARTS}
+    assert rows(found, "input", "output", "user") == [(*list(YES.values())[1:], "train 0"), ("", "No", "7")]
+    with pytest.raises(
+        InvalidInput, match=rf"^\S+train has a value of the wrong type in {field} of its object 2: "
+    ):
+        prepare(prompts(tmp_path, wrong), task("ctr"))

@@ -209,12 +209,12 @@ def test_a_json_line_that_is_not_utf8_is_kept_and_counted(
 def test_a_json_array_equals_its_lines(tmp_path: Path) -> None:
     objects = [{"U ": "caf\u00e9", "r": 1}, {"U ": 5, "r": 2.5, "more": []}]
     (tmp_path / "x").write_text(json.dumps(objects, ensure_ascii=False, indent=1), encoding="cp1252")
-    read = json_rows(tmp_path / "x", FIELDS, list(FIELDS), 1)
+    read = json_rows(tmp_path / "x", FIELDS, list(FIELDS), 1, ())
     assert read.table.rows() == [("café", 1.0), ("5", 2.5)]
     assert list(read.noted.values()) == [1]
     (tmp_path / "x").write_text('[{"u": "a", "r"')
     with pytest.raises(InvalidInput, match="x is no JSON array of objects with u, r: "):
-        json_rows(tmp_path / "x", FIELDS, list(FIELDS), 1)
+        json_rows(tmp_path / "x", FIELDS, list(FIELDS), 1, ())
 
 
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-be"])
@@ -257,15 +257,15 @@ def test_digest_is_unchanged_by_name_and_place(tmp_path: Path) -> None:
 def test_an_array_that_is_not_utf8_in_more_lines_than_may_be_broken_is_refused(tmp_path: Path) -> None:
     file, fields = tmp_path / "array.json", {"title": pl.String()}
     file.write_bytes('[{"title": "Amélie"},\n{"title": "Zoë"}]\n'.encode("latin-1"))
-    rows = json_rows(file, fields, ["title"], 2)
+    rows = json_rows(file, fields, ["title"], 2, ())
     assert rows.table["title"].to_list() == ["Amélie", "Zoë"]
     assert list(rows.noted.values()) == [2]
     with pytest.raises(InvalidInput, match=r"in 2 lines, more than dataset\.broken_lines=1"):
-        json_rows(file, fields, ["title"], 1)
+        json_rows(file, fields, ["title"], 1, ())
 
 
 @pytest.mark.parametrize("text", ['[[1], {"title": "A"}]', '[{"title": "A"}, [1]]', "[1]", "[" * 100_000])
 def test_an_array_of_something_else_than_objects_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "array.json").write_text(text)
     with pytest.raises(InvalidInput, match="is no JSON array of objects with title"):
-        json_rows(tmp_path / "array.json", {"title": pl.String()}, ["title"], 1)
+        json_rows(tmp_path / "array.json", {"title": pl.String()}, ["title"], 1, ())

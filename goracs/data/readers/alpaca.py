@@ -33,6 +33,7 @@ from goracs.types import InvalidInput
 TEXTS = ("instruction", "input", "output", "label", "user", "system")
 TURNS = EXAMPLE["turns"]
 FIELDS: dict[str, pl.DataType] = {**dict.fromkeys(TEXTS, pl.String()), "history": TURNS}
+PLAIN = ("instruction", "input", "output", "system")  # texts, never numbers
 NEEDED = ("instruction", "output")
 CLASSES = {"true": "1", "false": "0"}
 BARE = {"tied": None, "first": None, "last": None}  # of a part without times
@@ -119,7 +120,7 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
 def _rows(file: Path, broken_lines: int) -> Rows:
     form = None if head(file).lstrip().startswith((b"[", b"{")) else _form(file)
     if form is None:
-        return json_rows(file, FIELDS, NEEDED, broken_lines)
+        return json_rows(file, FIELDS, NEEDED, broken_lines, PLAIN)
     there = [name for name in FIELDS if name in matched(FIELDS, header(file, form))]
     rows = columns(file, form, dict.fromkeys(there, pl.String()), broken_lines, None)
     missing = [pl.lit(None, pl.String()).alias(name) for name in FIELDS if name not in there]

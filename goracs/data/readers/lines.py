@@ -17,8 +17,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import polars as pl
 
 from goracs.data.readers.encoding import as_windows, mended, noted, shown
-from goracs.data.readers.names import MissingColumn, did_you_mean, matched
+from goracs.data.readers.kinds import Kinds
+from goracs.data.readers.names import MissingColumn, did_you_mean
 from goracs.data.readers.raw import Rows, blocks, collected, head, source, unpacked
+from goracs.data.readers.spelling import fields_of_lines, spelt
 from goracs.types import InvalidInput
 
 Kept = TypeVar("Kept")
@@ -50,6 +52,14 @@ class Sifted(NamedTuple, Generic[Kept]):
     noted: dict[str, int]
 
 
+class Asked(NamedTuple):
+    """What is read of JSON objects: name -> type, the fields that each must have, and their kinds."""
+
+    fields: Mapping[str, pl.DataType]
+    needed: Sequence[str]
+    kinds: Kinds
+
+
 def text_lines(file: Path, most_broken: int, **columns: pl.Expr) -> Rows:
     """A row for each line that is not blank: `number` from 1, and `columns` computed from `line` (str).
 
@@ -63,19 +73,28 @@ def text_lines(file: Path, most_broken: int, **columns: pl.Expr) -> Rows:
         return Rows(_lines(file, content, columns), {}, guessed)
 
 
-def json_rows(file: Path, fields: Mapping[str, pl.DataType], needed: Sequence[str], most_broken: int) -> Rows:
+def json_rows(
+    file: Path,
+    fields: Mapping[str, pl.DataType],
+    needed: Sequence[str],
+    most_broken: int,
+    texts: Sequence[str],
+) -> Rows:
     """One row for each object of a file of JSON lines, or of a JSON array.
 
-    As `json_lines`, but a field may be written as `goracs.data.readers.names` says in the first object.
+    As `json_lines`, but a field may be written as `goracs.data.readers.names` says, in one way, and no list,
+    object or, for the fields in `texts`, number or truth value is taken as text: its line counts as broken.
 
     Raises:
-        InvalidInput: as `json_lines`; an array that cannot be read.
+        InvalidInput: as `json_lines`; a field in two spellings; an array that cannot be read, or with a value
+            of the wrong type.
     """
     if head(file).lstrip().startswith(b"["):
-        return _json_array(file, fields, needed, most_broken)
-    names = {name: name for name in fields} | matched(fields, fields_of_first(file))
-    asked = {names[name]: kind for name, kind in fields.items()}
-    rows = json_lines(file, asked, [names[name] for name in needed], most_broken)
+        return _json_array(file, Asked(fields, needed, Kinds(fields, texts)), most_broken)
+    names = spelt(file, fields, fields_of_lines(file, fields, fields_of_first(file)))
+    there = {names[name]: kind for name, kind in fields.items()}
+    kinds = Kinds(there, [names[name] for name in texts])
+    rows = _json_lines(file, Asked(there, [names[name] for name in needed], kinds), most_broken)
     return rows._replace(table=rows.table.select(**names))
 
 
@@ -95,20 +114,30 @@ def json_lines(
     Raises:
         InvalidInput: more such lines than that, a file cut short, or one without any usable line.
     """
+    return _json_lines(file, Asked(fields, needed, Kinds({}, ())), most_broken)
+
+
+def _json_lines(file: Path, asked: Asked, most_broken: int) -> Rows:
+    found = Sifted(_whole(file, asked.fields), {}, {})
+    if not found.kept or _lacking(found.kept[0], asked.needed) or asked.kinds.doubtful(file):
+        _refuse_missing(file, found.kept, asked.fields, asked.needed)
+        parts = (part for lines in _numbered(file) if lines for part in _sifted(lines, asked))
+        found = sifted(file, parts, most_broken)
+    table = pl.concat([pl.DataFrame(schema=asked.fields), *found.kept])
+    if table.is_empty():
+        needed = ", ".join(asked.needed)
+        raise InvalidInput(f"{file} is empty: it must hold a line for each object, with {needed}.")
+    return Rows(table, found.left_out, found.noted)
+
+
+def _whole(file: Path, fields: Mapping[str, pl.DataType]) -> list[pl.DataFrame]:
+    """The whole file in one frame, as the fast engine reads it; none where it finds a broken line."""
     content = source(file)
     asked = content if isinstance(content, bytes) else glob.escape(str(content))
     try:
-        found = Sifted([collected(file, pl.scan_ndjson(asked, schema=fields))], {}, {})
+        return [collected(file, pl.scan_ndjson(asked, schema=fields))]
     except pl.exceptions.PolarsError:
-        found = Sifted([], {}, {})
-    if not found.kept or _lacking(found.kept[0], needed):
-        _refuse_missing(file, found.kept, fields, needed)
-        parts = (part for lines in _numbered(file) if lines for part in _sifted(lines, fields, needed))
-        found = sifted(file, parts, most_broken)
-    table = pl.concat([pl.DataFrame(schema=fields), *found.kept])
-    if table.is_empty():
-        raise InvalidInput(f"{file} is empty: it must hold a line for each object, with {', '.join(needed)}.")
-    return Rows(table, found.left_out, found.noted)
+        return []
 
 
 def sifted(file: Path, parts: Iterable[Kept | Broken | Mended], most_broken: int) -> Sifted[Kept]:
@@ -156,31 +185,44 @@ def _lines(file: Path, content: Path | bytes, columns: Mapping[str, pl.Expr]) ->
     return collected(file, query)
 
 
-def _json_array(
-    file: Path, fields: Mapping[str, pl.DataType], needed: Sequence[str], most_broken: int
-) -> Rows:
+def _json_array(file: Path, asked: Asked, most_broken: int) -> Rows:
     content, guessed = unpacked(file), dict[str, int]()
     try:
         content.decode()
     except UnicodeDecodeError:
         content, guessed = mended(file, most_broken)
+    objects = _objects(file, content, asked.needed)
+    names = spelt(file, asked.fields, [name for one in objects for name in one])
+    meant = [{name: one.get(there) for name, there in names.items()} for one in objects]
+    _refuse_kinds(file, meant, asked.kinds)
     try:
-        objects = _objects(content)
-        names = {name: name for name in fields} | matched(fields, list(objects[0]) if objects else [])
-        lines = "\n".join(json.dumps(one) for one in objects)
-        table = pl.read_ndjson(lines.encode(), schema={names[name]: kind for name, kind in fields.items()})
-    except (ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
-        raise InvalidInput(
-            f"{file} is no JSON array of objects with {', '.join(needed)}: {error}."
-        ) from error
-    return Rows(table.select(**names), {}, guessed)
+        table = pl.read_ndjson("\n".join(map(json.dumps, meant)).encode(), schema=asked.fields)
+    except pl.exceptions.PolarsError as error:
+        raise _no_array(file, asked.needed, error) from error
+    return Rows(table, {}, guessed)
 
 
-def _objects(content: bytes) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(content)
+def _refuse_kinds(file: Path, objects: Iterable[Mapping[str, object]], kinds: Kinds) -> None:
+    for number, one in enumerate(objects, 1):
+        if wrong := kinds.wrong(one):
+            raise InvalidInput(
+                f"{file} has a value of the wrong type in {', '.join(wrong)} of its object {number}: "
+                f"{shown(json.dumps(one[wrong[0]], ensure_ascii=False))}. Write it as text."
+            )
+
+
+def _objects(file: Path, content: bytes, needed: Sequence[str]) -> list[dict[str, Any]]:
+    try:
+        found: list[dict[str, Any]] = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _no_array(file, needed, error) from error
     if not all(isinstance(one, dict) for one in found):
-        raise TypeError("something else than an object is in it")
+        raise _no_array(file, needed, "something else than an object is in it")
     return found
+
+
+def _no_array(file: Path, needed: Sequence[str], why: object) -> InvalidInput:
+    return InvalidInput(f"{file} is no JSON array of objects with {', '.join(needed)}: {why}.")
 
 
 def _numbered(file: Path) -> Iterator[list[Line]]:
@@ -193,32 +235,33 @@ def _numbered(file: Path) -> Iterator[list[Line]]:
     yield [(number + 1, rest)] if rest.strip() else []
 
 
-def _sifted(
-    lines: Sequence[Line], fields: Mapping[str, pl.DataType], needed: Sequence[str]
-) -> Iterator[pl.DataFrame | Broken | Mended]:
+def _sifted(lines: Sequence[Line], asked: Asked) -> Iterator[pl.DataFrame | Broken | Mended]:
     """The rows of some lines in few frames, and every line that gives no row: halving finds it."""
-    frame = _parsed([text for _, text in lines], fields)
-    if frame is not None and not _lacking(frame, needed):
+    frame = _usable([text for _, text in lines], asked)
+    if frame is not None:
         yield frame
     elif len(lines) == 1:
-        yield from _judged(*lines[0], fields, needed)
+        yield from _judged(*lines[0], asked)
     else:
-        yield from _sifted(lines[: len(lines) // 2], fields, needed)
-        yield from _sifted(lines[len(lines) // 2 :], fields, needed)
+        yield from _sifted(lines[: len(lines) // 2], asked)
+        yield from _sifted(lines[len(lines) // 2 :], asked)
 
 
-def _judged(
-    number: int, line: bytes, fields: Mapping[str, pl.DataType], needed: Sequence[str]
-) -> Iterator[pl.DataFrame | Broken | Mended]:
+def _judged(number: int, line: bytes, asked: Asked) -> Iterator[pl.DataFrame | Broken | Mended]:
     text = as_windows(line)
-    frame = None if text is None else _parsed([text.encode()], fields)
-    if frame is None or _lacking(frame, needed):
-        yield Broken(
-            number, line.decode(errors="replace"), _fault(line if text is None else text, fields, needed)
-        )
+    frame = None if text is None else _usable([text.encode()], asked)
+    if frame is None:
+        yield Broken(number, line.decode(errors="replace"), _fault(line if text is None else text, asked))
     else:
         yield Mended(number)
         yield frame
+
+
+def _usable(lines: Sequence[bytes], asked: Asked) -> pl.DataFrame | None:
+    """The rows of some lines, if each of them gives one."""
+    frame = _parsed(lines, asked.fields)
+    lacking = frame is None or _lacking(frame, asked.needed)
+    return None if lacking or not all(map(asked.kinds.holds, lines)) else frame
 
 
 def _refuse_missing(
@@ -255,16 +298,17 @@ def _lacking(frame: pl.DataFrame, needed: Sequence[str]) -> bool:
     return any(frame[name].null_count() for name in needed)
 
 
-def _fault(line: bytes | str, fields: Mapping[str, pl.DataType], needed: Sequence[str]) -> str:
+def _fault(line: bytes | str, asked: Asked) -> str:
     try:
         found: Any = json.loads(line)
     except ValueError as error:
         return f"is not JSON ({error})"
     if not isinstance(found, dict):
-        return f"is no JSON object with {', '.join(needed)}"
-    lacking = [name for name in needed if found.get(name) is None]
+        return f"is no JSON object with {', '.join(asked.needed)}"
+    lacking = [name for name in asked.needed if found.get(name) is None]
     if lacking:
         return f"has no {', '.join(lacking)} among its fields {', '.join(found)}"
     whole = line if isinstance(line, bytes) else line.encode()
-    wrong = [name for name, kind in fields.items() if _parsed([whole], {name: kind}) is None]
-    return f"has a value of the wrong type in {', '.join(wrong or fields)}"
+    wrong = [name for name, kind in asked.fields.items() if _parsed([whole], {name: kind}) is None]
+    wrong = wrong or asked.kinds.wrong(found) or list(asked.fields)
+    return f"has a value of the wrong type in {', '.join(wrong)}"

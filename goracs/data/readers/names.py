@@ -24,7 +24,7 @@ def matched(wanted: Iterable[str], there: Sequence[str]) -> dict[str, str]:
     """Each wanted name that is there -> how it is written there."""
     found = dict[str, str]()
     for name in wanted:
-        same = [other for other in there if _plain(other) == _plain(name)]
+        same = [other for other in there if plain(other) == plain(name)]
         if name in there:
             found[name] = name
         elif len(same) == 1:
@@ -46,11 +46,12 @@ def columns_of(file: Path, wanted: Sequence[str], there: Sequence[str]) -> dict[
 
 def did_you_mean(missing: Iterable[str], there: Sequence[str]) -> str:
     """A sentence with the names that are near to missing ones; empty if there are none."""
-    plain = {_plain(name): name for name in there}
-    near = {name: get_close_matches(_plain(name), plain, n=1, cutoff=0.5) for name in missing}
-    meant = [f"{plain[close[0]]!r} for {name}" for name, close in near.items() if close]
+    known = {plain(name): name for name in there}
+    near = {name: get_close_matches(plain(name), known, n=1, cutoff=0.5) for name in missing}
+    meant = [f"{known[close[0]]!r} for {name}" for name, close in near.items() if close]
     return f" Did you mean {', '.join(meant)}?" if meant else ""
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """What is the same for all spellings of a name."""
     return TYPED.sub("", name.strip()).casefold()

@@ -10,6 +10,7 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -23,6 +24,7 @@ from goracs.types import InvalidInput
 
 BLOCK = 1 << 25  # bytes that are looked at at once
 HEAD = 1 << 16  # bytes that are looked at of a start or an end: more than a line has
+REACH = 1 << 10  # bytes of a block that are looked at again with the next
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -84,6 +86,16 @@ def blocks(file: Path) -> Iterator[bytes]:
                 yield block
     except CUT_SHORT as error:
         raise _cut_short(file, error) from error
+
+
+def matches(file: Path, pattern: re.Pattern[bytes]) -> bool:
+    """Whether a pattern is found in the content; what it matches has no more than `REACH` bytes."""
+    rest = b""
+    for block in blocks(file):
+        if pattern.search(rest + block):
+            return True
+        rest = block[-REACH:]
+    return False
 
 
 def head(file: Path) -> bytes:

@@ -153,7 +153,7 @@ class Tables(Dataset):
         """The columns in `types` of a table; `time` is as in `goracs.data.readers.delimited.columns`."""
         match _format(file):
             case "jsonl":
-                return json_rows(file, types, needed, self.broken_lines)
+                return json_rows(file, types, needed, self.broken_lines, ())
             case "parquet":
                 return Rows(_parquet(file, types), {}, {})
             case kind:
