@@ -16,6 +16,7 @@ from goracs.pipeline import Job, Line
 from goracs.stages import adapter, features, fits, score, select, states, weights
 from goracs.stages.common import Source, examples, labels
 from goracs.store import Stage, Store
+from goracs.types import InvalidInput
 
 
 class Described:
@@ -28,7 +29,8 @@ class Described:
         store: of the artifacts.
 
     Raises:
-        GoracsError: a model that is nowhere to be had; what a stage refuses.
+        InvalidInput: an evaluate.part other than test; what a stage refuses.
+        GoracsError: a model that is nowhere to be had.
     """
 
     def __init__(
@@ -38,14 +40,18 @@ class Described:
         needs: frozenset[str],
         store: Store,
     ) -> None:
-        self.store, self.needs = store, needs
+        self.store, self.needs, self.part = store, needs, made["evaluate"].part
+        if self.part != "test":
+            raise InvalidInput(
+                f"evaluate.part={self.part}: the lab would judge coresets by the rows they were chosen "
+                "against, which says nothing of others; only evaluate.part=test will do."
+            )
         line = Line(Job(made, {}, "", ""), store)
         embeds = any(features.EMBEDDING in found.needs for found in representations.values())
         models = {made["backbone"].model, *([made["encoder"].model] if embeds else [])}
         line.models = weights.stages(models)
         self.prepared = line.prepared
-        self.judged = states.stage(line.llm, line.start, part := made["evaluate"].part)
-        self.part = part
+        self.judged = states.stage(line.llm, line.start, self.part)
         wanted = needs.union(*map(features.scores_of, representations.values()))
         adapted = adapter.linears(made["adapter"])
         scored = score.stage(line.llm, line.start, adapted, made["score"], wanted)
@@ -55,7 +61,7 @@ class Described:
             name: features.stage({role: sources[role] for role in _roles(found)}, found)
             for name, found in representations.items()
         }
-        self.fits = fits.stage(line.llm, ["train", "valid", part], None)
+        self.fits = fits.stage(line.llm, ["train", "valid", self.part], None)
         self.weights: Source = line.files
 
     @cached_property

@@ -37,9 +37,8 @@ def tried(bench: Bench, todo: Sequence[Trial], workers: int | None) -> Iterator[
         yield from ((trial, chosen(bench, trial)) for trial in todo)
         return
     with _one_thread_each():  # read when a process starts
-        pool = ProcessPoolExecutor(
-            count, get_context("spawn"), _begin, (_plain(bench.problem), bench.features)
-        )
+        sent = _plain(bench.problem), dict(bench.features)
+        pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=sent)
         results = pool.map(_tried, todo)
     try:
         yield from zip(todo, results, strict=True)

@@ -4,8 +4,8 @@
     goracs lab lab.lams=[0,auto] lab.budgets=[16] out=FOLDER
 
 The other words are those of a run (experiment=lab unless one is named), --config-dir=FOLDER among them; its
-stages serve and are served by runs. It leaves lab.json, coresets.csv, table.md, foretelling.md and scatter.png
-in FOLDER, else in multirun/lab/DATE/TIME.
+stages serve and are served by runs. It leaves lab.json, coresets.csv, table.md, foretelling.md and
+scatter.png in FOLDER, else in multirun/lab/DATE/TIME.
 """
 
 from __future__ import annotations
