@@ -99,8 +99,10 @@ def _work(asked: Asked, folder: Path) -> None:
     """Bring the stages, try everything, report."""
     from goracs import lab, lab_workers
     from goracs.lab_bench import Described
+    from goracs.report.lab import figure_class
     from goracs.store import Store
 
+    figure_class()  # missed now, not at the end
     settings: lab.Lab = asked.made["lab"]
     runtime = asked.made["runtime"]
     described = Described(asked.made, asked.features, lab.needs(settings), Store(_root(asked)))
@@ -114,7 +116,7 @@ def _work(asked: Asked, folder: Path) -> None:
     found = list(lab.run(_counted(tried, len(todo), runtime.progress), heads, judge, penalty))
     above = list(lab.ceilings(settings, heads, judge, penalty))
     said = {
-        "command": shlex.join(["goracs", "lab", *asked.words]),
+        "command": shlex.join(["goracs", "lab", *filter(_tells, asked.words)]),
         "judged_by": "heads fitted on hidden states, no fine-tune",
         "coresets": len(found),
         "seconds": round(time.perf_counter() - began, 1),
@@ -125,6 +127,11 @@ def _work(asked: Asked, folder: Path) -> None:
         "config": {name: value for name, value in asked.config.items() if name not in NOT_TOLD},
     }
     _leave(found, above, said, settings.lams, folder)
+
+
+def _tells(word: str) -> bool:
+    """Whether a word changes what is found: not where the store lies, nor how the machine is used."""
+    return word.partition(".")[0] not in ("store", "runtime", "logger")
 
 
 def _root(asked: Asked) -> Path:
@@ -163,6 +170,8 @@ def _leave(
     (folder / "lab.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
     report.draw(found, lams, folder / "scatter.png")
     print("\n\n".join([report.LABEL, *tables.values()]))
+    if said["penalty"] in (min(said["lab"]["penalties"]), max(said["lab"]["penalties"])):
+        print("\nThe head's penalty is at an end of lab.penalties: name others beyond it.")
     print(f"\n{said['coresets']:,} coresets in {said['seconds']:.0f} s, head penalty {said['penalty']:g}")
 
 

@@ -83,16 +83,25 @@ def rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
     return float(spearmanr(first, second).statistic)
 
 
+def figure_class() -> Any:
+    """matplotlib's; who draws at the end of long work asks at its beginning.
+
+    Raises:
+        GoracsError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise GoracsError("pictures need matplotlib: pip install 'goracs[plots]', or matplotlib.") from error
+    return Figure
+
+
 def draw(rows: Sequence[Row], lams: Sequence[float | str], out: Path) -> None:
     """Scatter of OT_d and of POO at the largest lam for each representation, and of mean g, against the loss.
 
     Raises:
         GoracsError: matplotlib is not installed, or `out` cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise GoracsError("pictures need matplotlib: pip install 'goracs[plots]', or matplotlib.") from error
     lam = max((float(lam) for lam in lams if lam != "auto"), default=0.0)
     names = [key for key in rows[0] if key.startswith(TRANSPORT)]
     gradients, losses = _column(rows, "gradient"), _column(rows, "log_loss")
@@ -101,7 +110,7 @@ def draw(rows: Sequence[Row], lams: Sequence[float | str], out: Path) -> None:
     for name in names if lam else ():
         values = _column(rows, name) - lam * gradients
         panels.append((f"POO, {name.removeprefix(TRANSPORT)}, lam {lam:g}", values))
-    figure = Figure(figsize=(2.6 * (len(names) + 1), 5.6 if lam else 3.2), layout="constrained")
+    figure = figure_class()(figsize=(2.6 * (len(names) + 1), 5.6 if lam else 3.2), layout="constrained")
     axes = np.atleast_2d(figure.subplots(2 if lam else 1, len(names) + 1, sharey=True))
     for spare in axes.flat[len(panels) :]:
         spare.set_axis_off()

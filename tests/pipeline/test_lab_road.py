@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ import polars as pl
 import pytest
 
 from goracs.commands import lab
-from goracs.lab_bench import Described
+from goracs.data import prepare
+from goracs.data.prepare import Part
+from goracs.stages import states
+from goracs.store import Stage
+from goracs.types import Example
 from tests.pipeline.conftest import TINY
 
 SMALL = (
@@ -25,6 +31,7 @@ SMALL = (
     "lab.workers=1",
 )
 LESS = ("lab.features=[hidden,bag]", "~lab.selectors.kcenter", "~lab.selectors.el2n")
+WIDTH = 64  # of a hidden state of the tiny backbone
 LEFT = ["coresets.csv", "foretelling.md", "lab.json", "scatter.png", "table.md"]
 
 
@@ -44,7 +51,7 @@ def told(folder: Path) -> dict[str, Any]:
 def test_a_lab_leaves_a_row_for_every_coreset_and_tables_of_them(done: Path) -> None:
     assert sorted(path.name for path in done.iterdir()) == LEFT
     rows = pl.read_csv(done / "coresets.csv")
-    per_draw = 2 * 2 + 6 * 2 + 2 + 2 * 6 * 2 * 2  # random, kcenter, el2n, goracs
+    per_draw = 2 * 2 + 2 * 6 * 2 + 2 + 6 * 2 * 2  # random, kcenter, el2n, goracs
     assert len(rows) == told(done)["coresets"] == 2 * per_draw
     for row in rows.iter_rows(named=True):
         chosen = [int(word) for word in row["rows"].split()]
@@ -67,8 +74,8 @@ def test_lab_json_tells_how_it_came_about_and_no_places(done: Path, shared: Path
     assert {"prepare", "score", "states", "weights"} <= set(found["digests"])
     assert found["config"]["dataset"]["size"] == 60
     assert found["versions"]["numpy"] == np.__version__
-    without = {key: value for key, value in found.items() if key != "command"}
-    assert str(shared) not in json.dumps(without)
+    assert "lab.pool=40" in found["command"]
+    assert str(shared) not in json.dumps(found)
 
 
 def test_the_same_lab_again_finds_the_same_and_reads_the_store(
@@ -91,18 +98,28 @@ def test_the_same_lab_again_finds_the_same_and_reads_the_store(
 def test_no_test_row_is_read_before_the_judgement(
     tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With noise in place of the test rows every choice, figure and the penalty stay as they were."""
+    """With noise for test states and labels turned, every choice, figure and the penalty stay as they were."""
     words = (*SMALL, *LESS, f"store.root={shared / 'store'}")
     assert lab.run([*words, f"out={tmp_path / 'plain'}"]) == 0
-    judge, rng = Described.judge, np.random.default_rng(3)
+    rng, plainly = np.random.default_rng(3), states.stage
 
-    def noisy(self: Described) -> Any:
-        found = judge(self)
-        states = rng.normal(size=found.hidden.shape)
-        margin = rng.normal(size=found.margin.shape)
-        return type(found)(states, margin, rng.permutation(found.labels), found.users)
+    def noisy(*asked: Any) -> Stage:
+        found = plainly(*asked)
 
-    monkeypatch.setattr(Described, "judge", noisy)
+        def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+            np.save(folder / "hidden.npy", rng.normal(size=(24, WIDTH)).astype(np.float32))
+            np.save(folder / "margin.npy", rng.normal(size=24).astype(np.float32))
+
+        return Stage("states", 1, {"noise": True}, found.inputs, build)
+
+    read = prepare.read_examples
+
+    def turned(folder: Path, part: Part) -> list[Example]:
+        rows = read(folder, part)
+        return [replace(row, label=1 - (row.label or 0)) for row in rows] if part == "test" else rows
+
+    monkeypatch.setattr(states, "stage", noisy)
+    monkeypatch.setattr(prepare, "read_examples", turned)
     assert lab.run([*words, f"out={tmp_path / 'noisy'}"]) == 0
     plain, other = (pl.read_csv(tmp_path / name / "coresets.csv") for name in ("plain", "noisy"))
     judged = ["log_loss", "auc", "auc_per_user"]
