@@ -31,7 +31,7 @@ SMALL = (
     "lab.workers=1",
 )
 LESS = ("lab.features=[hidden,bag]", "~lab.selectors.kcenter", "~lab.selectors.el2n")
-WIDTH = 64  # of a hidden state of the tiny backbone
+WIDTH = 32  # of a hidden state of the tiny backbone
 LEFT = ["coresets.csv", "foretelling.md", "lab.json", "scatter.png", "table.md"]
 
 
@@ -98,7 +98,7 @@ def test_the_same_lab_again_finds_the_same_and_reads_the_store(
 def test_no_test_row_is_read_before_the_judgement(
     tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With noise for test states and labels turned, every choice, figure and the penalty stay as they were."""
+    """With noise for test states and turned labels every choice, figure and the penalty stay."""
     words = (*SMALL, *LESS, f"store.root={shared / 'store'}")
     assert lab.run([*words, f"out={tmp_path / 'plain'}"]) == 0
     rng, plainly = np.random.default_rng(3), states.stage
