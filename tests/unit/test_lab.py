@@ -166,8 +166,12 @@ def test_a_head_is_judged_as_scikit_learn_judges_its_own() -> None:
 def test_heads_begin_at_the_margins_of_the_start() -> None:
     bench, judge = planted()
     trial = trials(lab(), N)[0]
-    (row,) = run(iter([(trial, chosen(bench, trial))]), Heads(bench.problem), judge, 1e9)
+    heads, found = Heads(bench.problem), chosen(bench, trial)
+    (row,) = run(iter([(trial, found)]), heads, judge, 1e9)
     assert row["auc"] == pytest.approx(roc_auc_score(judge.labels, judge.margin))
+    states, labels, margins = (array[found.rows] for array in heads.pool)
+    assert (margins == bench.problem.scores["margin"][found.rows]).all()
+    assert (heads.fit(heads.pool, found.rows, 0.1) == head.fit(states, labels, margins, 0.1)).all()
 
 
 def test_no_test_row_has_a_say_in_what_is_chosen_or_in_the_penalty() -> None:
