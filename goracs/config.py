@@ -15,6 +15,8 @@ from goracs.types import GoracsError, InvalidInput
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
+
 
 def conf_dir() -> Path:
     """The folder of configuration files: one folder per choice, one YAML file per alternative."""
@@ -28,6 +30,22 @@ def usual_store() -> Path:
     from omegaconf import OmegaConf
 
     return Path(OmegaConf.load(conf_dir() / "config.yaml").store.root)
+
+
+def composed(words: Sequence[str]) -> DictConfig:
+    """The configuration that a run's words ask for, --config-dir=FOLDER among them; nothing is run.
+
+    Raises:
+        InvalidInput: a word that is no override.
+        HydraException, OmegaConfBaseException: an override that fits nothing.
+    """
+    from hydra import compose, initialize_config_dir
+
+    own = [f"file://{Path(word.removeprefix(OWN)).resolve()}" for word in words if word.startswith(OWN)]
+    given = [word for word in words if not word.startswith(OWN)]
+    refuse_unreadable(given)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("config", overrides=[f"hydra.searchpath={own}", *given])
 
 
 def refuse_unreadable(overrides: Iterable[str]) -> None:

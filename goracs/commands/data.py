@@ -15,13 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, conf_dir, refuse_unreadable
+from goracs.config import build, composed, refuse_unreadable
 from goracs.report.card import card, render, token_counts
 from goracs.report.card_plot import FORMATS, draw
 from goracs.stages import prepare
@@ -31,7 +30,6 @@ from goracs.types import GoracsError, InvalidInput
 
 NEEDED = ("dataset", "split", "task", "backbone")
 OUTPUT = "output="
-OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
 
 
 def run(words: Sequence[str]) -> int:
@@ -42,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     outputs = [word for word in words if word.startswith(OUTPUT)]
     overrides = [word for word in words if not word.startswith(OUTPUT)]
     try:
-        _tell(_unquoted((outputs or ["output=text"])[-1]), _composed(overrides))
+        _tell(_unquoted((outputs or ["output=text"])[-1]), composed(overrides))
     except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -60,14 +58,6 @@ def _unquoted(word: str) -> str:
         return value
     refuse_unreadable([word])
     return str(OverridesParser.create().parse_override(word).value())
-
-
-def _composed(overrides: Sequence[str]) -> DictConfig:
-    own = [f"file://{Path(word.removeprefix(OWN)).resolve()}" for word in overrides if word.startswith(OWN)]
-    given = [word for word in overrides if not word.startswith(OWN)]
-    refuse_unreadable(given)
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("config", overrides=[f"hydra.searchpath={own}", *given])
 
 
 def _tell(output: str, config: DictConfig) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from goracs.llm.settings import Backbone
     from goracs.pipeline import Line
 
-NOT_HASHED = ("runtime", "logger", "store")
+NOT_HASHED = ("runtime", "logger", "store", "lab")
 ENDED_WELL = ("done", "skipped")
 INTERRUPTED = 130  # the shell's code for a command stopped by Ctrl-C
 DETAILS = "goracs.stages"  # the logger of the store: a line or two a stage
