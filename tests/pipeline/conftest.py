@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,8 +74,13 @@ def goracs(
         tiny = [word for word in TINY if word.partition("=")[0] not in without]
         monkeypatch.setattr(sys, "argv", ["goracs", *flags, *tiny, *places, *given])
         capfd.readouterr()
+        root = logging.getLogger()
+        before = root.handlers[:]
         with pytest.raises(SystemExit) as end:
             cli.main()
+        for handler in {*root.handlers} - {*before}:  # Hydra's write to what this test captures
+            handler.close()
+        root.handlers[:] = before
         printed = capfd.readouterr()
         code = end.value.code
         return Ended(code if isinstance(code, int) else 1, printed.out + printed.err + str(code), folder)
