@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from goracs.types import GoracsError, InvalidInput
 
@@ -119,10 +119,10 @@ def refuse_wrong_types(settings: Any, name: str) -> None:
 
 def _fits(value: Any, wanted: Any) -> bool:
     """Whether a plain value is of a declared plain type; types that are not plain are not judged here."""
-    if isinstance(wanted, UnionType):
+    if get_origin(wanted) in (Union, UnionType):
         return any(_fits(value, one) for one in get_args(wanted))
     if get_origin(wanted) is Literal:
-        return value in get_args(wanted)
+        return isinstance(value, str | int) and value in get_args(wanted)
     if get_origin(wanted) in (Sequence, Mapping):
         return _fits_inside(value, get_args(wanted))
     if wanted in (int, float):

@@ -246,3 +246,23 @@ def test_no_stage_before_evaluate_sees_a_test_row(
     }
     judged = {"states", "evaluate_head"} if tuning == "head" else set()
     assert differing == {"prepare", "evaluate", "rule", "result"} | judged
+
+
+def test_lam_from_validation_data_goes_the_road_and_is_told(goracs: Command) -> None:
+    """The default of task=ctr; the report has the curve, and the same rows come of the chosen lam."""
+    words = ("until=select", "selector.grid=[0,0.3]", "selector.folds=3", "selector.effort=start")
+    ended = goracs("task.lam=auto", *words)
+    assert ended.code == 0, ended.text
+    report = ended.result["coreset"]["report"]
+    assert [point["lam"] for point in report["auto"]["curve"]] == [0.0, 0.3]
+    assert report["lam"] == report["auto"]["lam"]
+    same = goracs(f"task.lam={report['lam']}", *words)
+    left = [json.loads((run.folder / "indices.json").read_text()) for run in (ended, same)]
+    assert left[0] == left[1]
+
+
+def test_lam_from_validation_data_is_refused_for_texts_before_anything_long(goracs: Command) -> None:
+    ended = goracs("task=seqrec", "task.lam=auto", "until=select")
+    assert ended.code == 1
+    assert "answers are texts" in ended.text
+    assert "  adapter " not in ended.text

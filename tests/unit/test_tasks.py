@@ -221,14 +221,15 @@ def test_embedding_text_keeps_the_answer_of_seqrec() -> None:
 
 def test_tasks_equal_the_settings_of_the_paper() -> None:
     one, other = seqrec(), ctr()
-    assert (one.lam, one.max_exchanges, one.candidates, one.by_class, one.embed_output) == (
+    assert (one.published_lam, one.max_exchanges, one.candidates, one.by_class, one.embed_output) == (
         0.1,
         100,
         30,
         False,
         True,
     )
-    assert (other.lam, other.max_exchanges, other.candidates, other.by_class) == (0.5, 20, 3, True)
+    assert (other.published_lam, other.max_exchanges, other.candidates, other.by_class) == (0.5, 20, 3, True)
+    assert (one.lam, other.lam) == (0.1, "auto")  # ours: not .5 of divided distances, which nobody published
 
 
 def test_history_share_equals_the_share_of_likes() -> None:
