@@ -1,8 +1,8 @@
 """Numbers of each example from one pass of the LLM at the initial adapter.
 
-Names   gradient_norm, loss and el2n come together (the gradient makes the others free); hidden, margin and
-        sketch where somebody asks for them, or `score.together` does, so that jobs which want different ones
-        of them share one pass. Of the validation set only the latter three are computed.
+Names   gradient_norm, loss and el2n come together, with a sketch too (a gradient makes the others free);
+        hidden, margin and sketch where somebody asks for them, or `score.together` does, so that jobs which
+        want different ones of them share one pass. Of the validation set only these three are computed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def stage(
             a name that is none.
     """
     names = named(wanted, settings)
-    if adapted is not None and names & (TOGETHER | {"sketch"}):
+    if adapted is not None and names & TOGETHER:
         settings.refuse_absent_layer(adapted)
     if "margin" in names and not isinstance(llm.task, Ctr):
         raise InvalidInput(
@@ -63,7 +63,7 @@ def stage(
         write_json(folder / PROMPTS, opened.prompts)
 
     params: dict[str, Any] = {"numbers": sorted(names), **llm.params}
-    if names & (TOGETHER | {"sketch"}):
+    if names & TOGETHER:
         params["layer"] = settings.layer
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
@@ -83,4 +83,4 @@ def named(wanted: frozenset[str], settings: Score) -> frozenset[str]:
     if unknown:
         known = ", ".join(sorted(TOGETHER | OF_BOTH_SIDES))
         raise InvalidInput(f"no score is called {', '.join(unknown)}; there are {known}.")
-    return names | TOGETHER if names & TOGETHER else names
+    return names | TOGETHER if names & (TOGETHER | {"sketch"}) else names

@@ -40,7 +40,7 @@ def planted(kind: str, seed: int) -> SelectionProblem:
 
 
 def chosen(problem: SelectionProblem, **asked: Any) -> goracs.Coreset:
-    settings = {"lam": "auto", "grid": [0, 0.1, 0.5], "folds": 4, "effort": "alternate", "by_class": True}
+    settings = {"lam": "auto", "grid": [0, 0.1, 0.5], "folds": 8, "effort": "alternate", "by_class": True}
     return goracs.select(problem, BUDGET, "goracs", **{**settings, **asked})
 
 
