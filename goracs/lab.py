@@ -13,7 +13,7 @@ Not here the table and the pictures (`goracs.report.lab`), where the arrays come
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -194,7 +194,7 @@ def settings(lab: Lab) -> list[Setting]:
 
 def needs(lab: Lab) -> frozenset[str]:
     """The names of the scores that the lab and its selectors read."""
-    made = [_selector(setting) for setting in settings(lab)]
+    made = [selector_of(setting) for setting in settings(lab)]
     return NEEDS.union(*(selector.needs for selector in made)) - {"features"}
 
 
@@ -213,18 +213,18 @@ def redrawn(lab: Lab, pool_size: int) -> list[IndexArray]:
     return [np.sort(rows[: lab.pool]) for rows in drawn]
 
 
-def trials(lab: Lab, pool_size: int) -> list[Trial]:
-    """Every setting on every drawn pool, one pool after the other."""
+def trials(lab: Lab, pool_size: int) -> list[list[Trial]]:
+    """Every setting on every drawn pool: a list for each."""
     tried = settings(lab)
     return [
-        Trial(setting, draw, rows) for draw, rows in enumerate(redrawn(lab, pool_size)) for setting in tried
+        [Trial(setting, draw, rows) for setting in tried] for draw, rows in enumerate(redrawn(lab, pool_size))
     ]
 
 
 def chosen(bench: Bench, trial: Trial) -> Tried:
     """Select, and work out the figures of what was selected."""
     setting, rows = trial.setting, trial.rows
-    selector = _selector(setting)
+    selector = selector_of(setting)
     problem = bench.problem.among(rows)
     read = {name: problem.scores[name] for name in sorted(selector.needs - {"features"})}
     problem = replace(problem, scores=read)
@@ -258,7 +258,7 @@ def penalty(lab: Lab, heads: Heads) -> tuple[float, list[dict[str, float]]]:
 
 
 def run(
-    tried: Iterator[tuple[Trial, Tried]], heads: Heads, judge: Judge, penalty: float
+    tried: Iterable[tuple[Trial, Tried]], heads: Heads, judge: Judge, penalty: float
 ) -> Iterator[dict[str, Any]]:
     """A row for each coreset: its setting, draw, rows, figures and what the test rows say of it."""
     test = heads.others(judge.hidden)
@@ -298,7 +298,8 @@ def _auc(margins: FloatArray, labels: IndexArray) -> float:
     return float(weighted_auc(margins, labels, np.ones((1, len(labels))))[0])
 
 
-def _selector(setting: Setting) -> Selector:
+def selector_of(setting: Setting) -> Selector:
+    """The selector of a setting, else with the values of its file."""
     lam = {} if setting.lam is None else {"lam": setting.lam}
     return api.build(setting.selector, {**lam, "by_class": setting.by_class})
 

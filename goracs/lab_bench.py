@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from goracs.features.representation import Representation, Sides
-from goracs.lab import Bench, Judge
+from goracs.lab import Bench, Judge, Trial, Tried
 from goracs.pipeline import Job, Line
-from goracs.stages import adapter, features, fits, score, select, states, weights
+from goracs.stages import adapter, features, fits, score, select, states, tried, weights
 from goracs.stages.common import Source, examples, labels
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput
@@ -76,6 +76,11 @@ class Described:
         inputs = {role: self._path(stage) for role, stage in self.inputs.items()}
         problem = select.selection_problem(inputs, self.needs)
         return Bench(problem, {name: self._sides(stage) for name, stage in self.representations.items()})
+
+    def tried(self, todo: Sequence[Trial], work: tried.Work) -> list[Tried]:
+        """What the trials of one drawn pool come to: found in the store, or worked out and kept there."""
+        seen = {f"features {name}": stage for name, stage in self.representations.items()}
+        return tried.read(self.store.get(tried.stage({**self.inputs, **seen}, todo, work)))
 
     def judge(self) -> Judge:
         """What judges: nothing of it is in `bench`."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cached_property
 from multiprocessing import get_context
 from typing import Any
 
@@ -21,29 +22,39 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 _bench: list[Bench] = []  # of a worker
 
 
-def tried(bench: Bench, todo: Sequence[Trial], workers: int | None) -> Iterator[tuple[Trial, Tried]]:
-    """Each trial with what came of it, in their order.
+class Workers:
+    """Processes that select; a context, at whose end they are gone.
 
     Args:
         bench: what selections see.
-        todo: the trials.
-        workers: processes, >= 1 (1: this one alone); None: as many as there are CPUs.
-
-    Raises:
-        InvalidInput: what a selector refuses.
+        count: processes, >= 1 (1: this one alone); None: as many as there are CPUs.
     """
-    count = min(workers or os.cpu_count() or 1, len(todo))
-    if count == 1:
-        yield from ((trial, chosen(bench, trial)) for trial in todo)
-        return
-    with _one_thread_each():  # read when a process starts
-        sent = _plain(bench.problem), dict(bench.features)
-        pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=sent)
-        results = pool.map(_tried, todo)
-    try:
-        yield from zip(todo, results, strict=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __init__(self, bench: Bench, count: int | None) -> None:
+        self.bench, self.count = bench, count or os.cpu_count() or 1
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "_pool" in self.__dict__:
+            self._pool.shutdown(cancel_futures=True)
+
+    def tried(self, todo: Sequence[Trial]) -> Iterator[Tried]:
+        """What came of each trial, in their order.
+
+        Raises:
+            InvalidInput: what a selector refuses.
+        """
+        if self.count == 1:
+            return (chosen(self.bench, trial) for trial in todo)
+        with _one_thread_each():  # read when a process starts
+            return self._pool.map(_tried, todo)
+
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
+        sent = _plain(self.bench.problem), dict(self.bench.features)
+        return ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_begin, initargs=sent)
 
 
 def _plain(problem: SelectionProblem) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -29,6 +29,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from goracs.config import build, composed
 from goracs.types import GoracsError, InvalidInput
+
+if TYPE_CHECKING:
+    from goracs.lab import Bench, Trial, Tried
+    from goracs.lab_bench import Described
 
 OUT = "out="
 NOT_TOLD = ("runtime", "logger", "store", "lab")  # what changes no result, and what is told by itself
@@ -58,7 +62,7 @@ def run(words: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the stages that are done", file=sys.stderr)
+        print("interrupted: the same command goes on from what is done", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -97,23 +101,22 @@ def _representation(name: str, words: Sequence[str]) -> Any:
 
 def _work(asked: Asked, folder: Path) -> None:
     """Bring the stages, try everything, report."""
-    from goracs import lab, lab_workers
+    from goracs import lab
     from goracs.lab_bench import Described
     from goracs.report.lab import figure_class
     from goracs.store import Store
 
     figure_class()  # missed now, not at the end
     settings: lab.Lab = asked.made["lab"]
-    runtime = asked.made["runtime"]
     described = Described(asked.made, asked.features, lab.needs(settings), Store(_root(asked)))
     logging.getLogger("goracs").info("%s", asked.made["dataset"].notice)
     todo = lab.trials(settings, described.pool_size)
     bench, judge = described.bench(), described.judge()
     began = time.perf_counter()
+    tried = _tried(described, bench, todo, asked)
     heads = lab.Heads(bench.problem)
     penalty, curve = lab.penalty(settings, heads)
-    tried = lab_workers.tried(bench, todo, settings.workers)
-    found = list(lab.run(_counted(tried, len(todo), runtime.progress), heads, judge, penalty))
+    found = list(lab.run(tried, heads, judge, penalty))
     above = list(lab.ceilings(settings, heads, judge, penalty))
     said = {
         "command": shlex.join(["goracs", "lab", *filter(_tells, asked.words)]),
@@ -138,10 +141,28 @@ def _root(asked: Asked) -> Path:
     return Path(asked.config["store"]["root"])
 
 
-def _counted(tried: Iterator[Any], count: int, shown: bool) -> Iterator[Any]:
+def _tried(described: Described, bench: Bench, todo: Sequence[list[Trial]], asked: Asked) -> list[Any]:
+    """Each trial with what came of it; a pool that is done is in the store, whatever becomes of the next."""
     from tqdm.auto import tqdm
 
-    yield from tqdm(tried, desc="lab", unit=" coresets", total=count, disable=not shown)
+    from goracs.lab_workers import Workers
+
+    found: list[tuple[Trial, Tried]] = []
+    shown = asked.made["runtime"].progress
+    with (
+        Workers(bench, asked.made["lab"].workers) as workers,
+        tqdm(desc="lab", unit=" coresets", total=sum(map(len, todo)), disable=not shown) as bar,
+    ):
+
+        def work(trials: Sequence[Trial]) -> Iterator[Tried]:
+            for one in workers.tried(trials):
+                bar.update()
+                yield one
+
+        for done, trials in enumerate(todo, 1):
+            found += zip(trials, described.tried(trials, work), strict=True)
+            bar.update(done * len(trials) - bar.n)  # those that were in the store
+    return found
 
 
 def _leave(

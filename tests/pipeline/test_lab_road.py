@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pytest
 from goracs.commands import lab
 from goracs.data import prepare
 from goracs.data.prepare import Part
+from goracs.lab import Trial, Tried
+from goracs.lab_workers import Workers
 from goracs.stages import states
 from goracs.store import Stage
 from goracs.types import Example
@@ -126,6 +128,30 @@ def test_no_test_row_is_read_before_the_judgement(
     assert plain.drop(judged).equals(other.drop(judged))
     assert not plain["log_loss"].equals(other["log_loss"])
     assert told(tmp_path / "plain")["penalty"] == told(tmp_path / "noisy")["penalty"]
+
+
+def test_an_interrupted_lab_goes_on_after_the_pools_that_are_done(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = (*SMALL, *LESS, "lab.draws=3", "lab.budgets=[5]", f"store.root={shared / 'store'}")
+    tried = Workers.tried
+    worked: list[int] = []
+
+    def once(self: Workers, todo: Sequence[Trial]) -> Iterator[Tried]:
+        if len(worked) == 2:
+            raise KeyboardInterrupt
+        worked.append(todo[0].draw)
+        return tried(self, todo)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "tried", once)
+        assert lab.run([*words, f"out={tmp_path / 'out'}"]) == 130
+        assert "interrupted: " in capfd.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+        worked[:] = [9]
+        assert lab.run([*words, f"out={tmp_path / 'out'}"]) == 0
+    assert worked == [9, 2]
+    assert pl.read_csv(tmp_path / "out" / "coresets.csv")["draw"].unique().to_list() == [0, 1, 2]
 
 
 MISTAKES: list[tuple[list[str], str]] = [

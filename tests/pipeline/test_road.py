@@ -128,7 +128,9 @@ def test_an_adapter_from_a_folder_is_where_everything_starts(goracs: Command) ->
 
 
 def test_seqrec_goes_the_road(goracs: Command) -> None:
-    ended = goracs("task=seqrec", "split.valid=6", "split.test=6", "evaluate.max_new_tokens=4")
+    ended = goracs(
+        "task=seqrec", "task.lam=0.1", "split.valid=6", "split.test=6", "evaluate.max_new_tokens=4"
+    )
     assert ended.code == 0, ended.text
     metrics = ended.result["metrics"]
     assert metrics["rule"] is None

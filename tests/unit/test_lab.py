@@ -22,6 +22,8 @@ from goracs.lab import (
     Judge,
     Lab,
     Setting,
+    Trial,
+    Tried,
     ceilings,
     chosen,
     needs,
@@ -29,14 +31,23 @@ from goracs.lab import (
     redrawn,
     run,
     settings,
-    trials,
 )
-from goracs.lab_workers import tried
+from goracs.lab import trials as by_draw
+from goracs.lab_workers import Workers
 from goracs.selection import by_class
 from goracs.selection.figures import assess
 from goracs.types import InvalidInput, SelectionProblem
 
 N, M, T, D = 60, 24, 30, 5
+
+
+def trials(asked: Lab, pool_size: int) -> list[Trial]:
+    return [trial for draw in by_draw(asked, pool_size) for trial in draw]
+
+
+def tried(bench: Bench, todo: list[Trial], count: int) -> list[tuple[Trial, Tried]]:
+    with Workers(bench, count) as workers:
+        return list(zip(todo, workers.tried(todo), strict=True))
 
 
 def lab(**changes: Any) -> Lab:
@@ -169,10 +180,10 @@ def test_heads_begin_at_the_margins_of_the_start() -> None:
     heads, found = Heads(bench.problem), chosen(bench, trial)
     (row,) = run(iter([(trial, found)]), heads, judge, 1e9)
     assert row["auc"] == pytest.approx(roc_auc_score(judge.labels, judge.margin))
-    states, labels, margins = heads.pool
-    states, labels, margins = states[found.rows], labels[found.rows], margins[found.rows]
-    assert (margins == bench.problem.scores["margin"][found.rows]).all()
-    assert (heads.fit(heads.pool, found.rows, 0.1) == head.fit(states, labels, margins, 0.1)).all()
+    rows = found.rows
+    states, labels, margins = heads.pool[0][rows], heads.pool[1][rows], heads.pool[2][rows]
+    assert (margins == bench.problem.scores["margin"][rows]).all()
+    assert (heads.fit(heads.pool, rows, 0.1) == head.fit(states, labels, margins, 0.1)).all()
 
 
 def test_no_test_row_has_a_say_in_what_is_chosen_or_in_the_penalty() -> None:

@@ -100,7 +100,7 @@ def test_table_refuses_a_store_that_cannot_be_written_in_one_paragraph(
 ) -> None:
     """Figures worked out for the table are kept there."""
     store = Store(tmp_path / "store")
-    run = result(digests={name: kept(store, name) for name in ("embed", "score", "select")})
+    run = result(digests={name: kept(store, name) for name in ("features", "score", "select")})
     save(tmp_path / "job", run)
     (tmp_path / "store" / "assess").write_text("no folder")
     assert table.run([str(tmp_path / "job"), "--store", str(store.root)]) == 1
