@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from goracs.commands import table
@@ -100,7 +101,8 @@ def test_table_refuses_a_store_that_cannot_be_written_in_one_paragraph(
 ) -> None:
     """Figures worked out for the table are kept there."""
     store = Store(tmp_path / "store")
-    run = result(digests={name: kept(store, name) for name in ("features", "score", "select")})
+    digests = {name: kept(store, name) for name in ("features", "select")}
+    run = result(digests={**digests, "score": kept(store, "score", pool_gradient_norm=np.ones(2))})
     save(tmp_path / "job", run)
     (tmp_path / "store" / "assess").write_text("no folder")
     assert table.run([str(tmp_path / "job"), "--store", str(store.root)]) == 1
