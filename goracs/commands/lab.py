@@ -1,4 +1,4 @@
-"""The word `lab`: a thousand coresets, each judged in milliseconds by a head, no fine-tune.
+"""The word `lab`: hundreds of coresets, each judged in milliseconds by a head, no fine-tune.
 
     goracs lab                                            what conf/lab/default.yaml names
     goracs lab lab.lams=[0,auto] lab.budgets=[16] out=FOLDER
