@@ -23,7 +23,7 @@ from goracs.stages import (
     assess,
     embed,
     evaluate,
-    evaluate_head,
+    evaluate_states,
     features,
     finetune,
     fits,
@@ -264,20 +264,27 @@ class Line:
             )
         # a fresh LoRA has B = 0 and answers as the backbone does
         start = None if isinstance(self.made["adapter"], InitAdapter) else self.start
-        settings: Evaluate = self.made["evaluate"]
-        line: dict[str, Source] = {
-            METRICS_OF["untuned"]: evaluate.stage(self.llm, None, settings),
-            METRICS_OF["start"]: evaluate.stage(self.llm, start, settings),
-        }
-        if self.headed:
-            seen = states.stage(self.llm, self.start, settings.part)
-            tuned = evaluate_head.stage(self.prepared, seen, self.tuned, settings)
-            line |= {"states": seen, METRICS_OF["tuned"]: tuned}
-        else:
-            line[METRICS_OF["tuned"]] = evaluate.stage(self.llm, self.tuned, settings)
+        answers, settings = isinstance(self.task, Ctr), self.made["evaluate"]
+        line: dict[str, Source] = {"states": self.states} if answers and (self.headed or start) else {}
+        for part, source in {"untuned": None, "start": start, "tuned": self.tuned}.items():
+            line[METRICS_OF[part]] = self._evaluated(source)
         # ready prompts show no history whose likes could be counted
         ruled = isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts)
         return line | ({"rule": rule.stage(self.prepared, settings)} if ruled else {})
+
+    @cached_property
+    def states(self) -> Stage:
+        """What the start makes of the rows that judge: a head reads it, and the start's own figures."""
+        return states.stage(self.llm, self.start, self.made["evaluate"].part)
+
+    def _evaluated(self, source: Stage | None) -> Stage:
+        """The figures of the backbone untuned (None), the initial adapter, or what was tuned."""
+        settings: Evaluate = self.made["evaluate"]
+        if source is self.start and isinstance(self.task, Ctr):
+            return evaluate_states.stage(self.prepared, self.states, None, settings)
+        if source is self.tuned and self.headed:
+            return evaluate_states.stage(self.prepared, self.states, self.tuned, settings)
+        return evaluate.stage(self.llm, source, settings)
 
     @cached_property
     def last(self) -> str:

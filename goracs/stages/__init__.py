@@ -9,6 +9,6 @@ describing a stage costs nothing.
        └──▶ adapter ──▶ score ─┘                  ▲
                 └────────────────────────────────┘
 
-A head (finetune=head) takes the place of finetune: it reads score, and its evaluation reads states, a pass
-over the test set that nothing else sees.
+The start is judged from states, one pass over the test set that nothing before evaluate sees. A head
+(finetune=head) takes the place of finetune: it is fitted on score, and judged from states too.
 """

@@ -19,7 +19,10 @@ from goracs.types import Example
 
 SCHEMA = 1
 PLACES = ("folder", "path", "model")  # configured names of files and folders
-TUNED = ("adapter", "curve.json", "head.npy")  # what a job leaves of its fine-tune, or of its head
+LEFT = {  # what a job leaves of its stages, where there is such a file
+    "finetune": ("adapter", "curve.json", "head.npy"),
+    "evaluate": ("predictions.parquet",),
+}
 METRICS_OF = {"untuned": "evaluate_untuned", "start": "evaluate_start", "tuned": "evaluate", "rule": "rule"}
 
 
@@ -66,7 +69,7 @@ def stage(
 
     dataset = {name: value for name, value in told.config["dataset"].items() if name not in files}
     hashed = {"config": _without_places({**told.config, "dataset": dataset})}
-    return Stage("result", 3, hashed, inputs, build)
+    return Stage("result", 4, hashed, inputs, build)
 
 
 def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -> list[str]:
@@ -123,8 +126,9 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         result["decoding"] = how
     if fitted := _json(found.get("finetune"), "head.json"):  # no LLM was trained
         result["head"] = fitted
-    for name in TUNED if "finetune" in found else ():
-        _copy(found["finetune"] / name, folder)
+    for stage, names in LEFT.items():
+        for name in names if stage in found else ():
+            _copy(found[stage] / name, folder)
     write_json(folder / "result.json", result)
 
 

@@ -28,7 +28,9 @@ STAGES = (
     "select",
     "assess",
     "finetune",
+    "states",
     "evaluate",
+    "evaluate_states",
     "rule",
     "result",
 )

@@ -66,7 +66,7 @@ def test_the_result_is_that_of_fit_on_the_stored_arrays(
 ) -> None:
     ended = fitted(*words)
     result, margins = ended.result, predicted(store_root, ended.result)
-    folder = place(store_root, result, "evaluate", "evaluate_head")
+    folder = place(store_root, result, "evaluate", "evaluate_states")
     answers = pl.read_parquet(folder / "predictions.parquet")
     np.testing.assert_allclose(answers["margin"].to_numpy(), margins, atol=EXACT)
     test = read_examples(place(store_root, result, "prepare"), "test")
@@ -134,7 +134,7 @@ def test_a_sweep_over_coresets_asks_the_llm_once(fitted: Fitted, tmp_path: Path)
         stage: len(list((store / stage).glob("*/manifest.json")))
         for stage in ("adapter", "score", "states", "evaluate", "head")
     }
-    assert made == {"adapter": 1, "score": 1, "states": 1, "evaluate": 2, "head": 5}  # goracs has no chance
+    assert made == {"adapter": 1, "score": 1, "states": 1, "evaluate": 1, "head": 5}  # goracs has no chance
     assert "No POO" not in ended.text
 
 
@@ -244,8 +244,7 @@ def test_no_stage_before_evaluate_sees_a_test_row(
         and file.name != "manifest.json"
         and untimed(file) != untimed(stores[1] / file.relative_to(stores[0]))
     }
-    judged = {"states", "evaluate_head"} if tuning == "head" else set()
-    assert differing == {"prepare", "evaluate", "rule", "result"} | judged
+    assert differing == {"prepare", "states", "evaluate", "evaluate_states", "rule", "result"}
 
 
 def test_lam_from_validation_data_goes_the_road_and_is_told(goracs: Command) -> None:

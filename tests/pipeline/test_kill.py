@@ -36,7 +36,7 @@ def test_a_job_killed_at_every_point_ends_as_an_undisturbed_one(
     assert last["code"] == 0, ended.stdout + ended.stderr
     for death in killed:
         there = death["stage"] in death["finished"]
-        if death["stage"] != "evaluate":  # three artifacts, of which two come before the last
+        if death["stage"] != "evaluate":  # two artifacts, of which one comes before the last
             assert there == (death["moment"] == "after"), death
     result, undisturbed = json.loads((folder / "result.json").read_text()), goracs(*small).result
     assert comparable(result) == comparable(undisturbed)

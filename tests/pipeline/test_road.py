@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from goracs.config import conf_dir
@@ -44,6 +45,9 @@ def test_a_run_leaves_a_result_a_coreset_and_an_adapter(
     assert result["coreset"]["budget"] == 8
     assert (ended.folder / "trace.json").exists()
     assert result["coreset"]["assessment"]["poo"] is not None
+    answers = pl.read_parquet(ended.folder / "predictions.parquet")
+    assert set(answers.columns) == {"user", "item", "label", "margin"}
+    assert len(answers) == result["metrics"]["tuned"]["auc"]["n"]
     assert result["steps"] == 1
     assert result["tokens_trained"] > 0
     prepared = store_root / "prepare" / result["digests"]["prepare"][:24]
@@ -84,7 +88,8 @@ def test_two_stores_give_equal_results(goracs: Command, tmp_path: Path) -> None:
 def test_a_seed_shares_every_stage_before_the_selection(goracs: Command) -> None:
     first, second = (goracs("selector=random", f"seed={seed}").result["digests"] for seed in (0, 1))
     shared = {name for name in first if first[name] == second[name]}
-    assert shared == {"prepare", "fits", "adapter", "weights", "evaluate_untuned", "evaluate_start", "rule"}
+    judged = {"evaluate_untuned", "states", "evaluate_start", "rule"}
+    assert shared == {"prepare", "fits", "adapter", "weights"} | judged
 
 
 def test_a_method_without_randomness_is_not_hashed_with_the_seed(goracs: Command) -> None:
@@ -250,12 +255,12 @@ def test_every_long_job_tells_once_how_long_it_takes(
 ) -> None:
     """And says nothing else than a run that is over too soon to tell."""
     small = ("backbone.batch_tokens=2048", "encoder.batch_tokens=1024", "adapter.training.batch_size=4")
-    jobs = {"embed pool", "embed target", "score pool", "warm up", "finetune", "evaluate"}
+    jobs = {"embed pool", "embed target", "score pool", "warm up", "finetune", "states test"}
     words = (*small, "finetune.batch_size=4")
     monkeypatch.setattr(forecast, "MEASURED", 0.0)
     told = goracs(*words, store=tmp_path / "store")
     said = re.findall(r"(?m)^  ([a-z ]+): [\d,]+ examples, [\d,]+ tokens, less than a minute$", told.text)
-    assert sorted(said) == sorted([*jobs, "evaluate", "evaluate"])
+    assert sorted(said) == sorted([*jobs, "evaluate", "evaluate"])  # untuned and tuned
     monkeypatch.setattr(forecast, "MEASURED", math.inf)
     quiet = goracs(*words)
     assert " tokens, " not in quiet.text

@@ -37,6 +37,7 @@ READ = {
     "evaluate_untuned",
     "adapter",
     "evaluate_start",
+    "states",
 }  # by the LLM
 ASKED = {"evaluate", "evaluate_untuned", "evaluate_start"}
 STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a parameter of
@@ -69,7 +70,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "selector": {"select"},
     "finetune": {"finetune"},
     "evaluate": ASKED,
-    "evaluate.part": {*ASKED, "fits", "rule"},
+    "evaluate.part": {*ASKED, "fits", "rule", "states"},
     "evaluate.draws": {*ASKED, "rule"},
     "evaluate.seed": {*ASKED, "rule"},
     "evaluate.candidates": {*ASKED, "fits"},
@@ -85,8 +86,12 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "seed": {"select"},  # nothing is drawn
         "score.sketch_dim": {"score"},  # no sketch is made
         "score.sketch_seed": {"score"},
-        "evaluate.candidates": {"fits"},  # nothing is ranked
-        "evaluate.negatives": {"fits"},
+        "backbone.precision": {"evaluate_start"},  # it is read from states
+        "backbone.max_length": {"evaluate_start"},
+        "backbone.batch_tokens": {"evaluate_start"},
+        "evaluate": {"evaluate_start"},
+        "evaluate.candidates": {"fits", "evaluate_start"},  # nothing is ranked
+        "evaluate.negatives": {"fits", "evaluate_start"},
     },
     "seqrec": {
         "score.together": {"fits"},  # sketches are of the validation set anyway

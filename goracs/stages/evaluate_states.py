@@ -1,4 +1,4 @@
-"""Figures of a head on the test set, from hidden states and margins that are there: no LLM is asked."""
+"""Figures on the test set from hidden states and margins that are there: no LLM is asked."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from goracs.stages.common import examples
 from goracs.store import Stage
 
 
-def stage(prepared: Stage, states: Stage, fitted: Stage, settings: Evaluate) -> Stage:
+def stage(prepared: Stage, states: Stage, fitted: Stage | None, settings: Evaluate) -> Stage:
     """metrics.json and predictions.parquet, as of a fine-tuned adapter.
 
     Args:
         prepared: the examples.
         states: those of `settings.part` (`goracs.stages.states`).
-        fitted: the head.
+        fitted: the head; None for the start adapter itself.
         settings: how answers become figures.
     """
 
@@ -26,10 +26,11 @@ def stage(prepared: Stage, states: Stage, fitted: Stage, settings: Evaluate) -> 
         from goracs.evaluation import head
         from goracs.llm.evaluation import write_ctr
 
-        hidden, start = (np.load(inputs["states"] / f"{name}.npy") for name in ("hidden", "margin"))
-        margins = head.margins(np.load(inputs["tuned"] / "head.npy"), hidden, start)
+        hidden, margins = (np.load(inputs["states"] / f"{name}.npy") for name in ("hidden", "margin"))
+        if "tuned" in inputs:
+            margins = head.margins(np.load(inputs["tuned"] / "head.npy"), hidden, margins)
         write_ctr(examples(inputs, settings.part), margins, settings, folder)
 
     params = {"part": settings.part, "draws": settings.draws, "seed": settings.seed}
-    inputs = {"prepare": prepared, "states": states, "tuned": fitted}
-    return Stage("evaluate_head", 1, params, inputs, build)
+    inputs = {"prepare": prepared, "states": states, **({"tuned": fitted} if fitted else {})}
+    return Stage("evaluate_states", 1, params, inputs, build)
