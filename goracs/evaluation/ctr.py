@@ -15,7 +15,15 @@ from typing import Literal
 
 import numpy as np
 
-from goracs.evaluation.bootstrap import Estimate, Users, checked_draws, estimate, mean_estimate, owners
+from goracs.evaluation.bootstrap import (
+    Estimate,
+    Users,
+    checked_draws,
+    estimate,
+    mean_estimate,
+    owners,
+    user_weights,
+)
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 
@@ -60,6 +68,33 @@ def ctr_metrics(
         loss = mean_estimate(log_losses(scores, labels), users, draws=draws, seed=seed)
     per_user = _auc_per_user(scores, labels, users, draws, seed)
     return {"auc": auc.to_dict(), "auc_per_user": per_user.to_dict(), "log_loss": loss.to_dict()}
+
+
+def resampled(
+    margins: FloatArray, labels: IndexArray, users: Users, *, draws: int, seed: int
+) -> dict[str, FloatArray]:
+    """The three metrics under resampled users: [draws] float64 each, NaN where one is not defined.
+
+    One seed and one set of users give the same resamples for whatever margins: differences may be paired.
+    (`ctr_metrics` draws for an AUC per user from those with both classes alone; here all are drawn.)
+
+    Args:
+        margins: [t] float64, finite.
+        labels: [t] of 0 and 1.
+        users: [t] the user of each sample.
+        draws: resamples, >= 1.
+        seed: of the resamples.
+    """
+    losses, (values, firsts) = log_losses(margins, labels), _users_aucs(margins, labels, users)
+    found: dict[str, list[FloatArray]] = {"log_loss": [], "auc": [], "auc_per_user": []}
+    for weights in user_weights(users, draws, seed):
+        of_user = weights[:, firsts]
+        found["log_loss"].append(weights @ losses / weights.sum(axis=1))
+        found["auc"].append(weighted_auc(margins, labels, weights))
+        total = of_user.sum(axis=1)
+        mean = np.divide(of_user @ values, total, out=np.full(len(total), np.nan), where=total > 0)
+        found["auc_per_user"].append(mean)
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def plain_auc(scores: FloatArray, labels: IndexArray) -> float | None:
@@ -114,15 +149,21 @@ def log_losses(margins: FloatArray, labels: IndexArray) -> FloatArray:
 
 
 def _auc_per_user(scores: FloatArray, labels: IndexArray, users: Users, draws: int, seed: int) -> Estimate:
-    names = np.asarray(users)
-    order = np.argsort(owners(users), kind="stable")
-    cuts = np.flatnonzero(np.diff(owners(users)[order])) + 1
-    parts = [rows for rows in np.split(order, cuts) if 0 < labels[rows].sum() < len(rows)]
-    if not parts:
+    values, firsts = _users_aucs(scores, labels, users)
+    if not len(values):
         return Estimate(None, None, None, 0, 0)
-    values = [weighted_auc(scores[rows], labels[rows], np.ones((1, len(rows))))[0] for rows in parts]
-    owner = [str(names[rows[0]]) for rows in parts]
-    return mean_estimate(np.array(values), owner, draws=draws, seed=seed)
+    names = [str(name) for name in np.asarray(users)[firsts]]
+    return mean_estimate(values, names, draws=draws, seed=seed)
+
+
+def _users_aucs(scores: FloatArray, labels: IndexArray, users: Users) -> tuple[FloatArray, IndexArray]:
+    """The AUC of each user who has both classes, and a row of theirs."""
+    of = owners(users)
+    order = np.argsort(of, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(of[order])) + 1)
+    both = [rows for rows in parts if 0 < labels[rows].sum() < len(rows)]
+    values = [weighted_auc(scores[rows], labels[rows], np.ones((1, len(rows))))[0] for rows in both]
+    return np.array(values, np.float64), np.array([rows[0] for rows in both], np.int64)
 
 
 def _checked_scores(scores: FloatArray, length: int, scores_are: str) -> FloatArray:

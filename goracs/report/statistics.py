@@ -1,0 +1,102 @@
+"""How sure a difference between methods is: over seeds, and over users and seeds together.
+
+Seeds     S paired differences, one a seed; the t interval of their mean, and the p of the paired t test. It
+          holds for other seeds (other pools, other orders of training) and the same test users.
+Both      users and seeds are resampled at once, each with replacement (the users of a resample are the same
+          for every method and seed): what to expect of other seeds and other users.
+Holm      p of several comparisons, so that the chance of one false claim among all stays below the level.
+Symbols   S = seeds, B = resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.types import FloatArray, InvalidInput
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference, its 95% intervals, and the p of the t test.
+
+    Args:
+        mean: over seeds.
+        seeds: its t interval over seeds; None for one seed.
+        both: its interval over users and seeds; None where too many resamples have no value.
+        p: of the paired t test, two-sided; None for one seed.
+    """
+
+    mean: float
+    seeds: tuple[float, float] | None
+    both: tuple[float, float] | None
+    p: float | None
+
+
+def difference(values: FloatArray, resampled: FloatArray, seed: int) -> Difference:
+    """What S paired differences say.
+
+    Args:
+        values: [S] one a seed, on the test rows as they are.
+        resampled: [S, B] the same under resampled users, column b the same users in every row.
+        seed: of the resampling of seeds.
+
+    Raises:
+        InvalidInput: no seeds, or shapes that do not go together.
+    """
+    if values.ndim != 1 or not len(values) or resampled.shape[:1] != values.shape or resampled.ndim != 2:
+        raise InvalidInput(
+            f"a difference takes values [S] and resampled values [S, B], got {values.shape} and "
+            f"{resampled.shape}."
+        )
+    several = len(values) > 1
+    return Difference(
+        mean=float(values.mean()),
+        seeds=t_interval(values) if several else None,
+        both=interval_of_both(resampled, seed),
+        p=paired_p(values) if several else None,
+    )
+
+
+def t_interval(values: FloatArray) -> tuple[float, float]:
+    """The 95% interval of the mean of values [S], S >= 2, by Student's t."""
+    from scipy.stats import t
+
+    reach = t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return float(values.mean() - reach), float(values.mean() + reach)
+
+
+def paired_p(values: FloatArray) -> float:
+    """Two-sided p of the t test that differences [S], S >= 2, have mean 0; 1 where all of them are 0."""
+    from scipy.stats import t
+
+    spread = values.std(ddof=1)
+    if spread == 0:
+        return 1.0 if values.mean() == 0 else 0.0
+    return float(2 * t.sf(abs(values.mean()) / spread * len(values) ** 0.5, len(values) - 1))
+
+
+def interval_of_both(resampled: FloatArray, seed: int) -> tuple[float, float] | None:
+    """The 95% percentile interval of the mean over seeds of [S, B], seeds resampled in every column.
+
+    A resample without a value (NaN) counts as below the one end and above the other.
+    """
+    count, draws = resampled.shape
+    picked = np.random.default_rng(seed).integers(count, size=(count, draws))
+    means = np.take_along_axis(resampled, picked, axis=0).mean(axis=0)
+    low = np.quantile(np.where(np.isnan(means), -np.inf, means), (1 - LEVEL) / 2, method="lower")
+    high = np.quantile(np.where(np.isnan(means), np.inf, means), (1 + LEVEL) / 2, method="higher")
+    return (float(low), float(high)) if np.isfinite(low) and np.isfinite(high) else None
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Each p, corrected for their number (Holm 1979)."""
+    order, corrected, largest = np.argsort(chances, kind="stable"), [0.0] * len(chances), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(chances) - rank) * chances[place]))
+        corrected[place] = largest
+    return corrected
