@@ -31,8 +31,8 @@ from goracs.config import build, composed
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
-    from goracs.lab import Bench, Trial, Tried
-    from goracs.lab_bench import Described
+    from goracs.lab.trials import Bench, Trial, Tried
+    from goracs.lab_line import Described
 
 OUT = "out="
 NOT_TOLD = ("runtime", "logger", "store", "lab")  # what changes no result, and what is told by itself
@@ -101,23 +101,24 @@ def _representation(name: str, words: Sequence[str]) -> Any:
 
 def _work(asked: Asked, folder: Path) -> None:
     """Bring the stages, try everything, report."""
-    from goracs import lab
-    from goracs.lab_bench import Described
+    from goracs.lab import judge, trials
+    from goracs.lab.settings import Lab
+    from goracs.lab_line import Described
     from goracs.report.lab import figure_class
     from goracs.store import Store
 
     figure_class()  # missed now, not at the end
-    settings: lab.Lab = asked.made["lab"]
-    described = Described(asked.made, asked.features, lab.needs(settings), Store(_root(asked)))
+    settings: Lab = asked.made["lab"]
+    described = Described(asked.made, asked.features, trials.needs(settings), Store(_root(asked)))
     logging.getLogger("goracs").info("%s", asked.made["dataset"].notice)
-    todo = lab.trials(settings, described.pool_size)
-    bench, judge = described.bench(), described.judge()
+    todo = trials.trials(settings, described.pool_size)
+    bench, judged = described.bench(), described.judge()
     began = time.perf_counter()
     tried = _tried(described, bench, todo, asked)
-    heads = lab.Heads(bench.problem)
-    penalty, curve = lab.penalty(settings, heads)
-    found = list(lab.run(tried, heads, judge, penalty))
-    above = list(lab.ceilings(settings, heads, judge, penalty))
+    heads = judge.Heads(bench.problem)
+    penalty, curve = judge.penalty(settings, heads)
+    found = list(judge.run(tried, heads, judged, penalty))
+    above = list(judge.ceilings(settings, heads, judged, penalty))
     said = {
         "command": shlex.join(["goracs", "lab", *filter(_tells, asked.words)]),
         "judged_by": "heads fitted on hidden states, no fine-tune",
@@ -145,7 +146,7 @@ def _tried(described: Described, bench: Bench, todo: Sequence[list[Trial]], aske
     """Each trial with what came of it; a pool that is done is in the store, whatever becomes of the next."""
     from tqdm.auto import tqdm
 
-    from goracs.lab_workers import Workers
+    from goracs.lab.workers import Workers
 
     found: list[tuple[Trial, Tried]] = []
     shown = asked.made["runtime"].progress

@@ -85,7 +85,7 @@ class NamedBar(TQDMProgressBar):
     def on_predict_batch_start(self, *args: Any, **kwargs: Any) -> None:
         """Name a prediction."""
         super().on_predict_batch_start(*args, **kwargs)
-        self.predict_progress_bar.set_description(self.job)
+        self.predict_progress_bar.set_description(self.job, refresh=False)  # each batch comes here
 
     def on_train_epoch_start(self, *args: Any) -> None:
         """Name a training."""

@@ -22,7 +22,7 @@ CEILING = ("ceiling", "budget")
 SHOWN = {"log_loss": "test log-loss", "auc": "test AUC", "auc_per_user": "AUC per user"}
 TRANSPORT = "transport "  # before the name of a representation
 LABEL = "Head fits on hidden states, no fine-tune."
-LARGEST = 0.02  # share of the losses that the picture leaves out
+LARGEST = 0.05  # share of the losses that the picture leaves out
 Row = Mapping[str, Any]
 
 
@@ -50,7 +50,7 @@ def foretelling(rows: Sequence[Row], lams: Sequence[float | str]) -> dict[str, d
     """representation -> figure -> rank correlation with the test log-loss over all coresets.
 
     Args:
-        rows: of `goracs.lab.run`, at least one.
+        rows: of `goracs.lab.judge.run`, at least one.
         lams: for which POO is worked out; auto is left out.
     """
     losses, gradients = _column(rows, "log_loss"), _column(rows, "gradient")
@@ -120,7 +120,7 @@ def draw(rows: Sequence[Row], lams: Sequence[float | str], out: Path) -> None:
         first.set_ylabel("test log-loss", fontsize="small")
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
-    figure.suptitle(f"{LABEL} {len(rows):,} coresets; the 2% largest losses are not shown.", fontsize="small")
+    figure.suptitle(f"{LABEL} {len(rows):,} coresets; the 5% largest losses are not shown.", fontsize="small")
     try:
         figure.savefig(out, dpi=80)
     except (OSError, ValueError) as error:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
-from goracs.report.table import DASH, TITLES, Cell, Row, Table
+from goracs.report.table import TITLES, Cell, Row, Table
+from goracs.report.varying import DASH
 
 FEW = 30  # users: below it a percentile bootstrap is rough, and mostly too narrow
 ONE = "A cell: the value of one run [95% interval over users]."
@@ -39,7 +40,8 @@ def render(table: Table) -> str:
         figures = (_figure(row, name) for name in table.metrics)
         lines.append([table.label(row), row.budget, *seeds, *row.values, *figures])
     notes = [SEVERAL if several else ONE, *_users(table), *_few(table), *_settings(table), *_unjudged(table)]
-    notes += [f"Seeds: {_listed(table.seeds)}.", *_missing(table)]
+    pools = "; each drew a pool of its own (dataset.seed)" if table.redrawn else ""
+    notes += [f"Seeds: {_listed(table.seeds)}{pools}.", *_missing(table)]
     commands = ["", "Commands:", "", "```", *table.commands, "```"] if table.commands else []
     return "\n".join([*_padded(lines), "", *(f"- {note}" for note in notes), *commands, ""])
 

@@ -8,6 +8,8 @@ A cell       the values of its seeds and an interval over users. All seeds of a 
              their mean takes every user's answers, which no job folder holds; it is hardly ever wider.)
 Columns      what differs between groups. The settings of a choice (an adapter, a data set, a selector) are
              compared within that choice only: between two choices its name says it all.
+Pools        where every run has dataset.seed equal to its seed, each seed drew a pool of its own: the two are
+             one, and no column; so is `start` then, which comes of the pool.
 References   `untuned`, `start` and `rule` do not depend on the coreset: one row per distinct set of values.
 Conventions  nothing is ranked or highlighted; what was not measured is a dash.
 Not here     writing result.json (`goracs.stages`), the table as text (`goracs.report.markdown`) and as a
@@ -17,7 +19,6 @@ Not here     writing result.json (`goracs.stages`), the table as text (`goracs.r
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -25,11 +26,13 @@ from statistics import mean
 from string import ascii_lowercase
 from typing import Any
 
-from goracs.report.results import UNASKED, Result, setting_of
+from goracs.report.results import Result, setting_of
+from goracs.report.varying import DASH, NOT_IN_GROUP, label_of, redrawn, shown_config
+from goracs.report.varying import varying as differing
 from goracs.types import GoracsError, InvalidInput
 
-NOT_IN_GROUP = ("seed", "assess", "runtime", "logger", "hydra", "store")
-REFERENCES = ("untuned", "start", "rule")
+START = "start"
+REFERENCES = ("untuned", START, "rule")
 TITLES = {
     "auc": "AUC",
     "auc_per_user": "AUC per user",
@@ -40,8 +43,6 @@ TITLES = {
     "hr@10": "HR@10",
     "poo": "POO",
 }
-DASH = "-"
-PRECISION = "backbone.precision"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Row:
     """One line of the table.
 
     `label` is the selector or the reference, `values` those of `Table.varying`, all as shown; `seeds` are
-    those of the runs (none for a reference), `cells` the figures by name, absent where nobody has one.
+    those of the runs (of a reference: where each has its own), `cells` the figures by name, absent where
+    nobody has one.
     `setting` is how the backbone computed, in words; None where it did not, or runs of the row differ.
     `judged` is False where the coreset of a run lacks its figures (the whole pool is not asked for them).
     """
@@ -81,7 +83,8 @@ class Table:
     """Rows and what stands around them.
 
     `varying` are the dotted names of the configured values that differ between groups, `metrics` the names of
-    the figures in the order of the columns, `seeds` and `commands` those of all runs.
+    the figures in the order of the columns, `seeds` and `commands` those of all runs; `redrawn` is whether
+    each seed drew a pool of its own.
     """
 
     references: tuple[Row, ...]
@@ -90,6 +93,7 @@ class Table:
     metrics: tuple[str, ...]
     seeds: tuple[int, ...]
     commands: tuple[str, ...]
+    redrawn: bool
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -129,10 +133,11 @@ def aggregate(results: Sequence[Result]) -> Table:
     """
     if not results:
         raise InvalidInput("a table needs at least one result, got none.")
-    groups = _grouped(results)
-    varying = _varying(groups)
+    pools = redrawn(results)
+    groups = _grouped(_without_pool_seeds(results) if pools else results)
+    varying = differing(groups)
     rows = [_group_row(group, varying) for group in groups]
-    references = [row for part in REFERENCES for row in _reference_rows(part, groups, varying)]
+    references = [row for part in REFERENCES for row in _reference_rows(part, groups, varying, pools)]
     present = {name for row in [*references, *rows] for name in row.cells}
     return Table(
         references=tuple(references),
@@ -143,7 +148,17 @@ def aggregate(results: Sequence[Result]) -> Table:
         metrics=(*(name for name in TITLES if name in present), *sorted(present - set(TITLES))),
         seeds=tuple(sorted({result["seed"] for result in results})),
         commands=tuple(dict.fromkeys(result["command"] for result in results)),
+        redrawn=pools,
     )
+
+
+def _without_pool_seeds(results: Sequence[Result]) -> list[Result]:
+    """The results as if dataset.seed were none of their settings."""
+    found = []
+    for result in results:
+        data = {name: value for name, value in result["config"]["dataset"].items() if name != "seed"}
+        found.append({**result, "config": {**result["config"], "dataset": data}})
+    return found
 
 
 def _grouped(results: Sequence[Result]) -> list[list[Result]]:
@@ -165,29 +180,8 @@ def _grouped(results: Sequence[Result]) -> list[list[Result]]:
 def _agree(one: Result, other: Result) -> bool:
     """Whether two results have the same figures; one of them may lack those of its coreset."""
     figures = [_poo(result) for result in (one, other) if _poo(result)]
-    same = all(part(one) == part(other) for part in (itemgetter("metrics"), _label, _budget))
+    same = all(part(one) == part(other) for part in (itemgetter("metrics"), label_of, _budget))
     return same and figures[1:] in ([], figures[:1])
-
-
-def _varying(groups: Sequence[Sequence[Result]]) -> tuple[str, ...]:
-    """Dotted names whose value differs between groups; the settings of a choice are compared within it."""
-    seen: dict[tuple[str, str], set[str]] = {}
-    flats = [(_label(group[0]), _shown_config(group[0])) for group in groups]
-    for key in sorted({key for _, flat in flats for key in flat}):
-        for label, flat in flats:
-            value = flat.get(key, DASH)
-            if (key, value) != (PRECISION, DASH):  # a backbone that nobody asked differs from none
-                seen.setdefault((key, _scope(key, label, flat)), set()).add(value)
-    return tuple(dict.fromkeys(key for (key, _), values in seen.items() if len(values) > 1))
-
-
-def _scope(key: str, label: str, flat: Mapping[str, str]) -> str:
-    """The choice whose setting a dotted name is, by its configured name; "" where it is no such setting."""
-    part = key.partition(".")[0]
-    if part == "selector":
-        return label
-    named = f"{part}.name" if f"{part}.name" in flat else f"{part}._target_"
-    return "" if key == named else flat.get(named, "")
 
 
 def _group_row(group: Sequence[Result], varying: tuple[str, ...]) -> Row:
@@ -195,28 +189,48 @@ def _group_row(group: Sequence[Result], varying: tuple[str, ...]) -> Row:
     seeds = tuple(result["seed"] for result in group)
     judged = all(bool(_poo(result)) or not _is_coreset(result) for result in group)
     shown = _shared(group, varying)
-    return Row(_label(group[0]), _budget(group[0]), shown, seeds, cells, _setting(group), judged)
+    return Row(label_of(group[0]), _budget(group[0]), shown, seeds, cells, _setting(group), judged)
 
 
-def _reference_rows(part: str, groups: Sequence[Sequence[Result]], varying: tuple[str, ...]) -> list[Row]:
-    """One row per distinct set of the reference's values, with the configured values that only it has."""
+def _reference_rows(
+    part: str, groups: Sequence[Sequence[Result]], varying: tuple[str, ...], pools: bool
+) -> list[Row]:
+    """The rows of a reference, with the configured values that only it has."""
     variants: dict[str, list[Result]] = {}
     for result in (result for group in groups for result in group):
         if _part(result, part):
             variants.setdefault(json.dumps(_part(result, part), sort_keys=True), []).append(result)
+    alike: dict[tuple[str, ...], list[list[Result]]] = {}
+    for runs in variants.values():
+        alike.setdefault(_shared(runs, varying), []).append(runs)
+    one = part == START and pools
     rows = []
-    shown = [_shared(runs, varying) for runs in variants.values()]
-    for runs, values in zip(variants.values(), shown, strict=True):
-        seeds = _numbers(sorted({run["seed"] for run in runs}))
-        who = f" ({', '.join(sorted({_label(run) for run in runs}))}; seeds {seeds})"
-        label = part + (who if Counter(shown)[values] > 1 else "")
-        rows.append(Row(label, DASH, values, (), _cells([_part(runs[0], part)]), _setting(runs)))
+    for values, each in alike.items():
+        rows += [_seeds_row(part, values, each)] if one else _variant_rows(part, values, each)
     return sorted(rows, key=lambda row: [_natural(v) for v in (*row.values, row.label)])
+
+
+def _variant_rows(part: str, values: tuple[str, ...], variants: Sequence[Sequence[Result]]) -> list[Row]:
+    """A row for each set of values; several that nothing configured tells apart are told by their runs."""
+    rows = []
+    for runs in variants:
+        seeds = _numbers(sorted({run["seed"] for run in runs}))
+        who = f" ({', '.join(sorted({label_of(run) for run in runs}))}; seeds {seeds})"
+        name = part + (who if len(variants) > 1 else "")
+        rows.append(Row(name, DASH, values, (), _cells([_part(runs[0], part)]), _setting(runs)))
+    return rows
+
+
+def _seeds_row(part: str, values: tuple[str, ...], variants: Sequence[Sequence[Result]]) -> Row:
+    """One row for what each seed has of its own."""
+    runs = {run["seed"]: run for each in variants for run in each}
+    cells = _cells([_part(runs[seed], part) for seed in sorted(runs)])
+    return Row(part, DASH, values, tuple(sorted(runs)), cells, _setting(list(runs.values())))
 
 
 def _shared(runs: Sequence[Result], varying: tuple[str, ...]) -> tuple[str, ...]:
     """For each varying name the value that all the runs have, or a dash."""
-    configs = [_shown_config(run) for run in runs]
+    configs = [shown_config(run) for run in runs]
     found = [{config.get(key, DASH) for config in configs} for key in varying]
     return tuple(values.pop() if len(values) == 1 else DASH for values in found)
 
@@ -260,32 +274,11 @@ def _setting(runs: Sequence[Result]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _label(result: Result) -> str:
-    return result["coreset"]["selector"] if result["coreset"] else DASH
-
-
 def _budget(result: Result) -> str:
     if not result["coreset"]:
         return DASH
     asked, budget = result["coreset"]["budget_asked"], result["coreset"]["budget"]
     return str(budget) if asked == budget else f"{budget} ({asked})"
-
-
-def _shown_config(result: Result) -> dict[str, str]:
-    """The configuration as dotted names and shown values, without what has a column of its own."""
-    left_out = {*NOT_IN_GROUP, *(("budget",) if result["coreset"] else ())}
-    config = {key: value for key, value in result["config"].items() if key not in left_out}
-    if "finetune" in config:  # a head has a name; what trains the LLM has none
-        config["finetune"] = {"name": "lora", **config["finetune"]}
-    flat = _flat("", config)
-    return {key: value for key, value in flat.items() if (key, value) != (PRECISION, UNASKED)}
-
-
-def _flat(prefix: str, value: Any) -> dict[str, str]:
-    if isinstance(value, Mapping) and value:
-        parts = (_flat(f"{prefix}.{key}" if prefix else str(key), inner) for key, inner in value.items())
-        return {key: shown for part in parts for key, shown in part.items()}
-    return {prefix: value if isinstance(value, str) else json.dumps(value)}
 
 
 def _natural(shown: str) -> tuple[bool, float, str]:

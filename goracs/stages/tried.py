@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from goracs.lab import Trial, Tried, selector_of
+from goracs.lab.trials import Trial, Tried, selector_of
 from goracs.stages.common import spec, write_json
 from goracs.store import Artifact, Stage
 

@@ -16,8 +16,8 @@ import pytest
 from goracs.commands import lab
 from goracs.data import prepare
 from goracs.data.prepare import Part
-from goracs.lab import Trial, Tried
-from goracs.lab_workers import Workers
+from goracs.lab.trials import Trial, Tried
+from goracs.lab.workers import Workers
 from goracs.stages import states
 from goracs.store import Stage
 from goracs.types import Example

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from goracs.evaluation.ctr import ctr_metrics, log_losses, plain_auc, weighted_auc
+from goracs.evaluation.bootstrap import user_weights
+from goracs.evaluation.ctr import ctr_metrics, log_losses, plain_auc, resampled, weighted_auc
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 ROUNDING = 1e-12  # float64 sums in another order
@@ -134,3 +135,24 @@ def test_evaluation_never_imports_a_framework_before_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_resampled_equals_the_metrics_of_the_rows_drawn_again() -> None:
+    """A user drawn twice is two users; one who is not drawn is none."""
+    scores, labels, users = tied_samples(4)
+    found = resampled(scores, labels, users, draws=6, seed=3)
+    (weights,) = user_weights(users, draws=6, seed=3)
+    for draw, weight in enumerate(weights.astype(int)):
+        rows = np.repeat(np.arange(len(scores)), weight)
+        copy = np.concatenate([np.arange(count) for count in weight])
+        names = [f"{users[row]}-{twin}" for row, twin in zip(rows, copy, strict=True)]
+        expected = measured(scores[rows], labels[rows], names, draws=1)
+        for name, figures in expected.items():
+            assert found[name][draw] == pytest.approx(figures["value"], abs=SINGLE)
+
+
+def test_resampled_has_no_auc_where_a_class_is_not_drawn() -> None:
+    found = resampled(np.array([1.0, -1.0]), np.array([1, 0]), ["a", "b"], draws=40, seed=0)
+    assert np.isnan(found["auc"]).any()
+    assert np.isnan(found["auc_per_user"]).all()
+    assert np.isfinite(found["log_loss"]).all()

@@ -15,25 +15,11 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from goracs import api
 from goracs.evaluation import head
-from goracs.lab import (
-    TRANSPORT,
-    Bench,
-    Heads,
-    Judge,
-    Lab,
-    Setting,
-    Trial,
-    Tried,
-    ceilings,
-    chosen,
-    needs,
-    penalty,
-    redrawn,
-    run,
-    settings,
-)
-from goracs.lab import trials as by_draw
-from goracs.lab_workers import Workers
+from goracs.lab.judge import Heads, Judge, ceilings, penalty, run
+from goracs.lab.settings import Lab
+from goracs.lab.trials import TRANSPORT, Bench, Setting, Trial, Tried, chosen, needs, redrawn, settings
+from goracs.lab.trials import trials as by_draw
+from goracs.lab.workers import Workers
 from goracs.selection import by_class
 from goracs.selection.figures import assess
 from goracs.types import InvalidInput, SelectionProblem

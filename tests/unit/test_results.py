@@ -226,6 +226,28 @@ def test_aggregate_keeps_reference_rows_apart_by_seed_where_nothing_else_tells_t
     assert labels == ["untuned (goracs; seeds 0)", "untuned (goracs; seeds 1)", "start", "rule"]
 
 
+def with_pool(seed: int, pool: int, start: float) -> Result:
+    return result(seed=seed, config__dataset__seed=pool, metrics__start={"auc": figure(start)})
+
+
+def test_a_pool_redrawn_with_each_seed_is_no_setting_and_the_starts_are_one_row() -> None:
+    table = aggregate([with_pool(0, 0, 0.5), with_pool(1, 1, 0.75)])
+    assert (table.redrawn, table.varying) == (True, ())
+    assert [found.seeds for found in table.groups] == [(0, 1)]
+    assert (row(table, "start").seeds, row(table, "start").cells["auc"].values) == ((0, 1), (0.5, 0.75))
+    assert row(table, "untuned").seeds == ()
+    assert "Seeds: 0, 1; each drew a pool of its own (dataset.seed)." in render(table)
+
+
+@pytest.mark.parametrize("pools", [(0, 0), (1, 0)])
+def test_a_pool_that_does_not_follow_the_seed_is_a_setting(pools: tuple[int, int]) -> None:
+    table = aggregate([with_pool(seed, pool, 0.5 + seed / 4) for seed, pool in enumerate(pools)])
+    assert not table.redrawn
+    assert table.varying == (("dataset.seed",) if pools[0] != pools[1] else ())
+    assert len([found for found in table.references if found.label.startswith("start")]) == 2
+    assert "each drew" not in render(table)
+
+
 @pytest.mark.parametrize("metrics", [None, {"untuned": None, "start": None, "tuned": None, "rule": None}])
 def test_render_keeps_unfinished_runs_as_rows_of_dashes(metrics: dict[str, None] | None) -> None:
     table = aggregate([result(), result("random", metrics=metrics)])

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from goracs.features.representation import Sides
-from goracs.lab import Bench, Trial, Tried, chosen
+from goracs.lab.trials import Bench, Trial, Tried, chosen
 from goracs.types import SelectionProblem
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")

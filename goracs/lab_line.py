@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from goracs.features.representation import Representation, Sides
-from goracs.lab import Bench, Judge, Trial, Tried
+from goracs.lab.judge import Judge
+from goracs.lab.trials import Bench, Trial, Tried
 from goracs.pipeline import Job, Line
 from goracs.stages import adapter, features, fits, score, select, states, tried, weights
 from goracs.stages.common import Source, examples, labels
