@@ -69,7 +69,7 @@ class Dataset(ABC):
         title_unescape: whether HTML entities in titles become the characters they stand for.
         title_unique: whether of several items with one title only that of the smallest id is kept.
         size: rows of the pool that are drawn from all of its rows, >= 1; None keeps all.
-        sample: how they are drawn: uniform, newest, or users (whole ones).
+        sample: how they are drawn: uniform, newest, users (whole ones) or half_oldest.
         seed: of that draw, >= 0.
         expected: counts that must come out (`EXPECTED` names them; of parts before `size` draws); None: any.
         notice: the terms of the data, shown where they are used.

@@ -19,7 +19,7 @@ from polars.io.plugins import register_io_source
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.filters import Kept, usable
-from goracs.data.samples import samples, subsample, user_logs, with_history
+from goracs.data.samples import flip, samples, subsample, user_logs, with_history
 from goracs.data.splits import LeaveOneOut, Split, Splitter
 from goracs.data.statistics import check, statistics
 from goracs.data.tasks import EXAMPLE, Ctr, Task, as_examples
@@ -68,7 +68,8 @@ def prepare(dataset: Dataset, split: Splitter, task: Task) -> Prepared:
     _refuse_empty(dataset, raw, kept, rows)
     whole = split.assign(rows)
     pool = subsample(whole.train, dataset.size, dataset.sample, dataset.seed)
-    drawn = Split(pool, whole.valid, whole.test)
+    noise = task.flipped if isinstance(task, Ctr) else 0
+    drawn = Split(flip(pool, noise, dataset.seed) if noise else pool, whole.valid, whole.test)
     counts = statistics(raw, kept, rows, whole, drawn, task.like_threshold)
     check(dataset.expected, counts, whole)
     catalogue = _catalogue(kept)
@@ -94,15 +95,16 @@ def examples(rows: pl.DataFrame, log: pl.DataFrame, catalogue: pl.DataFrame, tas
 def judged(frame: pl.DataFrame, threshold: float) -> pl.DataFrame:
     """Samples with `liked` and `history_liked` in place of ratings: whether those are above the threshold.
 
-    Where there is no rating they are null.
+    Where there is no rating they are null; where `flipped` is true, `liked` is the opposite.
     """
     above = pl.element() > threshold
+    liked = pl.col("rating") > threshold
     return frame.select(
         "user",
         "item",
         "time",
         "history",
-        liked=pl.col("rating") > threshold,
+        liked=liked ^ pl.col("flipped") if "flipped" in frame.columns else liked,
         history_liked=pl.col("history_rating").list.eval(above),
     )
 

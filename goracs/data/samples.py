@@ -21,7 +21,8 @@ import polars as pl
 
 from goracs.types import InvalidInput
 
-Draw = Literal["uniform", "newest", "users"]
+Draw = Literal["uniform", "newest", "users", "half_oldest"]
+OLDEST = 0.1  # share of the pool that half_oldest draws its half from
 
 
 def user_logs(events: pl.DataFrame) -> pl.DataFrame:
@@ -93,11 +94,12 @@ def subsample(pool: pl.DataFrame, size: int | None, how: Draw, seed: int) -> pl.
         pool: samples in time order; `user` is read for `users` alone.
         size: rows wanted.
         how: `uniform` draws rows without replacement, `newest` takes the last, `users` draws whole users
-            until the size is reached (of the last one drawn, the newest rows).
+            until the size is reached (of the last one drawn, the newest rows); `half_oldest` draws half of
+            the rows from the oldest tenth of the pool, the others from the rest: half is out of date.
         seed: of the draw.
 
     Raises:
-        InvalidInput: `size` is larger than the pool.
+        InvalidInput: `size` is larger than the pool, or half of it than its oldest tenth.
     """
     if size is None:
         return pool
@@ -111,7 +113,27 @@ def subsample(pool: pl.DataFrame, size: int | None, how: Draw, seed: int) -> pl.
     rng = np.random.default_rng(seed)
     if how == "users":
         return pool[np.sort(_rows_of_users(pool, rng)[:size])]
+    if how == "half_oldest":
+        return pool[np.sort(_half_oldest(len(pool), size, rng))]
     return pool[np.sort(rng.choice(len(pool), size, replace=False))]
+
+
+def flip(pool: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
+    """The pool with `flipped` bool: true for `share` of its rows (rounded), by chance."""
+    count = int(share * len(pool) + 0.5)
+    rows = np.random.default_rng([seed, count]).choice(len(pool), count, replace=False)
+    return pool.with_columns(flipped=pl.Series(np.isin(np.arange(len(pool)), rows)))
+
+
+def _half_oldest(total: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    old, half = int(OLDEST * total), size // 2
+    if half > old or size - half > total - old:
+        raise InvalidInput(
+            f"dataset.sample=half_oldest takes half of dataset.size={size} from the {old} oldest of the "
+            f"pool's {total} samples, and the rest from the others: ask for fewer."
+        )
+    oldest = rng.choice(old, half, replace=False)
+    return np.concatenate([oldest, old + rng.choice(total - old, size - half, replace=False)])
 
 
 def _rows_of_users(pool: pl.DataFrame, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -4,6 +4,7 @@ Raw      events, users and items are those of the raw files; `kept` has them aft
 Noted    what was read by a guess or stands in for what is not there; `duplicates` repeat an event exactly,
          whether they were dropped or not.
 Parts    `splits` counts what is written: of the pool what `dataset.size` draws from its `pool` samples.
+Liked    by the ratings; `flipped` answers of the pool say the opposite.
 Tied     targets at the time of their last history item: which of the two came first, `split.ties` says.
 """
 
@@ -56,6 +57,7 @@ def statistics(
 def of_part(rows: pl.DataFrame, threshold: float, raw: Interactions) -> dict[str, Any]:
     """Counts of some samples, and the first and the last; None where `raw` has no ratings or no times."""
     targets = rows.select("user", pl.col("item").cast(pl.String), "time")
+    noise = {"flipped": int(rows["flipped"].sum())} if "flipped" in rows.columns else {}
     return {
         "samples": len(rows),
         "liked": int((rows["rating"] > threshold).sum()) if raw.rated else None,
@@ -63,6 +65,7 @@ def of_part(rows: pl.DataFrame, threshold: float, raw: Interactions) -> dict[str
         "tied": int(rows["tied"].sum()) if raw.timed else None,
         "first": targets.row(0, named=True),
         "last": targets.row(-1, named=True),
+        **noise,
     }
 
 

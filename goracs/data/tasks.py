@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import polars as pl
 
 from goracs.data.wording import filled, listed, quoted
-from goracs.types import Example
+from goracs.types import Example, InvalidInput
 
 EXAMPLE = pl.Schema(
     {
@@ -71,6 +71,7 @@ class Ctr:
         item_word, items_word: one item and several, in the domain's words.
         none_word: what stands for an empty list of titles.
         like_threshold: in the data set's rating scale.
+        flipped: share of the pool's answers that are turned, by chance, in [0, 1]: to study noise.
         answer_yes, answer_no: the two answers; an LLM needs one token for each.
         instruction: wording with {item}, {items}, {yes} and {no}.
         input: wording with the same, {liked}, {disliked} and {target}.
@@ -85,6 +86,7 @@ class Ctr:
     items_word: str
     none_word: str
     like_threshold: float
+    flipped: float
     answer_yes: str
     answer_no: str
     instruction: str
@@ -96,6 +98,10 @@ class Ctr:
     max_exchanges: int
     candidates: int
     by_class: bool
+
+    def __post_init__(self) -> None:
+        if isinstance(self.flipped, bool) or not 0 <= self.flipped <= 1:
+            raise InvalidInput(f"task.flipped must be a share in [0, 1], got {self.flipped!r}.")
 
     def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
         """See `Task`; `label` is 1 (liked) or 0."""

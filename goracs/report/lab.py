@@ -128,13 +128,12 @@ def draw(rows: Sequence[Row], lams: Sequence[float | str], out: Path) -> None:
 
 
 def _scatter(axes: Any, rows: Sequence[Row], values: FloatArray, losses: FloatArray, title: str) -> None:
-    selectors = np.array([row["selector"] for row in rows])
+    selectors, shown = np.array([row["selector"] for row in rows]), losses <= np.quantile(losses, 1 - LARGEST)
     for number, selector in enumerate(dict.fromkeys(selectors.tolist())):
-        mine = selectors == selector
+        mine = (selectors == selector) & shown
         axes.plot(values[mine], losses[mine], ".", markersize=2.5, color=f"C{number}", label=selector)
     axes.set_xlabel(title, fontsize="small")
     axes.tick_params(labelsize="x-small")
-    axes.set_ylim(losses.min() * 0.98, np.quantile(losses, 1 - LARGEST) * 1.02)
 
 
 def _column(rows: Sequence[Row], name: str) -> FloatArray:

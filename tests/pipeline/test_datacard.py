@@ -108,7 +108,7 @@ def test_data_draws(data: Any, tmp_path: Path) -> None:
         (["split.tost=1"], "Could not override 'split.tost'"),
         (["split=date"], "split.test, split.valid must be given"),
         (["split.ties=both"], "split.ties must be one of hash, file, got 'both'"),
-        (["dataset.sample=oldest"], "dataset.sample must be one of uniform, newest, users, got 'oldest'"),
+        (["dataset.sample=oldest"], "one of uniform, newest, users, half_oldest, got 'oldest'"),
         (["split=paper", "dataset.expected={samples: 5}"], "samples 94736 .expected 5."),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,11 @@ def test_labels_in_one_file_only_are_refused(tmp_path: Path) -> None:
     (tmp_path / "test").write_text(json.dumps([YES | {"label": 1}]))
     with pytest.raises(InvalidInput, match=r"dataset\.train has no labels but another part has"):
         prepare(made, task("seqrec"))
+
+
+def test_answers_that_are_to_be_turned_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"task\.flipped=0\.5 turns answers that come of ratings"):
+        prepare(prompts(tmp_path, [YES]), replace(task("ctr"), flipped=0.5))
 
 
 def test_a_broken_line_is_counted(tmp_path: Path) -> None:

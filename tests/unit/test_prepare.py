@@ -7,7 +7,7 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -331,3 +331,26 @@ def test_what_a_reader_left_out_is_told_beside_what_the_filters_left_out() -> No
     ).statistics
     assert found["excluded"] == {"broken line": 3, "no title": sum(item == "i0" for _, item, *_ in MANY)}
     assert found["events"] == 120
+
+
+def test_turned_answers_are_those_of_some_pool_rows_alone() -> None:
+    """Labels and outputs; neither what a history shows, nor the other parts, nor the counts of likes."""
+    dataset, split = configured("dataset/movielens_small", size=200), configured("split/users")
+    task = configured("task/ctr")
+    plain, noisy = (prepare(dataset, split, replace(task, flipped=share)) for share in (0.0, 0.3))
+    pairs = list(zip(examples(plain, "train"), examples(noisy, "train"), strict=True))
+    turned = [theirs for mine, theirs in pairs if mine != theirs]
+    assert len(turned) == 60
+    for mine, theirs in pairs:
+        answer = {0: task.answer_no, 1: task.answer_yes}[theirs.label or 0]
+        assert theirs in (mine, replace(mine, label=theirs.label, output=answer))
+    for part in ("valid", "test"):
+        assert examples(plain, part) == examples(noisy, part)
+    counts = noisy.statistics["splits"]["train"]
+    assert counts == {**plain.statistics["splits"]["train"], "flipped": 60}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, True])
+def test_a_share_of_turned_answers_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(InvalidInput, match=r"task\.flipped must be a share in \[0, 1\]"):
+        replace(configured("task/ctr"), flipped=share)

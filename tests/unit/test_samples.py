@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from goracs.data.readers import movielens as format_of_movielens
-from goracs.data.samples import samples, subsample, user_logs, with_history
+from goracs.data.samples import flip, samples, subsample, user_logs, with_history
 from goracs.data.splits import Paper
 from goracs.types import InvalidInput
 
@@ -180,3 +180,31 @@ def test_subsample_of_everything_equals_the_pool(movielens: pl.DataFrame, size: 
 def test_subsample_refuses_more_than_the_pool(movielens: pl.DataFrame) -> None:
     with pytest.raises(InvalidInput, match=r"dataset\.size is 5, but the pool of this split has 4 samples"):
         subsample(movielens[:4], 5, "uniform", seed=0)
+
+
+def test_half_oldest_draws_half_from_the_oldest_tenth(movielens: pl.DataFrame) -> None:
+    pool = movielens.with_row_index("row")
+    drawn = subsample(pool, 501, "half_oldest", seed=3)
+    assert drawn.equals(pool[drawn["row"].to_list()])
+    assert drawn["row"].is_sorted()
+    assert drawn["row"].n_unique() == 501
+    assert int((drawn["row"] < len(pool) // 10).sum()) == 250
+    assert not drawn.equals(subsample(pool, 501, "half_oldest", seed=4))
+
+
+@pytest.mark.parametrize("size", [14, 61])
+def test_half_oldest_takes_all_there_is_and_refuses_more(movielens: pl.DataFrame, size: int) -> None:
+    """Of 60 rows the oldest tenth are 6, so that 13 can be drawn (6 of them and 7)."""
+    assert len(subsample(movielens[:60], 13, "half_oldest", seed=0)) == 13
+    with pytest.raises(InvalidInput, match=r"half of dataset\.size=14 from the 6 oldest|dataset\.size is 61"):
+        subsample(movielens[:60], size, "half_oldest", seed=0)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0, 0), (0.3, 30), (0.305, 31), (1, 100)])
+def test_flip_marks_a_share_of_the_rows_by_chance(share: float, count: int) -> None:
+    pool = pl.DataFrame({"row": range(100)})
+    marked = flip(pool, share, seed=1)
+    assert marked.drop("flipped").equals(pool)
+    assert int(marked["flipped"].sum()) == count
+    assert marked.equals(flip(pool, share, seed=1))
+    assert (count in (0, 100)) == marked.equals(flip(pool, share, seed=2))

@@ -33,7 +33,7 @@ def test_differences_that_are_all_one_number_are_certain() -> None:
 
 def test_two_seeds_without_users_vary_as_the_four_ways_to_draw_them() -> None:
     """Means -1, 0, 0, 1: each end lies beyond 2.5% of them."""
-    means = sorted(np.mean(pair) for pair in product((-1.0, 1.0), repeat=2))
+    means = sorted(float(np.mean(pair)) for pair in product((-1.0, 1.0), repeat=2))
     found = interval_of_both(np.tile([[-1.0], [1.0]], 4000), seed=0)
     assert found == (means[0], means[-1])
 

@@ -84,8 +84,13 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
 
     Raises:
         InvalidInput: a missing or damaged file, a row without a text, labels that are on some rows only, or
-            an output that is no answer of a task that has answers.
+            an output that is no answer of a task that has answers, or answers that are to be turned.
     """
+    if isinstance(task, Ctr) and task.flipped:
+        raise InvalidInput(
+            f"task.flipped={task.flipped} turns answers that come of ratings, and ready prompts bring their "
+            "own: turn them in the file."
+        )
     parts, excluded, noted = dict[str, pl.DataFrame](), dict[str, int](), dict[str, int]()
     for part, file in prompts.places().items():
         rows = _rows(file, prompts.broken_lines)
