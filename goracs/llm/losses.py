@@ -8,8 +8,7 @@ Source            GORACS, loss block of its gradient pass; EL2N: Paul et al. 202
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +19,8 @@ from torch.nn import functional
 from goracs.data.tasks import Ctr, Task
 from goracs.data.tokens import Encoded, answer_tokens
 from goracs.llm.batch import IGNORED, Batch, Texts
+from goracs.llm.blocked import token_el2n, token_losses
+from goracs.llm.output_layer import exact_head, plain_head, states_alone, untouched, watched_head
 from goracs.types import Example, GoracsError
 
 
@@ -84,19 +85,49 @@ class TextLoss:
     """Mean negative log-likelihood over prompt and answer."""
 
     def __call__(self, model: Any, batch: Batch) -> Outcome:
-        """One forward pass with all logits."""
+        """One forward pass; where the model leaves its logits alone they exist for a block at a time."""
+        read = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
+        head = plain_head(model)
+        if head is not None:
+            with states_alone(model) as seen:
+                probed = model(**read).logits
+            if untouched(probed):
+                return _by_blocks(seen[0], head, batch)
         with watched_head(model) as seen:
-            logits = model(
-                input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions
-            ).logits
-        logits = logits[:, :-1].float()
-        tokens, answer = batch.ids[:, 1:], batch.answer[:, 1:]
-        return Outcome(
-            text_losses(logits, next_tokens(batch)),
-            el2n=lambda: answer_el2n(logits, tokens, answer),
-            hidden=lambda: answer_mean(seen[0], batch.answer),
-            margin=no_margin,
-        )
+            logits = model(**read).logits
+        return _by_logits(seen[0], logits, batch)
+
+
+def _by_blocks(states: Tensor, head: torch.nn.Linear, batch: Batch) -> Outcome:
+    """From hidden states [B, T, d] with their graph."""
+    tokens, answer = batch.ids[:, 1:], batch.answer[:, 1:]
+    before, labels = states[:, :-1], next_tokens(batch)
+    real = labels != IGNORED
+    losses = token_losses(before[real], head, labels[real])
+    return Outcome(
+        row_means(losses, real),
+        el2n=lambda: row_means(token_el2n(before[answer].detach(), head, tokens[answer]), answer),
+        hidden=lambda: answer_mean(states.detach(), batch.answer),
+        margin=no_margin,
+    )
+
+
+def _by_logits(states: Tensor, logits: Tensor, batch: Batch) -> Outcome:
+    """From hidden states [B, T, d] and all logits [B, T, V], as a model that changes them gives them."""
+    logits = logits[:, :-1].float()
+    tokens, answer = batch.ids[:, 1:], batch.answer[:, 1:]
+    return Outcome(
+        text_losses(logits, next_tokens(batch)),
+        el2n=lambda: answer_el2n(logits, tokens, answer),
+        hidden=lambda: answer_mean(states, batch.answer),
+        margin=no_margin,
+    )
+
+
+def row_means(values: Tensor, mask: Tensor) -> Tensor:
+    """[B] the mean over a row of values [K] that stand, in order, where mask [B, T] is true."""
+    placed = torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
+    return placed.sum(1) / mask.sum(1)
 
 
 def no_margin() -> Tensor:
@@ -108,51 +139,6 @@ def answer_mean(states: Tensor, answer: Tensor) -> Tensor:
     """[B, d] float32; the mean of hidden states [B, T, d] over the tokens that `answer` [B, T] marks."""
     weight = answer.unsqueeze(2)
     return (states.float() * weight).sum(1) / weight.sum(1)
-
-
-@contextmanager
-def watched_head(model: Any) -> Iterator[list[Tensor]]:
-    """Keep what the output layer sees: [B, T, d] hidden states, one entry a forward pass, without a graph."""
-    seen: list[Tensor] = []
-    layer = model.get_output_embeddings()
-    handle = layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0].detach()))
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def exact_head(model: Any, ids: list[int]) -> Iterator[list[Tensor]]:
-    """Have the model give only the logits of the tokens `ids`, computed in float32; keep what the head sees.
-
-    In bf16, logits near 30 are multiples of 1/8: the difference of two would be all ties. The other words'
-    logits are not computed at all: they cost as much as a third of a small model. What a model does to its
-    logits after the output layer (soft caps, scales) still happens.
-
-    Raises:
-        GoracsError: the output layer itself has a LoRA, which this would leave out.
-    """
-    head = model.get_output_embeddings()
-    if hasattr(head, "lora_B"):
-        raise GoracsError(
-            "The Yes/No task cannot use a LoRA on the output layer: remove it from adapter.lora.targets."
-        )
-
-    def those_alone(states: Tensor) -> Tensor:
-        bias = None if head.bias is None else head.bias[ids].float()
-        with torch.autocast(states.device.type, enabled=False):
-            return functional.linear(states.float(), head.weight[ids].float(), bias)
-
-    own = head.__dict__.get("forward")  # only where somebody else put one there
-    head.forward = those_alone
-    try:
-        with watched_head(model) as seen:
-            yield seen
-    finally:
-        del head.forward
-        if own is not None:
-            head.forward = own
 
 
 def answer_losses(pair_logits: Tensor, labels: Tensor) -> Tensor:

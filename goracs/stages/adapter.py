@@ -32,7 +32,7 @@ def stage(llm: Llm, settings: AdapterSettings) -> Stage:
             write_json(folder / PROMPTS, opened.prompts)
 
     inputs = without(llm.inputs, "prepare") if isinstance(settings, InitAdapter) else llm.inputs
-    return Stage("adapter", 3, {"adapter": spec(settings), **llm.params}, inputs, build)
+    return Stage("adapter", 4, {"adapter": spec(settings), **llm.params}, inputs, build)
 
 
 def linears(settings: AdapterSettings) -> frozenset[str] | None:

@@ -27,4 +27,4 @@ def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int
         write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}
-    return Stage("finetune", 3, params, {**llm.inputs, "adapter": start, "select": selected}, build)
+    return Stage("finetune", 4, params, {**llm.inputs, "adapter": start, "select": selected}, build)

@@ -67,7 +67,7 @@ def stage(
         params["layer"] = settings.layer
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
-    return Stage("score", 4, params, {**llm.inputs, "adapter": start}, build)
+    return Stage("score", 5, params, {**llm.inputs, "adapter": start}, build)
 
 
 def named(wanted: frozenset[str], settings: Score) -> frozenset[str]:
