@@ -1,8 +1,8 @@
 """How fast the LLM side is, as ratios side by side in one run: a Markdown table.
 
 `python -m experiments.speed_llm [override ...]` takes the first prompts of the MovieLens pool through the
-configured backbone (SmolLM2 in the precision of this machine, unless overridden). Each line is one thing we do
-against a bare pass over the same batches, timed in turns; the figure is the median of the turns' ratios.
+configured backbone (SmolLM2 in the precision of this machine, unless overridden). Each line is one thing we
+do against a bare pass over the same batches, timed in turns; the figure is the median of the turns' ratios.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from goracs.llm.settings import Backbone
 from goracs.stages import prepare, weights
 from goracs.store import External, Store
 
-PROMPTS = 32
+PROMPTS = 16
 SINGLE = 4  # prompts of which each has a backward pass of its own
-TURNS = 5
+TURNS = 3
 NAMES = frozenset({"gradient_norm", "loss", "el2n"})
 HEAD = ("what", "against", "ratio", "smallest", "largest")
 Pass = Callable[[], Any]
@@ -54,7 +54,7 @@ class Bench:
         self.settings, self.precision, self.loss = made["score"], precision, llm.loss
         self.model = llm.fresh(made["adapter"].lora, 0)
         texts = llm.read(read_examples(prepared, "train")[:PROMPTS])
-        self.read = list(iter(Batches(texts, batches(texts.lengths, backbone.batch_tokens))))  # type: ignore[call-overload]
+        self.read = list(iter(Batches(texts, batches(texts.lengths, backbone.batch_tokens))))
         single = Batches(texts, batches(texts.lengths[:SINGLE], 1))
         self.single = [single[place] for place in range(SINGLE)]
         torch.set_num_threads(made["runtime"].threads or torch.get_num_threads())
@@ -88,10 +88,11 @@ class Bench:
         trained = [weight for name, weight in self.model.named_parameters() if "lora_" in name]
         for weight in trained:
             weight.requires_grad_(True)
-        self._each(
-            lambda batch, _: torch.autograd.grad(self.loss(self.model, batch).losses.sum(), trained),
-            self.single,
-        )
+
+        def backward(batch: Batch, _: int) -> None:
+            torch.autograd.grad(self.loss(self.model, batch).losses.sum(), trained)
+
+        self._each(backward, self.single)
         for weight in trained:
             weight.requires_grad_(False)
 
@@ -125,29 +126,23 @@ def ratios(ours: Pass, bare: Pass) -> list[float]:
 def main(words: Sequence[str]) -> None:
     """Print the table."""
     ctr, text = Bench("ctr", words), Bench("seqrec", words)
-    lines: list[tuple[str, str, Pass, Pass]] = [
-        ("CTR scoring", "a forward pass without output layer", ctr.scored, ctr.without_head),
-        ("CTR evaluation", "a forward pass without output layer", ctr.answered, ctr.without_head),
-        (
-            "CTR scoring",
-            "a backward pass of all LoRA weights an example",
-            ctr.scored_few,
-            ctr.one_backward_each,
-        ),
-        ("SeqRec scoring", "a forward pass with all logits", text.scored, text.with_logits),
-        (
-            "SeqRec scoring",
-            "a backward pass of all LoRA weights an example",
-            text.scored_few,
-            text.one_backward_each,
-        ),
-    ]
-    print(
-        f"{PROMPTS} prompts, {ctr.precision}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    bare, whole, each = (
+        "a forward pass without output layer",
+        "a forward pass with all logits",
+        "a backward pass of all LoRA weights an example",
     )
+    lines: list[tuple[str, str, Pass, Pass]] = [
+        ("CTR scoring", bare, ctr.scored, ctr.without_head),
+        ("CTR evaluation", bare, ctr.answered, ctr.without_head),
+        ("CTR scoring", each, ctr.scored_few, ctr.one_backward_each),
+        ("SeqRec scoring", whole, text.scored, text.with_logits),
+        ("SeqRec scoring", each, text.scored_few, text.one_backward_each),
+    ]
+    threads = torch.get_num_threads()
+    print(f"{PROMPTS} prompts, {ctr.precision}, {threads} threads, torch {torch.__version__}\n")
     print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
-    for what, against, ours, bare in lines:
-        found = ratios(ours, bare)
+    for what, against, ours, theirs in lines:
+        found = ratios(ours, theirs)
         shown = [f"{value:.2f}" for value in (median(found), found[0], found[-1])]
         print(f"| {' | '.join([what, against, *shown])} |", flush=True)
 
