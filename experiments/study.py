@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -23,11 +24,12 @@ import polars as pl
 from goracs.evaluation.ctr import resampled
 from goracs.report.lab import rank_correlation
 from goracs.report.results import Result, read_results
-from goracs.report.statistics import difference, holm
+from goracs.report.statistics import Difference, difference, holm
 from goracs.types import FloatArray, GoracsError
 
 METHOD = re.compile(r"experiment=study/(\w+)")
 BASE = "random"
+FIRST = "log_loss"
 METRICS = {"log_loss": "test log-loss", "auc": "AUC", "auc_per_user": "AUC per user"}
 KINDS = {"lora": "LoRA", "head": "heads"}
 DRAWS = 2000  # resamples of users and seeds
@@ -48,6 +50,7 @@ class Run:
         """Metric -> value on the test rows."""
         return {name: self.result["metrics"]["tuned"][name]["value"] for name in METRICS}
 
+    @cached_property
     def resampled(self) -> dict[str, FloatArray]:
         """Metric -> [DRAWS] under resampled users, the same users for every run of a study."""
         answers = pl.read_parquet(Path(self.result["file"]).with_name(ANSWERS))
@@ -71,14 +74,16 @@ def table(folder: Path) -> str:
     """The study as Markdown.
 
     Raises:
-        GoracsError: no results, or none of random choice.
+        GoracsError: no results.
     """
     parts = []
     for kind, title in KINDS.items():
         runs = list(_runs(read_results([folder / kind]))) if (folder / kind).is_dir() else []
         for budget in sorted({run.budget for run in runs}):
             mine = [run for run in runs if run.budget == budget]
-            parts += [f"## {title}, budget {budget}", *_figures(mine), *_against_base(mine)]
+            found = {name: _against_base(mine, name) for name in METRICS}
+            parts += [f"## {title}, budget {budget}", _figures(mine, found[FIRST])]
+            parts += [_differences(title, found[name]) for name, title in METRICS.items() if found[name]]
     return "\n\n".join([*parts, *_agreement(folder)]) + "\n"
 
 
@@ -90,56 +95,57 @@ def _runs(results: Sequence[Result]) -> Iterator[Run]:
         yield Run(found[1], result["coreset"]["budget"], result["seed"], result)
 
 
-def _figures(runs: Sequence[Run]) -> Iterator[str]:
-    """Mean and deviation over seeds of every method, and of what they all start from."""
-    lines = [["method", "seeds", *METRICS.values()]]
-    for part in ("untuned", "start", "rule"):
-        each = {run.seed: run.result["metrics"][part] for run in runs}
-        lines.append(
-            [part, str(len(each)), *(_of([one[name]["value"] for one in each.values()]) for name in METRICS)]
-        )
-    for method, mine in _by_method(runs).items():
-        shown = (_of([run.figures[name] for run in mine]) for name in METRICS)
-        lines.append([method, str(len(mine)), *shown])
-    yield _markdown(lines)
-
-
-def _against_base(runs: Sequence[Run]) -> Iterator[str]:
-    """Each method less random, paired over the seeds that both have."""
+def _against_base(runs: Sequence[Run], name: str) -> dict[str, Difference]:
+    """Each method's figure less random's, paired over the seeds that both have."""
     methods = _by_method(runs)
-    drawn = {(run.method, run.seed): run.resampled() for run in runs}
     base = {run.seed: run for run in methods.pop(BASE, [])}
-    for name, title in METRICS.items():
-        found = {}
-        for method, mine in methods.items():
-            pairs = [(run, base[run.seed]) for run in mine if run.seed in base]
-            if pairs:
-                values = np.array([run.figures[name] - other.figures[name] for run, other in pairs])
-                each = [drawn[method, run.seed][name] - drawn[BASE, run.seed][name] for run, _ in pairs]
-                found[method] = difference(values, np.stack(each), seed=0)
-        tested = [method for method, one in found.items() if one.p is not None]
-        corrected = dict(zip(tested, holm([found[method].p or 0.0 for method in tested]), strict=True))
-        heads = [
-            f"{title}: less {BASE}'s",
-            "difference",
-            "95%, seeds",
-            "95%, users and seeds",
-            "p",
-            "p, Holm",
+    found = {}
+    for method, mine in methods.items():
+        pairs = [(run, base[run.seed]) for run in mine if run.seed in base]
+        if pairs:
+            values = np.array([run.figures[name] - other.figures[name] for run, other in pairs])
+            each = [run.resampled[name] - other.resampled[name] for run, other in pairs]
+            found[method] = difference(values, np.stack(each), seed=0)
+    return found
+
+
+def _figures(runs: Sequence[Run], against: Mapping[str, Difference]) -> str:
+    """Mean and deviation over seeds of every method and of what all start from; the first against random."""
+    title = METRICS[FIRST]
+    lines = [["method", "seeds", *METRICS.values(), f"{title} less {BASE}'s", "p, Holm"]]
+    for part in ("untuned", "start", "rule"):
+        each = list({run.seed: run.result["metrics"][part] for run in runs}.values())
+        shown = (_of([one[name]["value"] for one in each]) for name in METRICS)
+        lines.append([part, str(len(each)), *shown, "-", "-"])
+    corrected = _corrected(against)
+    for method, mine in _by_method(runs).items():
+        one, shown = against.get(method), (_of([run.figures[name] for run in mine]) for name in METRICS)
+        told = "-" if one is None else f"{one.mean:+.3f}" + (f" {_ends(one.seeds)}" if one.seeds else "")
+        lines.append([method, str(len(mine)), *shown, told, _number(corrected.get(method))])
+    return _markdown(lines)
+
+
+def _differences(title: str, found: Mapping[str, Difference]) -> str:
+    """How sure each difference is."""
+    heads = [f"{title} less {BASE}'s", "mean", "95%, seeds", "95%, users and seeds", "p", "p, Holm"]
+    corrected = _corrected(found)
+    lines = [
+        [
+            method,
+            f"{one.mean:+.3f}",
+            _ends(one.seeds),
+            _ends(one.both),
+            *map(_number, (one.p, corrected.get(method))),
         ]
-        lines = [
-            [
-                method,
-                f"{one.mean:+.3f}",
-                _ends(one.seeds),
-                _ends(one.both),
-                _chance(one.p),
-                _chance(corrected.get(method)),
-            ]
-            for method, one in found.items()
-        ]
-        if lines:
-            yield _markdown([heads, *lines])
+        for method, one in found.items()
+    ]
+    return _markdown([heads, *lines])
+
+
+def _corrected(found: Mapping[str, Difference]) -> dict[str, float]:
+    """Method -> its p by Holm's correction, where there is one."""
+    tested = {method: one.p for method, one in found.items() if one.p is not None}
+    return dict(zip(tested, holm(list(tested.values())), strict=True))
 
 
 def _agreement(folder: Path) -> Iterator[str]:
@@ -162,7 +168,7 @@ def _agreement(folder: Path) -> Iterator[str]:
         within = [_correlated([of[key] for key in shared if key[2] == seed]) for seed in seeds]
         known = [value for value in within if value is not None]
         lines.append(
-            [title, _chance(_correlated(list(of.values()))), _chance(mean(known) if known else None)]
+            [title, _number(_correlated(list(of.values()))), _number(mean(known) if known else None)]
         )
     yield "## Heads against LoRA, on the same coresets\n\n" + _markdown(lines)
 
@@ -191,7 +197,7 @@ def _ends(interval: tuple[float, float] | None) -> str:
     return "-" if interval is None else f"[{interval[0]:+.3f}, {interval[1]:+.3f}]"
 
 
-def _chance(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
