@@ -82,7 +82,7 @@ class Line:
             used = self._roles(self.asked)
         line: dict[str, Source] = {"prepare": self.prepared}
         if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
-            line["fits"] = self._fits(bool(self.scores & score.OF_BOTH_SIDES), "evaluate" in wanted)
+            line["fits"] = self._fits(self._reads_validation("finetune" in wanted), "evaluate" in wanted)
             line["adapter"] = self.start
         if "embed" in used:
             line["embed"] = self.embedded
@@ -116,10 +116,15 @@ class Line:
         """Examples."""
         return prepare.stage(self.made["dataset"], self.made["split"], self.task)
 
-    def _fits(self, sketched: bool, evaluated: bool) -> Stage:
+    def _reads_validation(self, tuned: bool) -> bool:
+        """Whether the LLM reads the validation set: for its scores, or to end a fine-tune early."""
+        stops = tuned and not self.headed and self.made["finetune"].patience is not None
+        return stops or bool(self.scores & score.OF_BOTH_SIDES)
+
+    def _fits(self, validated: bool, evaluated: bool) -> Stage:
         """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
         settings: Evaluate = self.made["evaluate"]
-        read = {"train", *(["valid"] if sketched else []), *([settings.part] if evaluated else [])}
+        read = {"train", *(["valid"] if validated else []), *([settings.part] if evaluated else [])}
         ranking = settings if evaluated and not isinstance(self.task, Ctr) else None
         return fits.stage(self.llm, [part for part in PARTS if part in read], ranking)
 

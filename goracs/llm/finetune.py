@@ -23,11 +23,12 @@ from torch import Tensor
 from goracs.data.tokens import batches
 from goracs.llm import adapter
 from goracs.llm.batch import Batch, Texts
+from goracs.llm.early_stop import BestLook
 from goracs.llm.forecast import Forecast
 from goracs.llm.jobs import Job, make_trainer, train
 from goracs.llm.losses import Loss
 from goracs.llm.recommender import Recommender
-from goracs.llm.settings import Finetune, WarmupAdapter
+from goracs.llm.settings import Finetune, Training, WarmupAdapter
 from goracs.types import Example, GoracsError, IndexArray, InvalidInput
 
 RELOAD_TOLERANCE = 1e-4  # the same weights by the same kernels: anything above rounding is a lost weight
@@ -46,7 +47,7 @@ class Plan:
         return Forecast(job.name, job.shorter, examples, self.tokens[-1], work)
 
 
-def plan(lengths: IndexArray, settings: Finetune, seed: int) -> Plan:
+def plan(lengths: IndexArray, settings: Training, seed: int) -> Plan:
     """Which examples each step reads: the coreset, reshuffled each time round, cut into batches.
 
     Laws: every step but the last of `epochs` has min(batch_size, n) examples; no example is read a second
@@ -87,7 +88,7 @@ class Steps(torch.utils.data.Dataset[list[Batch]]):
 class FinetuneModule(pl.LightningModule):
     """Trains the LoRA weights of a peft model; `curve` keeps loss and learning rate of every step."""
 
-    def __init__(self, model: Any, loss: Loss, settings: Finetune, total_steps: int, seed: int) -> None:
+    def __init__(self, model: Any, loss: Loss, settings: Training, total_steps: int, seed: int) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.loss, self.settings = model, loss, settings
@@ -142,13 +143,16 @@ def finetune(
     model: PeftModel,
     loss: Loss,
     texts: Texts,
-    settings: Finetune,
+    settings: Training,
     seed: int,
     job: Job,
     folder: Path,
     checkpoints: int = 0,
+    judging: Texts | None = None,
 ) -> None:
     """Train an adapter; write folder/{adapter,curve.json} and, evenly spaced, folder/checkpoints/<step>.
+
+    `judging` are the validation examples of a training that may end early.
 
     Raises:
         GoracsError: training changed nothing or diverged, or the saved adapter does not answer as the trained
@@ -161,17 +165,28 @@ def finetune(
     saving = Checkpoints(
         [round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints"
     )
+    looks = _looks(settings, judging, total, job)
     model.train()
-    trainer = make_trainer(job, [saving, schedule.forecast(job)], max_steps=total)
+    trainer = make_trainer(job, [saving, schedule.forecast(job), *looks], max_steps=total)
     train(module, Steps(texts, schedule, job.batch_tokens), trainer)
     model.eval()
+    for look in looks:
+        look.restore(model)
     after = adapter.weights(model)
     adapter.refuse_unchanged(before, after)
     adapter.refuse_diverged(after)
     adapter.save(model, folder / "adapter")
     refuse_unfaithful(model, folder / "adapter", texts)
-    curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=True)]
+    curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=False)]
     (folder / "curve.json").write_text(json.dumps(curve, indent=0))
+
+
+def _looks(settings: Training, judging: Texts | None, total: int, job: Job) -> list[BestLook]:
+    """What ends a training early, where something may."""
+    if not isinstance(settings, Finetune) or settings.patience is None:
+        return []
+    assert judging is not None
+    return [BestLook(judging, settings, total, job.batch_tokens)]
 
 
 def refuse_unfaithful(model: PeftModel, saved: Path, texts: Texts) -> None:

@@ -46,7 +46,8 @@ def _tell(tracker: Logger, folder: Path) -> None:
     tracker.log_hyperparams({**result["config"], "command": result["command"]})
     curve = folder / "curve.json"
     for row in json.loads(curve.read_text()) if curve.exists() else []:
-        tracker.log_metrics({"train/loss": row["loss"], "train/lr": row["lr"]}, step=row["step"])
+        looked = {"valid/loss": row["valid_loss"]} if "valid_loss" in row else {}
+        tracker.log_metrics({"train/loss": row["loss"], "train/lr": row["lr"], **looked}, step=row["step"])
     tracker.log_metrics(figures(result), step=(result["steps"] or 0) + 1)
     tracker.finalize("success")
 

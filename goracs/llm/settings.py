@@ -109,7 +109,7 @@ def _targets(given: Any) -> str | tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Finetune:
+class Training:
     """AdamW over a budget that is exactly one of epochs, steps, tokens.
 
     `batch_size` examples make one optimiser step (all of a smaller coreset); the learning rate rises
@@ -134,6 +134,27 @@ class Finetune:
             )
         if getattr(self, given[0]) < 1 or self.batch_size < 1:
             raise InvalidInput(f"finetune.{given[0]} and finetune.batch_size must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Finetune(Training):
+    """A training that may end early.
+
+    With `patience` the loss of the validation set is taken `looks` times, evenly over the steps; the training
+    ends after `patience` looks without a smaller one, and the adapter of the best is kept. None: nobody
+    looks, and the adapter of the last step is kept.
+    """
+
+    patience: int | None
+    looks: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("patience", "looks"):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            if not whole and not (name == "patience" and value is None):
+                raise InvalidInput(f"finetune.{name} must be a whole number >= 1, got {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -169,7 +190,7 @@ class WarmupAdapter:
     seed: int
     rows: int
     checkpoints: int
-    training: Finetune
+    training: Training
 
 
 @dataclass(frozen=True)

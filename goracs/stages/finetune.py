@@ -14,7 +14,10 @@ from goracs.store import Stage
 
 
 def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int) -> Stage:
-    """adapter/ in peft format and curve.json: the start trained on the coreset."""
+    """adapter/ in peft format and curve.json: the start trained on the coreset.
+
+    The validation examples are read where it may end early.
+    """
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.finetune import finetune
@@ -23,7 +26,8 @@ def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int
         texts = opened.read([pool[row] for row in np.load(inputs["select"] / "indices.npy")])
         model = opened.adapted(inputs["adapter"] / "adapter", trainable=True)
         job = opened.job("finetune", "budget, finetune.epochs or dataset.history")
-        finetune(model, opened.loss, texts, settings, seed, job, folder)
+        judging = None if settings.patience is None else opened.read(examples(inputs, "valid"))
+        finetune(model, opened.loss, texts, settings, seed, job, folder, judging=judging)
         write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}

@@ -119,6 +119,7 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "metrics": {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()},
         "steps": len(curve) if curve else None,
         "tokens_trained": curve[-1]["tokens"] if curve else None,
+        "kept_step": _kept(curve),
         "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
@@ -130,6 +131,13 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         for name in names if stage in found else ():
             _copy(found[stage] / name, folder)
     write_json(folder / "result.json", result)
+
+
+def _kept(curve: Sequence[Mapping[str, Any]]) -> int | None:
+    """The step whose adapter was kept: of the least validation loss, where somebody looked; else the last."""
+    looked = [row for row in curve if "valid_loss" in row]
+    kept = min(looked, key=lambda row: row["valid_loss"]) if looked else (curve[-1] if curve else None)
+    return None if kept is None else int(kept["step"])
 
 
 def _copy(made: Path, folder: Path) -> None:

@@ -277,3 +277,16 @@ def test_what_a_run_leaves_is_utf8_whatever_the_locale(
     written = (ended.folder / "coreset.json").read_bytes()
     assert not written.isascii()
     assert len(json.loads(written.decode())) == 300
+
+
+def test_a_fine_tune_that_may_end_early_says_which_step_it_kept(goracs: Command) -> None:
+    ended = goracs("finetune.patience=1", "finetune.looks=2", "finetune.epochs=4", "logger=csv")
+    assert ended.code == 0, ended.text
+    curve = json.loads((ended.folder / "curve.json").read_text())
+    looked = {row["step"]: row["valid_loss"] for row in curve if "valid_loss" in row}
+    assert looked
+    assert ended.result["kept_step"] == min(looked, key=lambda step: looked[step])
+    assert ended.result["prompts"]["finetune"]["read"] == 8 + 24
+    assert "valid/loss" in (ended.folder / "csv" / "metrics.csv").read_text()
+    plain = goracs("finetune.epochs=4").result
+    assert (plain["kept_step"], plain["prompts"]["finetune"]["read"]) == (plain["steps"], 8)

@@ -21,12 +21,12 @@ from goracs.llm.batch import Texts
 from goracs.llm.finetune import finetune, plan, refuse_unfaithful
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss
-from goracs.llm.settings import Finetune
+from goracs.llm.settings import Training
 from goracs.types import GoracsError, InvalidInput
 from tests.conftest import LORA, RUNTIME, TINY
 from tests.saved_adapters import WEIGHTS, with_config, with_weights, write
 
-SETTINGS = Finetune(
+SETTINGS = Training(
     lr=1e-2,
     epochs=2,
     steps=None,

@@ -69,6 +69,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "features": {"features"},
     "selector": {"select"},
     "finetune": {"finetune"},
+    "finetune.patience": {"finetune", "fits"},  # the validation set is read
     "evaluate": ASKED,
     "evaluate.part": {*ASKED, "fits", "rule", "states"},
     "evaluate.draws": {*ASKED, "rule"},
@@ -95,6 +96,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
     },
     "seqrec": {
         "score.together": {"fits"},  # sketches are of the validation set anyway
+        "finetune.patience": {"fits"},
         "task.embed_output": {"embed"},  # nothing is embedded
         "encoder.max_length": {"embed"},
         "encoder.batch_tokens": {"embed"},
