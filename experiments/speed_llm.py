@@ -52,7 +52,7 @@ class Bench:
         prepared = store.get(prepare.stage(made["dataset"], made["split"], made["task"])).path
         llm = Recommender(place, backbone, made["task"], made["runtime"], prepared)
         self.settings, self.precision, self.loss = made["score"], precision, llm.loss
-        self.model = llm.fresh(made["adapter"].lora, 0)
+        self.model = llm.fresh(made["adapter"].lora, 0).requires_grad_(False).eval()  # as it is scored
         texts = llm.read(read_examples(prepared, "train")[:PROMPTS])
         self.read = list(iter(Batches(texts, batches(texts.lengths, backbone.batch_tokens))))
         single = Batches(texts, batches(texts.lengths[:SINGLE], 1))

@@ -3,7 +3,7 @@
 `python -m experiments.study keep SWEEP FOLDER` copies result.json and the answers of every finished job of a
 sweep over `experiment=study/METHOD`: heads (finetune=head) below FOLDER/head, fine-tunes below FOLDER/lora.
 `python -m experiments.study table FOLDER` writes FOLDER/table.md: the methods, each against random, paired
-over seeds, and how heads rank the same coresets.
+over seeds, and how heads rank the same coresets. A folder is one study: one set-up but for method and seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import polars as pl
 
 from goracs.evaluation.ctr import resampled
 from goracs.report.lab import rank_correlation
-from goracs.report.results import Result, read_results
+from goracs.report.results import Result, read_result, read_results
 from goracs.report.statistics import Difference, difference, holm
 from goracs.types import FloatArray, GoracsError
 
@@ -33,7 +33,8 @@ FIRST = "log_loss"
 METRICS = {"log_loss": "test log-loss", "auc": "AUC", "auc_per_user": "AUC per user"}
 KINDS = {"lora": "LoRA", "head": "heads"}
 DRAWS = 2000  # resamples of users and seeds
-ANSWERS = "predictions.parquet"
+ANSWERS, RESULT = "predictions.parquet", "result.json"
+COMMON = ("split", "task", "backbone", "adapter", "score", "finetune", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,40 @@ def keep(sweep: Path, folder: Path) -> int:
     for run in runs:
         kind = "head" if "head" in run.result else "lora"
         place = folder / kind / f"{run.method}-{run.budget}-seed{run.seed}"
+        _refuse_another(place, run)
         place.mkdir(parents=True, exist_ok=True)
-        for name in ("result.json", ANSWERS):
+        for name in (ANSWERS, RESULT):
             shutil.copy(Path(run.result["file"]).with_name(name), place)
     return len(runs)
+
+
+def _refuse_another(place: Path, run: Run) -> None:
+    there = read_result(place / RESULT) if (place / RESULT).exists() else run.result
+    if there["metrics"] != run.result["metrics"] or _set_up(there) != _set_up(run.result):
+        raise GoracsError(
+            f"{place} holds another result than {run.result['file']}: give each study a folder of its own."
+        )
+
+
+def _set_up(result: Result) -> dict[str, Any]:
+    """What all runs of a kind have in common in a study."""
+    config = result["config"]
+    data = {name: value for name, value in config["dataset"].items() if name != "seed"}
+    return {"dataset": data, **{name: config[name] for name in COMMON}}
 
 
 def table(folder: Path) -> str:
     """The study as Markdown.
 
     Raises:
-        GoracsError: no results.
+        GoracsError: no results, or results of several set-ups.
     """
     parts = []
-    for kind, title in KINDS.items():
-        runs = list(_runs(read_results([folder / kind]))) if (folder / kind).is_dir() else []
+    kinds = [kind for kind in KINDS if (folder / kind).is_dir()]
+    if not kinds:
+        raise GoracsError(f"{folder} holds no study: put results there with `keep` first.")
+    for kind in kinds:
+        runs, title = _of_one_set_up(read_results([folder / kind])), KINDS[kind]
         for budget in sorted({run.budget for run in runs}):
             mine = [run for run in runs if run.budget == budget]
             found = {name: _against_base(mine, name) for name in METRICS}
@@ -87,10 +107,19 @@ def table(folder: Path) -> str:
     return "\n\n".join([*parts, *_agreement(folder)]) + "\n"
 
 
+def _of_one_set_up(results: Sequence[Result]) -> list[Run]:
+    for result in results:
+        if _set_up(result) != _set_up(results[0]):
+            two = f"{results[0]['file']} and {result['file']}"
+            raise GoracsError(f"{two} are of two set-ups, so of two studies.")
+    return list(_runs(results))
+
+
 def _runs(results: Sequence[Result]) -> Iterator[Run]:
     for result in results:
         found = METHOD.search(result["command"])
-        if found is None or result["metrics"]["tuned"] is None:
+        answered = Path(result["file"]).with_name(ANSWERS).exists()
+        if found is None or not result["metrics"] or not result["metrics"]["tuned"] or not answered:
             raise GoracsError(f"{result['file']} is no finished job of experiment=study/METHOD.")
         yield Run(found[1], result["coreset"]["budget"], result["seed"], result)
 
@@ -105,7 +134,7 @@ def _against_base(runs: Sequence[Run], name: str) -> dict[str, Difference]:
         if pairs:
             values = np.array([run.figures[name] - other.figures[name] for run, other in pairs])
             each = [run.resampled[name] - other.resampled[name] for run, other in pairs]
-            found[method] = difference(values, np.stack(each), seed=0)
+            found[method] = difference(values, np.stack(each))
     return found
 
 
@@ -121,7 +150,7 @@ def _figures(runs: Sequence[Run], against: Mapping[str, Difference]) -> str:
     for method, mine in _by_method(runs).items():
         one, shown = against.get(method), (_of([run.figures[name] for run in mine]) for name in METRICS)
         told = "-" if one is None else f"{one.mean:+.3f}" + (f" {_ends(one.seeds)}" if one.seeds else "")
-        lines.append([method, str(len(mine)), *shown, told, _number(corrected.get(method))])
+        lines.append([method, str(len(mine)), *shown, told, _chance(corrected.get(method))])
     return _markdown(lines)
 
 
@@ -135,7 +164,7 @@ def _differences(title: str, found: Mapping[str, Difference]) -> str:
             f"{one.mean:+.3f}",
             _ends(one.seeds),
             _ends(one.both),
-            *map(_number, (one.p, corrected.get(method))),
+            *map(_chance, (one.p, corrected.get(method))),
         ]
         for method, one in found.items()
     ]
@@ -149,7 +178,10 @@ def _corrected(found: Mapping[str, Difference]) -> dict[str, float]:
 
 
 def _agreement(folder: Path) -> Iterator[str]:
-    """Rank correlation of the test figures of heads and fine-tunes over the coresets that have both."""
+    """Rank correlation of the test figures of heads and fine-tunes over the coresets that have both.
+
+    Methods that chose the same rows, so that all their figures are equal, are one coreset.
+    """
     if not all((folder / kind).is_dir() for kind in KINDS):
         return
     both = [
@@ -161,6 +193,8 @@ def _agreement(folder: Path) -> Iterator[str]:
         coresets = {runs[key].result["digests"]["select"] for runs in both}
         if len(coresets) > 1:
             raise GoracsError(f"{folder}: the head and the fine-tune of {key} have different coresets.")
+    told = {key: [*(tuple(runs[key].figures.values()) for runs in both), *key[1:]] for key in shared}
+    shared = [key for place, key in enumerate(shared) if told[key] not in [told[k] for k in shared[:place]]]
     lines = [["figure", f"rank correlation over {len(shared)} coresets", "mean of those within a seed"]]
     seeds = sorted({seed for *_, seed in shared})
     for name, title in METRICS.items():
@@ -174,6 +208,8 @@ def _agreement(folder: Path) -> Iterator[str]:
 
 
 def _correlated(pairs: Sequence[Sequence[float]]) -> float | None:
+    if len(pairs) < 2:
+        return None
     first, second = np.array(pairs).T
     return rank_correlation(first, second)
 
@@ -201,6 +237,10 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _chance(value: float | None) -> str:
+    return "<0.001" if value is not None and value < 0.0005 else _number(value)
+
+
 def _markdown(lines: Sequence[Sequence[str]]) -> str:
     head, *rest = (f"| {' | '.join(cells)} |" for cells in lines)
     return "\n".join([head, "| --- " * len(lines[0]) + "|", *rest])
@@ -208,6 +248,14 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Keep, or write the table; the exit code."""
+    try:
+        return _done(words)
+    except GoracsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _done(words: Sequence[str]) -> int:
     match words:
         case ["keep", sweep, folder]:
             print(f"{keep(Path(sweep), Path(folder))} results in {folder}")

@@ -8,6 +8,7 @@ the rank correlation of each figure with the loss. The protocol is docs/study/pr
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ SET_UP = (
 )
 LAMS = (0.0, 0.1, 0.5)
 RANDOM = 6  # coresets by chance
+FAR = re.compile("el2n|grand|lam 0.5")  # which any figure may tell from the rest
 FIGURES = ("first order", "cosine", "distance of means", "transport")
 
 
@@ -148,15 +150,19 @@ def measured(words: Sequence[str]) -> Iterator[dict[str, Any]]:
 def table(found: Sequence[Mapping[str, Any]]) -> str:
     """The coresets, and the rank correlation of each figure with the loss, as Markdown."""
     heads, tried = ["coreset", "loss", *FIGURES], found[1:]
-    losses = np.array([row["loss"] for row in tried])
-    correlated = [rank_correlation(np.array([row[name] for row in tried]), losses) for name in FIGURES]
+    close = [row for row in tried if not FAR.search(row["coreset"])]
     lines = [
-        [row["coreset"], *(f"{row[name]:.4f}" if name in row else "-" for name in heads[1:])] for row in found
+        [row["coreset"], *(f"{row[key]:.4f}" if key in row else "-" for key in heads[1:])] for row in found
     ]
-    lines.append(
-        ["rank correlation", "", *("-" if value is None else f"{value:.2f}" for value in correlated)]
-    )
+    lines.append(["rank correlation", "", *_correlations(tried)])
+    lines.append([f"without {FAR.pattern.replace('|', ', ')}", "", *_correlations(close)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *lines]) + "\n"
+
+
+def _correlations(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    losses = np.array([row["loss"] for row in rows])
+    found = [rank_correlation(np.array([row[name] for row in rows]), losses) for name in FIGURES]
+    return ["-" if value is None else f"{value:.2f}" for value in found]
 
 
 def main(words: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from goracs.features.representation import Representation, Sides
 from goracs.lab.judge import Judge
 from goracs.lab.trials import Bench, Trial, Tried
 from goracs.pipeline import Job, Line
-from goracs.stages import adapter, features, fits, score, select, states, tried, weights
+from goracs.stages import adapter, features, fits, score, select, tried, weights
 from goracs.stages.common import Source, examples, labels
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput
@@ -52,7 +52,7 @@ class Described:
         models = {made["backbone"].model, *([made["encoder"].model] if embeds else [])}
         line.models = weights.stages(models)
         self.prepared = line.prepared
-        self.judged = states.stage(line.llm, line.start, self.part)
+        self.judged = line.states
         wanted = needs.union(*map(features.scores_of, representations.values()))
         adapted = adapter.linears(made["adapter"])
         scored = score.stage(line.llm, line.start, adapted, made["score"], wanted)

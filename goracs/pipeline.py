@@ -269,13 +269,13 @@ class Line:
             )
         # a fresh LoRA has B = 0 and answers as the backbone does
         start = None if isinstance(self.made["adapter"], InitAdapter) else self.start
-        answers, settings = isinstance(self.task, Ctr), self.made["evaluate"]
-        line: dict[str, Source] = {"states": self.states} if answers and (self.headed or start) else {}
+        seen = isinstance(self.task, Ctr) and (self.headed or start)
+        line: dict[str, Source] = {"states": self.states} if seen else {}
         for part, source in {"untuned": None, "start": start, "tuned": self.tuned}.items():
             line[METRICS_OF[part]] = self._evaluated(source)
         # ready prompts show no history whose likes could be counted
         ruled = isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts)
-        return line | ({"rule": rule.stage(self.prepared, settings)} if ruled else {})
+        return line | ({"rule": rule.stage(self.prepared, self.made["evaluate"])} if ruled else {})
 
     @cached_property
     def states(self) -> Stage:

@@ -24,7 +24,7 @@ from goracs.types import FloatArray, IndexArray, InvalidInput, SelectionProblem,
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """The test rows: hidden states [t, d], margins [t], labels [t] and users [t]; read by `run` alone."""
+    """Hidden states [t, d], margins [t], labels [t], users [t] of the test rows; for `run` and `ceilings`."""
 
     hidden: FloatArray
     margin: FloatArray

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 BLOCK = 256  # tokens whose logits exist at once
@@ -37,6 +38,7 @@ class _Losses(torch.autograd.Function):
         return losses
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
         return (above[0].unsqueeze(1) * ctx.slopes).to(ctx.slopes.dtype), None, None, None
 

@@ -20,7 +20,7 @@ from goracs.data.tasks import Ctr, Task
 from goracs.data.tokens import Encoded, answer_tokens
 from goracs.llm.batch import IGNORED, Batch, Texts
 from goracs.llm.blocked import token_el2n, token_losses
-from goracs.llm.output_layer import exact_head, plain_head, states_alone, untouched, watched_head
+from goracs.llm.output_layer import exact_head, plain_head, states_alone, watched_head
 from goracs.types import Example, GoracsError
 
 
@@ -87,12 +87,11 @@ class TextLoss:
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass; where the model leaves its logits alone they exist for a block at a time."""
         read = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
-        head = plain_head(model)
+        head = plain_head(model, read)
         if head is not None:
             with states_alone(model) as seen:
-                probed = model(**read).logits
-            if untouched(probed):
-                return _by_blocks(seen[0], head, batch)
+                model(**read)
+            return _by_blocks(seen[0], head, batch)
         with watched_head(model) as seen:
             logits = model(**read).logits
         return _by_logits(seen[0], logits, batch)

@@ -5,9 +5,10 @@ What a model does to its logits afterwards (soft caps, scales) still happens to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from goracs.types import GoracsError
 
-PROBE = 1000.0  # in place of a logit: whatever a model does to its logits changes it
+_plain: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # layer -> whether its logits are left alone
 
 
 @contextmanager
@@ -58,30 +59,36 @@ def exact_head(model: Any, ids: list[int]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def states_alone(model: Any) -> Iterator[list[Tensor]]:
-    """Keep what the output layer sees, [B, T, d] with its graph, one entry a forward pass.
-
-    It makes no logits: in their place the model gets one `PROBE` a token.
-    """
+    """Keep what the output layer sees, [B, T, d] with its graph; no logits are made, and none can be read."""
     seen: list[Tensor] = []
 
     def keep(states: Tensor) -> Tensor:
         seen.append(states)
-        return states.new_full((*states.shape[:-1], 1), PROBE)
+        return states.new_zeros((*states.shape[:-1], 1))
 
     with _in_place_of(model.get_output_embeddings(), keep):
         yield seen
 
 
-def untouched(probed: Tensor) -> bool:
-    """Whether the probe came back as it was: the model's logits are those of its output layer."""
-    return bool((probed == PROBE).all())
+def plain_head(model: Any, read: Mapping[str, Tensor]) -> torch.nn.Linear | None:
+    """The output layer where it is a frozen linear layer, and its output is what the model gives as logits.
 
-
-def plain_head(model: Any) -> torch.nn.Linear | None:
-    """The output layer where it is a frozen linear layer; None where it has a LoRA, a quantiser, a hook."""
+    Asked once a model, by one row of what is `read`. None where the layer is trained, has a LoRA, is
+    quantised or replaced, or the model changes its logits.
+    """
     head = model.get_output_embeddings()
-    plain = type(head) is torch.nn.Linear and "forward" not in head.__dict__
-    return head if plain and not head.weight.requires_grad else None
+    if type(head) is not torch.nn.Linear or "forward" in head.__dict__ or head.weight.requires_grad:
+        return None
+    if head not in _plain:
+        _plain[head] = _left_alone(model, head, {name: value[:1] for name, value in read.items()})
+    return head if _plain[head] else None
+
+
+@torch.no_grad()
+def _left_alone(model: Any, head: torch.nn.Linear, read: Mapping[str, Tensor]) -> bool:
+    with torch.random.fork_rng(), watched_head(model) as seen:  # a dropout here moves none of the training's
+        logits = model(**read).logits
+    return torch.equal(logits.float(), functional.linear(seen[0], head.weight, head.bias).float())
 
 
 @contextmanager

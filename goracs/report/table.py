@@ -9,7 +9,7 @@ A cell       the values of its seeds and an interval over users. All seeds of a 
 Columns      what differs between groups. The settings of a choice (an adapter, a data set, a selector) are
              compared within that choice only: between two choices its name says it all.
 Pools        where every run has dataset.seed equal to its seed, each seed drew a pool of its own: the two are
-             one, and no column; so is `start` then, which comes of the pool.
+             one, and no column; starts that come of the pools are one row then, a start a seed.
 References   `untuned`, `start` and `rule` do not depend on the coreset: one row per distinct set of values.
 Conventions  nothing is ranked or highlighted; what was not measured is a dash.
 Not here     writing result.json (`goracs.stages`), the table as text (`goracs.report.markdown`) and as a
@@ -200,14 +200,19 @@ def _reference_rows(
     for result in (result for group in groups for result in group):
         if _part(result, part):
             variants.setdefault(json.dumps(_part(result, part), sort_keys=True), []).append(result)
+    if part == START and pools and _one_a_seed(list(variants.values())):
+        return [_seeds_row(part, [run for runs in variants.values() for run in runs], varying)]
     alike: dict[tuple[str, ...], list[list[Result]]] = {}
     for runs in variants.values():
         alike.setdefault(_shared(runs, varying), []).append(runs)
-    one = part == START and pools
-    rows = []
-    for values, each in alike.items():
-        rows += [_seeds_row(part, values, each)] if one else _variant_rows(part, values, each)
+    rows = [row for values, each in alike.items() for row in _variant_rows(part, values, each)]
     return sorted(rows, key=lambda row: [_natural(v) for v in (*row.values, row.label)])
+
+
+def _one_a_seed(variants: Sequence[Sequence[Result]]) -> bool:
+    """Whether there are several sets of values, and no seed has two of them."""
+    seeds = [{run["seed"] for run in runs} for runs in variants]
+    return len(seeds) > 1 and sum(map(len, seeds)) == len(set().union(*seeds))
 
 
 def _variant_rows(part: str, values: tuple[str, ...], variants: Sequence[Sequence[Result]]) -> list[Row]:
@@ -221,11 +226,12 @@ def _variant_rows(part: str, values: tuple[str, ...], variants: Sequence[Sequenc
     return rows
 
 
-def _seeds_row(part: str, values: tuple[str, ...], variants: Sequence[Sequence[Result]]) -> Row:
+def _seeds_row(part: str, runs: Sequence[Result], varying: tuple[str, ...]) -> Row:
     """One row for what each seed has of its own."""
-    runs = {run["seed"]: run for each in variants for run in each}
-    cells = _cells([_part(runs[seed], part) for seed in sorted(runs)])
-    return Row(part, DASH, values, tuple(sorted(runs)), cells, _setting(list(runs.values())))
+    of_seed = {run["seed"]: run for run in runs}
+    seeds = tuple(sorted(of_seed))
+    cells = _cells([_part(of_seed[seed], part) for seed in seeds])
+    return Row(part, DASH, _shared(runs, varying), seeds, cells, _setting(runs))
 
 
 def _shared(runs: Sequence[Result], varying: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,10 +35,11 @@ def _scope(key: str, label: str, flat: Mapping[str, str]) -> str:
 
 
 def redrawn(results: Sequence[Result]) -> bool:
-    """Whether each of several seeds drew a pool of its own: dataset.seed is the seed in every run."""
-    seeds = {result["seed"] for result in results}
-    moved = (result["config"].get("dataset", {}).get("seed") == result["seed"] for result in results)
-    return len(seeds) > 1 and all(moved)
+    """Whether each of several seeds drew a pool of its own: in every run dataset.seed is the seed."""
+    drawn = [result["config"].get("dataset", {}) for result in results]
+    seeds = [result["seed"] for result in results]
+    own = [data.get("size") is not None and data.get("seed") for data in drawn]
+    return len(set(seeds)) > 1 and own == seeds
 
 
 def label_of(result: Result) -> str:

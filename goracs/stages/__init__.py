@@ -9,6 +9,6 @@ describing a stage costs nothing.
        └──▶ adapter ──▶ score ─┘                  ▲
                 └────────────────────────────────┘
 
-The start is judged from states, one pass over the test set that nothing before evaluate sees. A head
-(finetune=head) takes the place of finetune: it is fitted on score, and judged from states too.
+With task=ctr a start that is trained is judged from states, one pass over the test set that nothing before
+evaluate sees. A head (finetune=head) takes the place of finetune: fitted on score, judged from states too.
 """

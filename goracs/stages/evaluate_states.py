@@ -26,9 +26,10 @@ def stage(prepared: Stage, states: Stage, fitted: Stage | None, settings: Evalua
         from goracs.evaluation import head
         from goracs.llm.evaluation import write_ctr
 
-        hidden, margins = (np.load(inputs["states"] / f"{name}.npy") for name in ("hidden", "margin"))
+        margins = np.load(inputs["states"] / "margin.npy")
         if "tuned" in inputs:
-            margins = head.margins(np.load(inputs["tuned"] / "head.npy"), hidden, margins)
+            weights, hidden = np.load(inputs["tuned"] / "head.npy"), np.load(inputs["states"] / "hidden.npy")
+            margins = head.margins(weights, hidden, margins)
         write_ctr(examples(inputs, settings.part), margins, settings, folder)
 
     params = {"part": settings.part, "draws": settings.draws, "seed": settings.seed}

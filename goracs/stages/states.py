@@ -1,4 +1,4 @@
-"""Last hidden states and margins of the examples that judge: read by heads alone, never by a selection."""
+"""Last hidden states and margins, at the start, of the examples that judge: no selection reads them."""
 
 from __future__ import annotations
 

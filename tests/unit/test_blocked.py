@@ -118,7 +118,7 @@ def test_a_texts_loss_is_the_same_by_blocks_and_by_logits(
         other = "_by_blocks" if name in CHANGED else "_by_logits"
         patch.setattr(losses, other, lambda *_: pytest.fail(f"{name} went {other}"))
         found = outcome(model, side)
-    monkeypatch.setattr(losses, "plain_head", lambda _: None)
+    monkeypatch.setattr(losses, "plain_head", lambda *_: None)
     whole = outcome(model, side)
     assert found.keys() == whole.keys()
     for key, value in whole.items():
@@ -126,10 +126,54 @@ def test_a_texts_loss_is_the_same_by_blocks_and_by_logits(
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=SINGLE, msg=key)
 
 
-def test_a_head_that_is_trained_or_adapted_is_not_plain() -> None:
+def read(side: str = "left") -> dict[str, torch.Tensor]:
+    given = batch(side)
+    return {"input_ids": given.ids, "attention_mask": given.mask, "position_ids": given.positions}
+
+
+def test_a_head_that_is_trained_adapted_or_replaced_is_not_plain() -> None:
     torch.manual_seed(0)
     model = FAMILIES["phi"]().requires_grad_(False)
-    assert plain_head(model) is model.lm_head
+    assert plain_head(model, read()) is model.lm_head
     lora = Lora(r=2, alpha=4, dropout=0.0, targets=("v_proj", "lm_head"))
-    assert plain_head(fresh(model, lora, 0)) is None
-    assert plain_head(FAMILIES["phi"]()) is None
+    assert plain_head(fresh(model, lora, 0), read()) is None
+    assert plain_head(FAMILIES["phi"](), read()) is None
+    replaced = FAMILIES["phi"]().requires_grad_(False)
+    replaced.lm_head.forward = lambda states: states
+    assert plain_head(replaced, read()) is None
+
+
+def test_a_model_that_cuts_its_logits_is_not_plain() -> None:
+    """Some pad their vocabulary and give the words alone."""
+    model = FAMILIES["llama"]().requires_grad_(False)
+    forward = model.forward
+
+    def cut(**given: Any) -> Any:
+        found = forward(**given)
+        found.logits = found.logits[..., :390]
+        return found
+
+    model.forward = cut
+    assert plain_head(model, read()) is None
+
+
+def test_a_model_is_asked_once_what_it_does_to_its_logits(
+    family: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, model = family
+    TextLoss()(model, batch("left"))
+    inner, passes = model.get_base_model().model, []
+    inner.register_forward_hook(lambda *_: passes.append(1))
+    TextLoss()(model, batch("left"))
+    assert len(passes) == 1, name
+
+
+def test_in_bf16_blocks_are_as_near_the_exact_losses_as_all_logits_are() -> None:
+    states, head, tokens = linear(300, 64, 500, True)
+    exact = functional.cross_entropy(head(states), tokens, reduction="none")
+    narrow = head.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        mine = token_losses(states.bfloat16(), narrow, tokens)
+        theirs = functional.cross_entropy(narrow(states.bfloat16()).float(), tokens, reduction="none")
+    assert mine.dtype == torch.float32
+    assert float((mine - exact).abs().max()) <= 1.01 * float((theirs - exact).abs().max()) + 1e-6

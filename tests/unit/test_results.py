@@ -239,6 +239,26 @@ def test_a_pool_redrawn_with_each_seed_is_no_setting_and_the_starts_are_one_row(
     assert "Seeds: 0, 1; each drew a pool of its own (dataset.seed)." in render(table)
 
 
+def test_two_starts_of_one_seed_are_both_shown() -> None:
+    runs = [with_pool(0, 0, 0.5), with_pool(1, 1, 0.75)]
+    other = result("random", config__dataset__seed=0, metrics__start={"auc": figure(0.25)})
+    found = [row for row in aggregate([*runs, other]).references if row.label.startswith("start")]
+    assert sorted(row.cells["auc"].values for row in found) == [(0.25,), (0.5,), (0.75,)]
+
+
+def test_a_half_finished_sweep_has_one_row_of_starts() -> None:
+    runs = [with_pool(0, 0, 0.5), with_pool(1, 1, 0.75)]
+    third = result("random", seed=0, config__dataset__seed=0, metrics__start={"auc": figure(0.5)})
+    assert row(aggregate([*runs, third]), "start").seeds == (0, 1)
+
+
+def test_a_pool_that_is_not_drawn_does_not_move_with_the_seed() -> None:
+    runs = [with_pool(seed, seed, 0.5) for seed in (0, 1)]
+    for run in runs:
+        run["config"]["dataset"]["size"] = None
+    assert not aggregate(runs).redrawn
+
+
 @pytest.mark.parametrize("pools", [(0, 0), (1, 0)])
 def test_a_pool_that_does_not_follow_the_seed_is_a_setting(pools: tuple[int, int]) -> None:
     table = aggregate([with_pool(seed, pool, 0.5 + seed / 4) for seed, pool in enumerate(pools)])

@@ -25,4 +25,7 @@ def test_the_table_ranks_figures_by_the_losses_of_coresets_alone() -> None:
     for place in range(4):
         signs = dict(zip(FIGURES, (place, -place, place, 0), strict=True))
         found.append({"coreset": f"c{place}", "loss": float(place), **signs})
-    assert table(found).splitlines()[-1] == "| rank correlation |  | 1.00 | -1.00 | 1.00 | - |"
+    found.append({"coreset": "el2n", "loss": 9.0, **dict.fromkeys(FIGURES, -5)})
+    lines = table(found).splitlines()
+    assert lines[-2] == "| rank correlation |  | 0.00 | -1.00 | 0.00 | -0.71 |"
+    assert lines[-1] == "| without el2n, grand, lam 0.5 |  | 1.00 | -1.00 | 1.00 | - |"
