@@ -32,7 +32,7 @@ BASE = "random"
 FIRST = "log_loss"
 METRICS = {"log_loss": "test log-loss", "auc": "AUC", "auc_per_user": "AUC per user"}
 KINDS = {"lora": "LoRA", "head": "heads"}
-DRAWS = 2000  # resamples of users and seeds
+DRAWS = 500  # resamples of users
 ANSWERS, RESULT = "predictions.parquet", "result.json"
 COMMON = ("split", "task", "backbone", "adapter", "score", "finetune", "evaluate")
 

@@ -77,23 +77,38 @@ def judge(
             users than folds, or what `choose` refuses.
     """
     lams, users = _checked_grid(grid), _users(problem)
-    of, answers = cut(users, folds), _answers(problem)
+    losses = fold_losses(problem, budget, choose, lams, folds, penalty)
+    curve = _curve(lams, losses, users, cut(users, folds))
+    alike, answers = correlation(problem), _answers(problem)[1]
+    vary = head.units(problem.score("hidden", READER)).vary
+    return Judged(_smallest_good(curve), curve, alike, tuple(_warnings(answers, vary, alike)))
+
+
+def fold_losses(
+    problem: SelectionProblem,
+    budget: int,
+    choose: Choose,
+    lams: Sequence[float],
+    folds: int,
+    penalty: float,
+) -> FloatArray:
+    """[lams, m] the loss of every validation row, judged by a coreset that was not chosen against its fold.
+
+    Args and raises: as `judge`.
+    """
+    of, (labels, answers) = cut(_users(problem), folds), _answers(problem)
     states = problem.score("hidden", READER), problem.target_score("hidden", READER)
     pool, target = head.standardised(*states)
-    halves = [half(problem, budget, fold) for fold in range(folds)]
+    begins, asked = problem.score("margin", READER), problem.target_score("margin", READER)
     losses = np.empty((len(lams), problem.target_size))
-    for fold, rows in enumerate(halves):
-        out = np.flatnonzero(of == fold)
+    for fold in range(folds):
+        rows, out = half(problem, budget, fold), np.flatnonzero(of == fold)
         others = problem.among(rows).against(np.flatnonzero(of != fold))
         for place, lam in enumerate(lams):
             taken = rows[choose(lam, others)]
-            begins = problem.score("margin", READER)[taken]
-            weights = head.fit(pool[taken], answers[0][taken], begins, penalty)
-            found = head.margins(weights, target[out], problem.target_score("margin", READER)[out])
-            losses[place, out] = log_losses(found, answers[1][out])
-    alike = correlation(problem)
-    curve = _curve(lams, losses, users, of)
-    return Judged(_smallest_good(curve), curve, alike, tuple(_warnings(answers[1], pool, alike)))
+            weights = head.fit(pool[taken], labels[taken], begins[taken], penalty)
+            losses[place, out] = log_losses(head.margins(weights, target[out], asked[out]), answers[out])
+    return losses
 
 
 def half(problem: SelectionProblem, budget: int, fold: int) -> IndexArray:
@@ -190,7 +205,7 @@ def _answers(problem: SelectionProblem) -> tuple[IndexArray, IndexArray]:
     return problem.labels, problem.target_labels
 
 
-def _warnings(target_labels: IndexArray, pool: FloatArray, alike: float | None) -> list[str]:
+def _warnings(target_labels: IndexArray, vary: bool, alike: float | None) -> list[str]:
     said = []
     if alike is not None and alike > ALIKE:
         said.append(
@@ -201,6 +216,6 @@ def _warnings(target_labels: IndexArray, pool: FloatArray, alike: float | None) 
         said.append(
             "lam=auto: all validation rows have one label, so their loss says little about the order."
         )
-    if not pool.any():
+    if not vary:
         said.append("lam=auto: all hidden states are equal, so only the label rates told the coresets apart.")
     return said

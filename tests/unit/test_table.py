@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments import study
 from goracs.commands import table
 from goracs.report import plots
 from goracs.report.table import aggregate
 from goracs.store import Store
 from tests.unit.test_assess_stage import kept
 from tests.unit.test_results import lines_of, result, save
+
+REPO = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -88,12 +91,23 @@ def test_plots_refuses_runs_without_the_metric(tmp_path: Path, capsys: pytest.Ca
     assert "no run has a tuned AUC or NDCG@10" in capsys.readouterr().err
 
 
-def test_the_table_of_the_readme_equals_what_its_results_give(capsys: pytest.CaptureFixture[str]) -> None:
-    repo = Path(__file__).parents[2]
-    assert table.run([str(repo / "docs" / "results" / "quickstart")]) == 0
-    printed = lines_of(capsys.readouterr().out)
-    told = lines_of((repo / "README.md").read_text(encoding="utf-8"))
-    assert [line for line in told if line[0] != "---"] == [line for line in printed if set(line[0]) != {"-"}]
+def tables_of(text: str) -> list[list[list[str]]]:
+    """The tables of a Markdown text, without the line below their heads."""
+    found = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    return [[line for line in lines_of(part) if set(line[0]) != {"-"}] for part in found]
+
+
+def test_the_tables_of_the_readme_equal_what_their_results_give(capsys: pytest.CaptureFixture[str]) -> None:
+    told = tables_of((REPO / "README.md").read_text(encoding="utf-8"))
+    assert table.run([str(REPO / "docs" / "results" / "quickstart")]) == 0
+    (quickstart,) = tables_of(capsys.readouterr().out)
+    first, *_ = tables_of((REPO / "docs" / "study" / "movielens" / "table.md").read_text(encoding="utf-8"))
+    assert told == [quickstart, first]
+
+
+def test_the_table_of_the_study_equals_what_its_results_give() -> None:
+    folder = REPO / "docs" / "study" / "movielens"
+    assert study.table(folder) == (folder / "table.md").read_text(encoding="utf-8")
 
 
 def test_table_refuses_a_store_that_cannot_be_written_in_one_paragraph(
