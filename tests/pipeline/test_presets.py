@@ -34,7 +34,7 @@ def test_every_preset_in_small_and_every_ablation_runs_on_movielens(goracs: Comm
 
 
 @pytest.mark.parametrize(
-    "preset", [name for name in PRESETS if "paper" in name and not name.endswith("_cpu")]
+    "preset", [name for name in PRESETS if name.startswith("paper/") and not name.endswith("_cpu")]
 )
 def test_every_run_of_the_paper_goes_through_raw_files_of_its_format(
     goracs: Command, preset: str, tmp_path: Path

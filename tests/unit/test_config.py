@@ -120,5 +120,5 @@ def test_the_searches_of_the_paper_take_its_parameters_from_the_task(name: str) 
 def test_ties_go_by_the_file_in_the_runs_of_the_paper_alone(experiment: str | None) -> None:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         split = compose("config", overrides=[f"experiment={experiment}"] if experiment else []).split
-    papers = experiment is not None and "/" in experiment  # the ablations are of its runs
+    papers = (experiment or "").startswith(("paper/", "ablation/"))  # the ablations are of its runs
     assert split.ties == ("file" if papers else "hash")
