@@ -74,7 +74,7 @@ def keep(sweep: Path, folder: Path) -> int:
 
 def _refuse_another(place: Path, run: Run) -> None:
     there = read_result(place / RESULT) if (place / RESULT).exists() else run.result
-    if there["metrics"] != run.result["metrics"] or _set_up(there) != _set_up(run.result):
+    if there["metrics"] != run.result["metrics"] or not _alike(_set_up(there), _set_up(run.result)):
         raise GoracsError(
             f"{place} holds another result than {run.result['file']}: give each study a folder of its own."
         )
@@ -85,6 +85,13 @@ def _set_up(result: Result) -> dict[str, Any]:
     config = result["config"]
     data = {name: value for name, value in config["dataset"].items() if name != "seed"}
     return {"dataset": data, **{name: config[name] for name in COMMON}}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two set-ups agree in all that both of them say: a later version says more."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(_alike(one[name], other[name]) for name in one.keys() & other)
+    return bool(one == other)
 
 
 def table(folder: Path) -> str:
@@ -109,7 +116,7 @@ def table(folder: Path) -> str:
 
 def _of_one_set_up(results: Sequence[Result]) -> list[Run]:
     for result in results:
-        if _set_up(result) != _set_up(results[0]):
+        if not _alike(_set_up(result), _set_up(results[0])):
             two = f"{results[0]['file']} and {result['file']}"
             raise GoracsError(f"{two} are of two set-ups, so of two studies.")
     return list(_runs(results))

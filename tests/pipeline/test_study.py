@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,3 +59,40 @@ def test_what_is_no_job_of_a_study_is_refused(goracs: Command, tmp_path: Path) -
     ended = goracs("selector=random", "until=select")
     with pytest.raises(GoracsError, match="no finished job of experiment=study/METHOD"):
         study.keep(ended.folder, tmp_path / "kept")
+
+
+def changed(folder: Path, name: str, **data: Any) -> None:
+    file = folder / "lora" / name / "result.json"
+    result = json.loads(file.read_text())
+    result["config"]["dataset"] |= data
+    file.write_text(json.dumps(result))
+
+
+def test_results_of_two_set_ups_are_no_study(tmp_path: Path) -> None:
+    """Another history is another set-up; a setting that only the one knows, of a later version, is not."""
+    folder = shutil.copytree(Path(__file__).parents[2] / "docs" / "study" / "movielens", tmp_path / "study")
+    plain = study.table(folder)
+    changed(folder, "random-32-seed0", later=3)
+    assert study.table(folder) == plain
+    changed(folder, "random-32-seed0", history=4)
+    with pytest.raises(GoracsError, match="are of two set-ups, so of two studies"):
+        study.table(folder)
+
+
+def test_another_result_of_the_same_name_is_never_replaced(tmp_path: Path) -> None:
+    given = Path(__file__).parents[2] / "docs" / "study" / "movielens" / "lora"
+    folder = tmp_path / "study"
+    study.keep(given / "random-32-seed0", folder)
+    sweep = shutil.copytree(given / "random-32-seed0", tmp_path / "sweep")
+    result = json.loads((sweep / "result.json").read_text())
+    result["metrics"]["tuned"]["auc"]["value"] = 0.5
+    (sweep / "result.json").write_text(json.dumps(result))
+    with pytest.raises(GoracsError, match="random-32-seed0 holds another result than"):
+        study.keep(sweep, folder)
+
+
+def test_a_folder_without_results_is_refused_in_one_paragraph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study.main(["table", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path} holds no study")

@@ -38,13 +38,14 @@ def test_users_who_make_no_difference_leave_the_interval_over_seeds() -> None:
 def test_seeds_that_agree_leave_the_error_of_the_users() -> None:
     users = np.random.default_rng(0).normal(size=1000)
     low, high = interval_of_both(np.zeros(3), np.tile(users, (3, 1))) or (0.0, 0.0)
-    assert high == -low == pytest.approx(stats.t.ppf(0.975, 2) * users.std(ddof=1))
+    assert high == -low == pytest.approx(stats.norm.ppf(0.975) * users.std(ddof=1))
 
 
+@pytest.mark.parametrize("seeds", [3, 5])
 @pytest.mark.parametrize("users_error", [0.0, 0.4, 2.0])
-def test_the_interval_of_both_covers_the_truth(users_error: float) -> None:
-    """Five seeds, errors of seeds, of users and of both together: 2,000 studies, the truth is 0."""
-    rng, seeds, count, studies = np.random.default_rng(2), 5, 40, 2000
+def test_the_interval_of_both_covers_the_truth(users_error: float, seeds: int) -> None:
+    """Errors of seeds, of users and of both together: 2,000 studies, the truth is 0."""
+    rng, count, studies = np.random.default_rng(2), 40, 2000
     covered = 0
     for _ in range(studies):
         of_user = users_error * rng.normal(size=count) + 0.3 * rng.normal(size=(seeds, count))
@@ -53,7 +54,7 @@ def test_the_interval_of_both_covers_the_truth(users_error: float) -> None:
         found = interval_of_both(answers.mean(axis=1), answers[:, draws].mean(axis=2))
         assert found is not None
         covered += found[0] <= 0 <= found[1]
-    assert 0.94 <= covered / studies <= 0.995
+    assert 0.935 <= covered / studies <= 0.99
 
 
 def test_resamples_without_a_value_leave_no_interval() -> None:
