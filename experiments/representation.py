@@ -1,26 +1,30 @@
 """Which representation has the smaller validation loss? What the presets of task=ctr follow.
 
-`python -m experiments.representation FOLDER seeds=0,1,2 [override ...]` judges goracs at lam 0 on each
+`python -m experiments.representation FOLDER heads seeds=0,1,2 [override ...]` judges goracs at lam 0 on each
 representation as `selector.lam=auto` judges a weight: validation is cut into folds by user, each is judged
-by heads fitted on coresets that were chosen against the other folds. It reads the stages of
-experiment=study and writes FOLDER/representation.md: mean loss, and the difference from embedding with its
-error over users and seeds. The rule is in docs/study/protocol.md.
+by heads fitted on coresets that were chosen against the other folds. With `lora` for `heads` there are two
+folds, and a fine-tune on the coreset judges. It reads the stages of experiment=study and writes
+FOLDER/representation-HOW.md: mean loss, and the difference from embedding with its error over users and
+seeds. The rule is in docs/study/protocol.md.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from experiments.text_measure import chosen, judged
 from goracs import api
 from goracs.config import build, composed
 from goracs.evaluation.bootstrap import user_weights
 from goracs.pipeline import Job, Line
 from goracs.selection import auto, by_class
-from goracs.stages import select
+from goracs.stages import finetune, select
 from goracs.stages.common import examples
 from goracs.store import Stage, Store
 from goracs.types import FloatArray, IndexArray, SelectionProblem
@@ -30,32 +34,69 @@ BASE = FEATURES[0]
 DRAWS = 500  # resamples of users
 
 
-def losses(features: str, seed: int, words: Sequence[str]) -> tuple[FloatArray, list[str]]:
-    """[m] the loss of every validation row, by a coreset not chosen against its fold, and the users."""
+@dataclass(frozen=True)
+class Given:
+    """A line of stages, what its selector sees, the users of the validation rows, goracs at lam 0."""
+
+    line: Line
+    store: Store
+    problem: SelectionProblem
+    users: list[str]
+    plain: Any
+
+    def rows(self, seen: SelectionProblem) -> IndexArray:
+        """The coreset against some validation rows."""
+        return by_class.select(self.plain, seen, self.line.budget, self.line.made["seed"]).indices
+
+
+def given(features: str, seed: int, words: Sequence[str]) -> Given:
+    """As experiment=study makes it."""
     config = composed(["experiment=study", f"features={features}", f"seed={seed}", *words])
     made, store = build(config), Store(Path(config.store.root))
     line = Line(Job(made, {}, "", ""), store)
     seen = line.selected.inputs.items()
     inputs = {name: store.get(stage).path for name, stage in seen if isinstance(stage, Stage)}
     problem = select.selection_problem(inputs, made["selector"].needs)
-    selector = made["selector"]
-    plain = api.build("goracs", {"lam": 0.0, "by_class": selector.by_class})
+    asked = examples({"prepare": store.get(line.prepared).path}, "valid")
+    plain = api.build("goracs", {"lam": 0.0, "by_class": made["selector"].by_class})
+    return Given(line, store, problem, [example.user for example in asked], plain)
+
+
+def by_heads(it: Given) -> FloatArray:
+    """[m] the loss of every validation row, by a head on a coreset that was not chosen against its fold."""
+    selector = it.line.made["selector"]
 
     def choose(_lam: float, seen: SelectionProblem) -> IndexArray:
-        return by_class.select(plain, seen, line.budget, seed).indices
+        return it.rows(seen)
 
-    found = auto.fold_losses(problem, line.budget, choose, [0.0], selector.folds, selector.penalty)
-    asked = examples({"prepare": store.get(line.prepared).path}, "valid")
-    return found[0], [example.user for example in asked]
+    losses: FloatArray = auto.fold_losses(
+        it.problem, it.line.budget, choose, [0.0], selector.folds, selector.penalty
+    )[0]
+    return losses
 
 
-def table(seeds: Sequence[int], words: Sequence[str]) -> str:
+def by_fine_tunes(it: Given) -> FloatArray:
+    """[m] the same by a fine-tune for each of two folds."""
+    assert it.problem.target_users is not None
+    of, line, found = auto.cut(it.problem.target_users, 2), it.line, np.empty(it.problem.target_size)
+    for fold in (0, 1):
+        rows, out = it.rows(it.problem.against(np.flatnonzero(of != fold))), np.flatnonzero(of == fold)
+        made = line.made["finetune"], line.made["seed"]
+        tuned = finetune.stage(line.llm, line.start, chosen(rows), *made)
+        found[out] = np.load(it.store.get(judged(line, tuned, out)).path / "target_loss.npy")
+    return found
+
+
+WAYS: dict[str, Callable[[Given], FloatArray]] = {"heads": by_heads, "lora": by_fine_tunes}
+
+
+def table(way: str, seeds: Sequence[int], words: Sequence[str]) -> str:
     """Mean losses, and differences from embedding with their error, as Markdown."""
-    found, users = {}, list[str]()
+    found, users = dict[str, FloatArray](), list[str]()
     for name in FEATURES:
-        each = [losses(name, seed, words) for seed in seeds]
-        found[name], users = np.stack([rows for rows, _ in each]), each[0][1]
-        if any(asked != users for _, asked in each):
+        each = [given(name, seed, words) for seed in seeds]
+        found[name], users = np.stack([WAYS[way](it) for it in each]), each[0].users
+        if any(it.users != users for it in each):
             raise ValueError("the seeds have other validation rows")
     weights = np.concatenate(list(user_weights(users, DRAWS, 0)))
     lines = [["representation", "validation loss", f"less {BASE}'s", "error"]]
@@ -71,12 +112,12 @@ def table(seeds: Sequence[int], words: Sequence[str]) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Write and print the table; the exit code."""
-    if len(words) < 2 or not words[1].startswith("seeds="):
+    if len(words) < 3 or words[1] not in WAYS or not words[2].startswith("seeds="):
         print(__doc__, file=sys.stderr)
         return 1
-    seeds = [int(seed) for seed in words[1].removeprefix("seeds=").split(",")]
-    text = table(seeds, words[2:])
-    (Path(words[0]) / "representation.md").write_text(text)
+    seeds = [int(seed) for seed in words[2].removeprefix("seeds=").split(",")]
+    text = table(words[1], seeds, words[3:])
+    (Path(words[0]) / f"representation-{words[1]}.md").write_text(text)
     print(text, end="")
     return 0
 
