@@ -197,7 +197,7 @@ def _answers(problem: SelectionProblem) -> tuple[IndexArray, IndexArray]:
     if problem.labels is None or problem.target_labels is None:
         raise InvalidInput(
             "lam=auto judges a coreset by a head over two answers, and these examples have no labels (a task "
-            "of texts; what was tried in place of a head ranks coresets of texts too roughly, docs/study): set "
+            "of texts; what was tried in a head's place ranks their coresets too roughly, docs/study): set "
             "selector.lam to a number."
         )
     for labels in (problem.labels, problem.target_labels):
