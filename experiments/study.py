@@ -8,7 +8,9 @@ over seeds, and how heads rank the same coresets. A folder is one study: one set
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,9 +69,16 @@ def keep(sweep: Path, folder: Path) -> int:
         place = folder / kind / f"{run.method}-{run.budget}-seed{run.seed}"
         _refuse_another(place, run)
         place.mkdir(parents=True, exist_ok=True)
-        for name in (ANSWERS, RESULT):
-            shutil.copy(Path(run.result["file"]).with_name(name), place)
+        shutil.copy(Path(run.result["file"]).with_name(ANSWERS), place)
+        told = {name: value for name, value in run.result.items() if name != "file"}
+        told["command"] = shlex.join(filter(_tells, shlex.split(told["command"])))
+        (place / RESULT).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
     return len(runs)
+
+
+def _tells(word: str) -> bool:
+    """Whether a word of a command changes a figure: not where things lie, nor how the machine is used."""
+    return not word.startswith(("store.", "runtime.", "hydra."))
 
 
 def _refuse_another(place: Path, run: Run) -> None:

@@ -49,6 +49,8 @@ def test_a_study_is_kept_and_compared(goracs: Command, kept: Path) -> None:
         result = json.loads(file.read_text())
         losses[file.parent.name] = result["metrics"]["tuned"]["log_loss"]["value"]
         assert result["config"]["dataset"]["seed"] == result["seed"]
+        assert result["command"].startswith("goracs ")
+        assert "store.root" not in result["command"]
     figures = [losses[f"goracs_hidden-8-seed{seed}"] - losses[f"random-8-seed{seed}"] for seed in (0, 1)]
     assert f"| goracs_hidden | {np.mean(figures):+.3f} | " in text
     assert "## Heads against LoRA, on the same coresets" in text
