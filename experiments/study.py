@@ -24,9 +24,8 @@ import numpy as np
 import polars as pl
 
 from goracs.evaluation.ctr import resampled
-from goracs.report.lab import rank_correlation
 from goracs.report.results import Result, read_result, read_results
-from goracs.report.statistics import Difference, difference, holm
+from goracs.report.statistics import Difference, difference, holm, rank_correlation
 from goracs.types import FloatArray, GoracsError
 
 METHOD = re.compile(r"experiment=study/(\w+)")

@@ -21,7 +21,7 @@ import goracs
 from goracs.config import build, composed
 from goracs.ot import distance, exact
 from goracs.pipeline import Job, Line
-from goracs.report.lab import rank_correlation
+from goracs.report.statistics import rank_correlation
 from goracs.selection.auto import cut
 from goracs.stages import finetune
 from goracs.stages.common import checkpoint, examples

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from goracs.report.statistics import rank_correlation
 from goracs.types import FloatArray, GoracsError
 
 SETTING = ("selector", "by_class", "features", "lam", "budget")
@@ -72,15 +73,6 @@ def foretelling_table(found: Mapping[str, Mapping[str, float | None]]) -> str:
     for name, figures in found.items():
         lines.append(_line([name, *("-" if value is None else f"{value:.2f}" for value in figures.values())]))
     return "\n".join(lines)
-
-
-def rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
-    """Spearman's, None where one side is constant."""
-    from scipy.stats import spearmanr
-
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(spearmanr(first, second).statistic)
 
 
 def figure_class() -> Any:

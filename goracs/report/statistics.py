@@ -7,6 +7,7 @@ Both      mean +- t sqrt(s^2 / S + w^2): s^2 the variance over seeds, w^2 that o
           the seeds decide, more where the users do. It holds for other seeds and other users. (A bootstrap
           of a few seeds is too narrow: of five, 95% intervals cover 85%.)
 Holm      p of several comparisons, so that the chance of one false claim among all stays below the level.
+Ranks     Spearman's correlation: whether two figures put things in one order.
 Symbols   S = seeds, B = resamples.
 """
 
@@ -104,3 +105,12 @@ def holm(chances: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(chances) - rank) * chances[place]))
         corrected[place] = largest
     return corrected
+
+
+def rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
+    """Spearman's, None where one side is constant."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(spearmanr(first, second).statistic)
