@@ -14,7 +14,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from goracs.types import GoracsError
 MANIFEST = "manifest.json"
 CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
 log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
+PEAK_RESET, PEAK_TOLD = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
 
 
@@ -137,9 +137,14 @@ class Store:
             log.info("  %-9s ...", stage.name)
             partial = _emptied(place.with_suffix(".partial"))
             try:
+                tells = _forget_peak()
                 started = time.perf_counter()
                 stage.build(partial, inputs)
-                self._seal(stage, partial, time.perf_counter() - started)
+                cost = {
+                    "seconds": round(time.perf_counter() - started, 3),
+                    "peak_mb": _peak_mb() if tells else None,
+                }
+                self._seal(stage, partial, cost)
                 partial.rename(place)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -155,14 +160,13 @@ class Store:
     def _at(self, name: str, key: str) -> Path:
         return self.root / name / key[:24]
 
-    def _seal(self, stage: Stage, folder: Path, seconds: float) -> None:
+    def _seal(self, stage: Stage, folder: Path, cost: Mapping[str, float | None]) -> None:
         manifest = {
             **stage._identity,
             "key": stage.key,
             "files": {str(path.relative_to(folder)): file_digest(path) for path in _files(folder)},
             "packages": installed_versions(),
-            "seconds": round(seconds, 3),
-            "peak_mb": _peak_mb(),
+            **cost,
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
 
@@ -237,11 +241,16 @@ def _damage(place: Path, what: str) -> DamagedArtifact:
     return DamagedArtifact(f"The artifact {place} is damaged: {what}. Delete that folder and run again.")
 
 
-def _peak_mb() -> float | None:
-    """Peak resident memory of this process so far; a stage's own peak is at most this."""
+def _forget_peak() -> bool:
+    """Have the system measure this process's peak memory anew; False where it cannot (all but Linux)."""
     try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 if os.uname().sysname == "Linux" else 1024**2), 1)
+        PEAK_RESET.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _peak_mb() -> float | None:
+    """Peak resident memory of this process since it was last forgotten; None where the system tells none."""
+    told = [line.split()[1] for line in PEAK_TOLD.read_text().splitlines() if line.startswith("VmHWM:")]
+    return round(int(told[0]) / 1024, 1) if told else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -163,3 +164,25 @@ def test_processes_that_want_the_same_artifact_build_it_once(tmp_path: Path) -> 
 def test_the_manifest_names_no_path_and_no_host(lock_free_store: Store) -> None:
     text = (lock_free_store.get(stage()).path / "manifest.json").read_text()
     assert str(lock_free_store.root) not in text
+
+
+def large_and_gone(folder: Path, _: Mapping[str, Path]) -> None:
+    (folder / "bytes").write_text(str(len(bytearray(300 * 2**20))))
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere no system tells the peak of a part of a process"
+)
+def test_the_peak_memory_of_a_stage_is_its_own(lock_free_store: Store) -> None:
+    small = lock_free_store.get(stage("before")).manifest["peak_mb"]
+    large = lock_free_store.get(Stage("large", 1, {}, {}, large_and_gone)).manifest["peak_mb"]
+    after = lock_free_store.get(stage("after")).manifest["peak_mb"]
+    assert large > small + 200
+    assert after < large - 200
+
+
+def test_no_peak_is_told_where_the_system_cannot_tell_a_stages_own(
+    lock_free_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("goracs.store.PEAK_RESET", tmp_path / "no" / "such")
+    assert lock_free_store.get(stage()).manifest["peak_mb"] is None
