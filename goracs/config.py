@@ -15,6 +15,7 @@ from goracs.types import GoracsError, InvalidInput
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+SWEEPS = ("-m", "--multirun")
 OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
 
 
@@ -41,11 +42,46 @@ def composed(words: Sequence[str]) -> DictConfig:
     """
     from hydra import compose, initialize_config_dir
 
+    overrides = _overrides(words)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("config", overrides=overrides)
+
+
+def jobs(words: Sequence[str]) -> list[list[str]]:
+    """The words of each job that a run's words ask for: of one, or, with -m or hydra.mode, of a sweep's.
+
+    Raises:
+        InvalidInput: a word that is no override, a sweeper that chooses its jobs as it goes.
+        HydraException, OmegaConfBaseException: an override that fits nothing.
+    """
+    from hydra import initialize_config_dir
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    flags = [word for word in words if word in SWEEPS]
+    given = [word for word in words if word not in SWEEPS]
+    overrides = _overrides(given)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        settings = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra
+        if not flags and settings.mode is not RunMode.MULTIRUN:
+            return [given]
+        if not settings.sweeper["_target_"].endswith(".BasicSweeper"):
+            raise InvalidInput("this sweeper chooses its jobs as it goes: they cannot be told beforehand.")
+        params = [f"{name}={value}" for name, value in (settings.sweeper.params or {}).items()]
+        parsed = OverridesParser.create(loader).parse_overrides([*params, *given])
+        (batch,) = BasicSweeper.split_arguments(parsed, None)
+    return [list(job) for job in batch]
+
+
+def _overrides(words: Sequence[str]) -> list[str]:
+    """A run's words as Hydra composes them."""
     own = [f"file://{Path(word.removeprefix(OWN)).resolve()}" for word in words if word.startswith(OWN)]
     given = [word for word in words if not word.startswith(OWN)]
     refuse_unreadable(given)
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("config", overrides=[f"hydra.searchpath={own}", *given])
+    return [f"hydra.searchpath={own}", *given]
 
 
 def refuse_unreadable(overrides: Iterable[str]) -> None:

@@ -25,12 +25,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from goracs import memory
 from goracs.types import GoracsError
 
 MANIFEST = "manifest.json"
 CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
 log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
-PEAK_RESET, PEAK_TOLD = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
 
 
@@ -137,12 +137,12 @@ class Store:
             log.info("  %-9s ...", stage.name)
             partial = _emptied(place.with_suffix(".partial"))
             try:
-                tells = _forget_peak()
+                tells = memory.forget_peak()
                 started = time.perf_counter()
                 stage.build(partial, inputs)
                 cost = {
                     "seconds": round(time.perf_counter() - started, 3),
-                    "peak_mb": _peak_mb() if tells else None,
+                    "peak_mb": memory.peak_mb() if tells else None,
                 }
                 self._seal(stage, partial, cost)
                 partial.rename(place)
@@ -239,18 +239,3 @@ def _read_manifest(place: Path) -> dict[str, Any]:
 
 def _damage(place: Path, what: str) -> DamagedArtifact:
     return DamagedArtifact(f"The artifact {place} is damaged: {what}. Delete that folder and run again.")
-
-
-def _forget_peak() -> bool:
-    """Have the system measure this process's peak memory anew; False where it cannot (all but Linux)."""
-    try:
-        PEAK_RESET.write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _peak_mb() -> float | None:
-    """Peak resident memory of this process since it was last forgotten; None where the system tells none."""
-    told = [line.split()[1] for line in PEAK_TOLD.read_text().splitlines() if line.startswith("VmHWM:")]
-    return round(int(told[0]) / 1024, 1) if told else None

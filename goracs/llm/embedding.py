@@ -37,18 +37,14 @@ class EmbeddingModule(pl.LightningModule):
         return batch.rows, {"embedding": (hidden * weight).sum(1) / weight.sum(1)}
 
 
-def embed(
-    texts: Sequence[str], weights: Path, encoder: Encoder, runtime: Runtime, folder: Path, side: str
-) -> None:
-    """Write folder/<side>_embedding.npy, float32 [len(texts), d]; go on from what an interrupted call left.
+def load(weights: Path) -> Any:
+    """The frozen encoder of a transformers folder, float32."""
+    return AutoModel.from_pretrained(weights, dtype=torch.float32).requires_grad_(False).eval()
 
-    A text longer than the encoder's window is cut at its end, as sentence encoders do, with a warning.
 
-    Raises:
-        GoracsError: an embedding is not finite; the rows are named.
-    """
+def read(texts: Sequence[str], weights: Path, encoder: Encoder, side: str) -> Texts:
+    """Texts as the encoder reads them: what is longer than its window is cut at its end, with a warning."""
     tokenizer = load_tokenizer(weights)
-    model = AutoModel.from_pretrained(weights, dtype=torch.float32).requires_grad_(False).eval()
     ids = tokenizer(list(texts), truncation=True, max_length=encoder.max_length).input_ids
     cut = sum(len(whole) > encoder.max_length for whole in tokenizer(list(texts), verbose=False).input_ids)
     if cut:
@@ -57,12 +53,28 @@ def embed(
             "embedded. Raise encoder.max_length or lower dataset.history.",
             cut, len(ids), side, encoder.max_length,
         )  # fmt: skip
-    read = Texts(
+    return Texts(
         prompts=[tuple(row) for row in ids],
         answers=[()] * len(ids),
         labels=[-1] * len(ids),
         pad_id=tokenizer.pad_token_id,
         side="right",  # encoders with absolute positions count from the left
     )
-    job = Job(f"embed {side}", "float32", encoder.batch_tokens, runtime, SHORTER[side])
-    fill(EmbeddingModule(model), read, {"embedding": (model.config.hidden_size,)}, job, folder, side)
+
+
+def job(encoder: Encoder, runtime: Runtime, side: str) -> Job:
+    """How the encoder runs."""
+    return Job(f"embed {side}", "float32", encoder.batch_tokens, runtime, SHORTER[side])
+
+
+def embed(
+    texts: Sequence[str], weights: Path, encoder: Encoder, runtime: Runtime, folder: Path, side: str
+) -> None:
+    """Write folder/<side>_embedding.npy, float32 [len(texts), d]; go on from what an interrupted call left.
+
+    Raises:
+        GoracsError: an embedding is not finite; the rows are named.
+    """
+    model, asked = load(weights), read(texts, weights, encoder, side)
+    shapes = {"embedding": (model.config.hidden_size,)}
+    fill(EmbeddingModule(model), asked, shapes, job(encoder, runtime, side), folder, side)

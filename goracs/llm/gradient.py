@@ -123,6 +123,21 @@ def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
     return torch.randn(rows, columns, generator=generator) / rows**0.5
 
 
+def module(model: Any, loss: Loss, settings: Score | None, names: frozenset[str]) -> ScoreModule:
+    """What predicts the numbers `names`; `settings` may be None where no name asks for a gradient.
+
+    Raises:
+        InvalidInput: the adapter has no LoRA where gradients are taken.
+    """
+    matrix, projection = None, None
+    if names & WITH_GRADIENTS:
+        assert settings is not None
+        matrix = last_lora_b(model, settings)
+        if "sketch" in names:
+            projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
+    return ScoreModule(model, loss, names, matrix, projection)
+
+
 def score(
     model: Any,
     loss: Loss,
@@ -135,20 +150,15 @@ def score(
 ) -> None:
     """Write folder/<side>_<name>.npy, float32 [count], hidden [count, d], sketch [count, k].
 
-    What an interrupted call left in the folder is not scored again. `settings` may be None where no name asks
-    for a gradient.
+    What an interrupted call left in the folder is not scored again. `settings` as for `module`.
 
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    matrix, projection = None, None
+    scoring = module(model, loss, settings, names)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), ())
     if "hidden" in names:
         shapes["hidden"] = (model.config.get_text_config().hidden_size,)
-    if names & WITH_GRADIENTS:
-        assert settings is not None
-        matrix = last_lora_b(model, settings)
-        if "sketch" in names:
-            projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
-            shapes["sketch"] = (settings.sketch_dim,)
-    fill(ScoreModule(model, loss, names, matrix, projection), texts, shapes, job, folder, side)
+    if scoring.projection is not None:
+        shapes["sketch"] = (len(scoring.projection),)
+    fill(scoring, texts, shapes, job, folder, side)

@@ -102,7 +102,7 @@ def predict(
     """Run a prediction job; what its steps return, unless a `writer` takes it."""
     forecast = [data.forecast(job)] if isinstance(data, Batches) else []
     trainer = make_trainer(job, [*([writer] if writer else []), *forecast])
-    answers = trainer.predict(module, _loader(data), return_predictions=writer is None)
+    answers = trainer.predict(module, loader(data), return_predictions=writer is None)
     return answers or []
 
 
@@ -138,7 +138,7 @@ def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -
 
 def train(module: pl.LightningModule, data: torch.utils.data.Dataset[Any], trainer: pl.Trainer) -> None:
     """Fit a module on batches in the order they come."""
-    trainer.fit(module, _loader(data))
+    trainer.fit(module, loader(data))
 
 
 def refuse_non_finite(values: FloatArray, what: str) -> None:
@@ -152,7 +152,8 @@ def refuse_non_finite(values: FloatArray, what: str) -> None:
         )
 
 
-def _loader(data: torch.utils.data.Dataset[Any]) -> DataLoader[Any]:
+def loader(data: torch.utils.data.Dataset[Any]) -> DataLoader[Any]:
+    """Batches as the data set makes them, in its order."""
     return DataLoader(data, batch_size=None, shuffle=False)
 
 

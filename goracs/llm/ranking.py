@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -95,11 +96,16 @@ def write_titles(
         decoding: as `decoding` has it; nothing else has a say.
         job: how it runs.
     """
-    asked = Texts(texts.prompts, [()] * len(texts), texts.labels, texts.pad_id)
+    asked = without_answers(texts)
     data = Batches(asked, batches(asked.lengths + decoding["max_new_tokens"], job.batch_tokens))
     answers = predict(WritingModule(model, tokenizer, decoding), data, job)
     written = dict(pair for answer in answers for pair in answer)
     return [written[row] for row in range(len(texts))]
+
+
+def without_answers(texts: Texts) -> Texts:
+    """The prompts alone."""
+    return replace(texts, answers=[()] * len(texts))
 
 
 @contextmanager
@@ -124,14 +130,17 @@ def _ends(model: Any, tokenizer: Any) -> list[int]:
 def represent(model: Any, tokenizer: Any, titles: Sequence[str], job: Job) -> FloatArray:
     """[count, d] float32; the representation of each title.
 
-    An empty title is represented by the end token alone.
-
     Raises:
         GoracsError: a representation is not finite; the rows are named.
     """
-    ids = [tuple(row) or (tokenizer.eos_token_id,) for row in tokenizer(list(titles)).input_ids]
-    texts = Texts(ids, [()] * len(ids), [-1] * len(ids), tokenizer.pad_token_id)
+    texts = read_titles(tokenizer, titles)
     answers = predict(TitleModule(model), Batches(texts, batches(texts.lengths, job.batch_tokens)), job)
-    found = gathered(answers, "title", len(ids))
+    found = gathered(answers, "title", len(texts))
     refuse_non_finite(found, "The representation of the titles")
     return found
+
+
+def read_titles(tokenizer: Any, titles: Sequence[str]) -> Texts:
+    """Titles as `represent` reads them; an empty one is the end token alone."""
+    ids = [tuple(row) or (tokenizer.eos_token_id,) for row in tokenizer(list(titles)).input_ids]
+    return Texts(ids, [()] * len(ids), [-1] * len(ids), tokenizer.pad_token_id)

@@ -43,10 +43,11 @@ def render(table: Table) -> str:
     pools = "; each drew a pool of its own (dataset.seed)" if table.redrawn else ""
     notes += [f"Seeds: {_listed(table.seeds)}{pools}.", *_missing(table)]
     commands = ["", "Commands:", "", "```", *table.commands, "```"] if table.commands else []
-    return "\n".join([*_padded(lines), "", *(f"- {note}" for note in notes), *commands, ""])
+    return "\n".join([*padded(lines), "", *(f"- {note}" for note in notes), *commands, ""])
 
 
-def _padded(lines: Sequence[Sequence[str]]) -> list[str]:
+def padded(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table, its head the first of them, as wide as its widest cells."""
     cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     cells.insert(1, ["-" * width for width in widths])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,10 @@ def die_at(name: str, moment: str) -> None:
     """Make this process vanish, as under a kill signal, around the rename of the stage called `name`."""
     seal, rename = Store._seal, Path.rename
 
-    def dying_seal(self: Store, stage: Stage, folder: Path, seconds: float) -> None:
+    def dying_seal(self: Store, stage: Stage, folder: Path, cost: Mapping[str, float | None]) -> None:
         if stage.name == name and moment == "before":
             os._exit(KILLED)
-        seal(self, stage, folder, seconds)
+        seal(self, stage, folder, cost)
 
     def dying_rename(self: Path, target: Any) -> Path:
         hit = Path(target).parent.name == name

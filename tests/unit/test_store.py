@@ -184,5 +184,5 @@ def test_the_peak_memory_of_a_stage_is_its_own(lock_free_store: Store) -> None:
 def test_no_peak_is_told_where_the_system_cannot_tell_a_stages_own(
     lock_free_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("goracs.store.PEAK_RESET", tmp_path / "no" / "such")
+    monkeypatch.setattr("goracs.memory.RESET", tmp_path / "no" / "such")
     assert lock_free_store.get(stage()).manifest["peak_mb"] is None
