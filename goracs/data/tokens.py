@@ -81,7 +81,7 @@ def tokenized(examples: Sequence[Example], template: str, tokenizer: Any) -> lis
     """
     if tokenizer.eos_token_id is None:
         raise GoracsError("This backbone's tokenizer has no end token: an answer would have no end.")
-    front = [] if template == CHAT else _marks_in_front(tokenizer)
+    front = [] if template == CHAT else marks_in_front(tokenizer)
     prompts = _plain([prompt(example, template, tokenizer) for example in examples], tokenizer)
     answers = answer_ids([example.output for example in examples], template, tokenizer)
     return [
@@ -148,7 +148,7 @@ def _plain(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     return ids
 
 
-def _marks_in_front(tokenizer: Any) -> list[int]:
+def marks_in_front(tokenizer: Any) -> list[int]:
     """What the tokenizer puts in front of a text."""
     marked: list[int] = tokenizer(["a"]).input_ids[0]
     (plain,) = _plain(["a"], tokenizer)

@@ -9,13 +9,15 @@ Numbers   logits in the precision of the output layer, as the model gives them; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from goracs.llm.chances import Figure
 
 BLOCK = 256  # tokens whose logits exist at once
 
@@ -50,17 +52,16 @@ def token_losses(states: Tensor, head: torch.nn.Linear, tokens: Tensor) -> Tenso
 
 
 @torch.no_grad()
-def token_el2n(states: Tensor, head: torch.nn.Linear, tokens: Tensor) -> Tensor:
-    """[K] float32: the norm of (softmax - one-hot) of hidden states [K, d] and tokens [K].
-
-    ||p - e||^2 = sum p^2 - 2 p_token + 1, so no one-hot of the vocabulary is made.
-    """
-    norms = states.new_empty(len(states), dtype=torch.float32)
+def token_figures(
+    states: Tensor, head: torch.nn.Linear, tokens: Tensor, figures: Mapping[str, Figure]
+) -> dict[str, Tensor]:
+    """name -> [K] float32: figures of the chances at hidden states [K, d], tokens [K] being right."""
+    found = {name: states.new_empty(len(states), dtype=torch.float32) for name in figures}
     for part, logits in _blocks(states, head.weight, head.bias):
         chance = logits.softmax(1)
-        of_token = chance.gather(1, tokens[part].unsqueeze(1)).squeeze(1)
-        norms[part] = (chance.square_().sum(1) - 2 * of_token + 1).clamp_(min=0).sqrt_()
-    return norms
+        for name, figure in figures.items():
+            found[name][part] = figure(chance, tokens[part])
+    return found
 
 
 def _blocks(states: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[slice, Tensor]]:

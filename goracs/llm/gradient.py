@@ -1,4 +1,4 @@
-"""Per-example numbers from one pass of the LLM: loss, EL2N, margin, hidden state, gradient norm and sketch.
+"""Per-example numbers from one pass of the LLM: losses, figures of its chances, hidden state, gradient.
 
 Gradient     of the example's loss with respect to one matrix, lora_B of the last layer's `layer` linear,
              taken with dropout off:  G = sum_t dL/dy_t x_t'  for input x_t and output y_t of lora_B.
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from goracs.llm.batch import Batch, Texts
+from goracs.llm.chances import FIGURES
 from goracs.llm.jobs import Job
 from goracs.llm.losses import Loss, Outcome
 from goracs.llm.rows import fill
@@ -40,6 +41,8 @@ class Seen:
 
 class ScoreModule(pl.LightningModule):
     """Predicts the numbers `names` of each example: [B], hidden [B, d], sketch [B, k].
+
+    Names: loss, answer_loss, margin, hidden, gradient_norm, sketch, and those of `goracs.llm.chances`.
 
     `matrix` is where gradients are taken, `projection` [k, out * r] what sketches them; None where no name
     asks for that.
@@ -67,11 +70,12 @@ class ScoreModule(pl.LightningModule):
             outcome, values = self._with_gradients(batch, self.matrix)
         others = {
             "loss": lambda: outcome.losses,
-            "el2n": outcome.el2n,
+            "answer_loss": outcome.answer_losses,
             "margin": outcome.margin,
             "hidden": outcome.hidden,
         }
         values |= {name: tell().detach() for name, tell in others.items() if name in self.names}
+        values |= outcome.figures({name: FIGURES[name] for name in sorted(self.names & FIGURES.keys())})
         return batch.rows, values
 
     def _with_gradients(self, batch: Batch, matrix: torch.nn.Module) -> tuple[Outcome, dict[str, Tensor]]:

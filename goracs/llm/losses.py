@@ -2,13 +2,14 @@
 
 answer (CTR)      the prompt ends where the answer begins; cross-entropy over the logits of {No, Yes} there.
 text (SeqRec)     mean negative log-likelihood of every token of prompt and answer but the first.
-EL2N              norm of (softmax - one-hot): at the answer over {No, Yes}; mean over the answer's tokens.
-Source            GORACS, loss block of its gradient pass; EL2N: Paul et al. 2021.
+figures           of the chances (`goracs.llm.chances`): at the answer over {No, Yes}; mean over the answer's
+                  tokens.
+Source            GORACS, loss block of its gradient pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +20,8 @@ from torch.nn import functional
 from goracs.data.tasks import Ctr, Task
 from goracs.data.tokens import Encoded, answer_tokens
 from goracs.llm.batch import IGNORED, Batch, Texts
-from goracs.llm.blocked import token_el2n, token_losses
+from goracs.llm.blocked import token_figures, token_losses
+from goracs.llm.chances import Figure
 from goracs.llm.output_layer import exact_head, plain_head, states_alone, watched_head
 from goracs.types import Example, GoracsError
 
@@ -28,12 +30,14 @@ from goracs.types import Example, GoracsError
 class Outcome:
     """Per example: `losses` [B] in nats, and what is computed only when asked for, which training never does.
 
-    `el2n()` [B]; `hidden()` [B, d] float32, what the output layer saw at the answer, or the mean over a text
-    answer's tokens; `margin()` [B], logit yes - logit no.
+    `answer_losses()` [B], of the answer alone; `figures(those)` [B] each; `hidden()` [B, d] float32, what
+    the output layer saw at the answer, or the mean over a text answer's tokens; `margin()` [B], logit yes
+    - logit no.
     """
 
     losses: Tensor
-    el2n: Callable[[], Tensor]
+    answer_losses: Callable[[], Tensor]
+    figures: Callable[[Mapping[str, Figure]], dict[str, Tensor]]
     hidden: Callable[[], Tensor]
     margin: Callable[[], Tensor]
 
@@ -54,9 +58,11 @@ class AnswerLoss:
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass that keeps only the last logits."""
         pair, states = self.asked(model, batch)
+        losses, chance = answer_losses(pair, batch.labels), pair.detach().softmax(1)
         return Outcome(
-            answer_losses(pair, batch.labels),
-            el2n=lambda: (pair.softmax(1) - functional.one_hot(batch.labels, 2)).norm(dim=1),
+            losses,
+            answer_losses=lambda: losses,
+            figures=lambda asked: {name: figure(chance, batch.labels) for name, figure in asked.items()},
             hidden=lambda: states,
             margin=lambda: pair[:, 1] - pair[:, 0],
         )
@@ -99,13 +105,16 @@ class TextLoss:
 
 def _by_blocks(states: Tensor, head: torch.nn.Linear, batch: Batch) -> Outcome:
     """From hidden states [B, T, d] with their graph."""
-    tokens, answer = batch.ids[:, 1:], batch.answer[:, 1:]
-    before, labels = states[:, :-1], next_tokens(batch)
+    tokens, before, labels = batch.ids[:, 1:], states[:, :-1], next_tokens(batch)
     real = labels != IGNORED
+    answer = batch.answer[:, 1:] & real  # with nothing before it an answer's first token is not predicted
     losses = token_losses(before[real], head, labels[real])
     return Outcome(
         row_means(losses, real),
-        el2n=lambda: row_means(token_el2n(before[answer].detach(), head, tokens[answer]), answer),
+        answer_losses=lambda: row_means(losses.detach()[answer[real]], answer),
+        figures=lambda asked: _answer_means(
+            token_figures(before[answer].detach(), head, tokens[answer], asked), answer
+        ),
         hidden=lambda: answer_mean(states.detach(), batch.answer),
         margin=no_margin,
     )
@@ -114,10 +123,17 @@ def _by_blocks(states: Tensor, head: torch.nn.Linear, batch: Batch) -> Outcome:
 def _by_logits(states: Tensor, logits: Tensor, batch: Batch) -> Outcome:
     """From hidden states [B, T, d] and all logits [B, T, V], as a model that changes them gives them."""
     logits = logits[:, :-1].float()
-    tokens, answer = batch.ids[:, 1:], batch.answer[:, 1:]
+    tokens, labels = batch.ids[:, 1:], next_tokens(batch)
+    answer = batch.answer[:, 1:] & (labels != IGNORED)
+
+    def figures(asked: Mapping[str, Figure]) -> dict[str, Tensor]:
+        chance, right = logits[answer].detach().softmax(1), tokens[answer]
+        return _answer_means({name: figure(chance, right) for name, figure in asked.items()}, answer)
+
     return Outcome(
-        text_losses(logits, next_tokens(batch)),
-        el2n=lambda: answer_el2n(logits, tokens, answer),
+        text_losses(logits, labels),
+        answer_losses=lambda: text_losses(logits.detach(), labels.masked_fill(~answer, IGNORED)),
+        figures=figures,
         hidden=lambda: answer_mean(states, batch.answer),
         margin=no_margin,
     )
@@ -127,6 +143,11 @@ def row_means(values: Tensor, mask: Tensor) -> Tensor:
     """[B] the mean over a row of values [K] that stand, in order, where mask [B, T] is true."""
     placed = torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
     return placed.sum(1) / mask.sum(1)
+
+
+def _answer_means(values: Mapping[str, Tensor], answer: Tensor) -> dict[str, Tensor]:
+    """name -> [B] the mean over the answer [B, T] of values [K] that stand, in order, at its tokens."""
+    return {name: row_means(value, answer) for name, value in values.items()}
 
 
 def no_margin() -> Tensor:
@@ -158,17 +179,6 @@ def next_tokens(batch: Batch) -> Tensor:
     """
     real = (batch.mask[:, :-1] * batch.mask[:, 1:]).bool()
     return batch.ids[:, 1:].masked_fill(~real, IGNORED)
-
-
-def answer_el2n(logits: Tensor, tokens: Tensor, answer: Tensor) -> Tensor:
-    """[B] mean over the answer's tokens of the norm of (softmax - one-hot).
-
-    ||p - e||^2 = sum p^2 - 2 p_token + 1, so no one-hot of the vocabulary is made.
-    """
-    chance = logits.detach().softmax(2)
-    of_token = chance.gather(2, tokens.unsqueeze(2)).squeeze(2)
-    norms = (chance.square().sum(2) - 2 * of_token + 1).clamp(min=0).sqrt()
-    return (norms * answer).sum(1) / answer.sum(1)
 
 
 def loss_of(task: Task, tokenizer: Any) -> Loss:

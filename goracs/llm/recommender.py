@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from peft import PeftModel
 
 from goracs.data.prepare import read_titles
 from goracs.data.tasks import Task
-from goracs.data.tokens import encode
+from goracs.data.tokens import encode, marks_in_front
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.batch import Texts
@@ -60,6 +61,10 @@ class Recommender:
         if shortened:
             log.info("  %d of %d prompts shortened to %d tokens", shortened, len(encoded), longest)
         return read(encoded, examples, self.task, self.tokenizer)
+
+    def alone(self, texts: Texts) -> Texts:
+        """The answers of texts with nothing before them but the tokenizer's own marks."""
+        return replace(texts, prompts=[tuple(marks_in_front(self.tokenizer))] * len(texts))
 
     def bare(self) -> Any:
         """The backbone itself, untuned."""

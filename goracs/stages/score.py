@@ -1,24 +1,34 @@
 """Numbers of each example from one pass of the LLM at the initial adapter.
 
-Names   gradient_norm, loss and el2n come together, with a sketch too (a gradient makes the others free);
-        hidden, margin and sketch where somebody asks for them, or `score.together` does, so that jobs which
-        want different ones of them share one pass. Of the validation set only these three are computed.
+Names   gradient_norm, loss and el2n come together, with a sketch too (a gradient makes the others free); the
+        rest where somebody asks for them, or `score.together` does, so that jobs which want different ones of
+        them share one pass. Of the validation set only hidden, margin and sketch are computed.
+ifd     loss of the answer after its prompt / that of the answer alone, of texts: how little the prompt helps
+        (Li et al. 2024). The answers alone are read in a second pass; they are short.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from goracs.data.tasks import Ctr
+import numpy as np
+
+from goracs.data.tasks import Ctr, Task
 from goracs.llm.settings import Score
 from goracs.stages.common import PROMPTS, SIDES, Llm, checkpoint, examples, take_arrays, write_json
 from goracs.store import Stage
-from goracs.types import InvalidInput
+from goracs.types import FloatArray, InvalidInput
+
+if TYPE_CHECKING:
+    from goracs.llm.batch import Texts
 
 TOGETHER = frozenset({"gradient_norm", "loss", "el2n"})
 OF_BOTH_SIDES = frozenset({"hidden", "margin", "sketch"})
+OF_THE_POOL = frozenset({"answer_loss", "entropy", "confidence", "lead", "ifd"})
+ALONE = frozenset({"answer_loss"})
+KNOWN = TOGETHER | OF_BOTH_SIDES | OF_THE_POOL
 
 
 def stage(
@@ -36,17 +46,13 @@ def stage(
         wanted: names of numbers.
 
     Raises:
-        InvalidInput: gradients at a layer that the start does not adapt, margins of a task without answers,
-            a name that is none.
+        InvalidInput: gradients at a layer that the start does not adapt, a number that this kind of task
+            does not have, a name that is none.
     """
     names = named(wanted, settings)
+    _refuse_untold(names, llm.task)
     if adapted is not None and names & TOGETHER:
         settings.refuse_absent_layer(adapted)
-    if "margin" in names and not isinstance(llm.task, Ctr):
-        raise InvalidInput(
-            "margins are of tasks with two answers (task=ctr), and this task's answers are texts: what asks "
-            "for them (lam=auto, features=output_gradient, score.together) does not go with it."
-        )
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.forecast import SHORTER
@@ -54,11 +60,18 @@ def stage(
 
         opened, kept = llm.open(inputs), checkpoint(folder)
         model = opened.adapted(inputs["adapter"] / "adapter")
-        for side, asked in (("pool", names), ("target", names & OF_BOTH_SIDES)):
-            if asked:
-                texts = opened.read(examples(inputs, SIDES[side]))
-                job = opened.job(f"score {side}", SHORTER[side])
-                score(model, opened.loss, texts, settings, asked, job, kept, side)
+
+        def run(side: str, texts: Texts, asked: frozenset[str]) -> None:
+            job = opened.job(f"score {side}", SHORTER["target" if side == "target" else "pool"])
+            score(model, opened.loss, texts, settings, asked, job, kept, side)
+
+        pool = opened.read(examples(inputs, SIDES["pool"]))
+        run("pool", pool, names - {"ifd"})
+        if both := names & OF_BOTH_SIDES:
+            run("target", opened.read(examples(inputs, SIDES["target"])), both)
+        if "ifd" in names:
+            run("alone", opened.alone(pool), ALONE)
+            np.save(folder / "pool_ifd.npy", _ifd(kept))
         take_arrays(kept, folder)
         write_json(folder / PROMPTS, opened.prompts)
 
@@ -67,7 +80,28 @@ def stage(
         params["layer"] = settings.layer
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
-    return Stage("score", 5, params, {**llm.inputs, "adapter": start}, build)
+    return Stage("score", 6, params, {**llm.inputs, "adapter": start}, build)
+
+
+def _ifd(kept: Path) -> FloatArray:
+    """[N]; the answer's loss after its prompt over that of the answer alone."""
+    after, alone = (np.load(kept / f"{side}_answer_loss.npy") for side in ("pool", "alone"))
+    ratio: FloatArray = after / alone
+    return ratio
+
+
+def _refuse_untold(names: frozenset[str], task: Task) -> None:
+    """Raise InvalidInput where a number is not of this kind of task."""
+    if "margin" in names and not isinstance(task, Ctr):
+        raise InvalidInput(
+            "margins are of tasks with two answers (task=ctr), and this task's answers are texts: what asks "
+            "for them (lam=auto, features=output_gradient, score.together) does not go with it."
+        )
+    if "ifd" in names and isinstance(task, Ctr):
+        raise InvalidInput(
+            "ifd compares an answer with and without its prompt, and of Yes and No there is nothing to say "
+            "without one: what asks for it (score.together) goes with tasks of texts (task=seqrec)."
+        )
 
 
 def named(wanted: frozenset[str], settings: Score) -> frozenset[str]:
@@ -79,8 +113,9 @@ def named(wanted: frozenset[str], settings: Score) -> frozenset[str]:
     if not wanted:
         return frozenset()
     names = wanted | frozenset(settings.together)
-    unknown = sorted(names - TOGETHER - OF_BOTH_SIDES)
+    unknown = sorted(names - KNOWN)
     if unknown:
-        known = ", ".join(sorted(TOGETHER | OF_BOTH_SIDES))
+        known = ", ".join(sorted(KNOWN))
         raise InvalidInput(f"no score is called {', '.join(unknown)}; there are {known}.")
+    names |= {"answer_loss"} if "ifd" in names else set()
     return names | TOGETHER if names & (TOGETHER | {"sketch"}) else names

@@ -22,7 +22,8 @@ from transformers import (
 from goracs.llm import blocked, losses
 from goracs.llm.adapter import fresh
 from goracs.llm.batch import Batch, Texts
-from goracs.llm.blocked import token_el2n, token_losses
+from goracs.llm.blocked import token_figures, token_losses
+from goracs.llm.chances import FIGURES
 from goracs.llm.losses import TextLoss
 from goracs.llm.output_layer import plain_head
 from goracs.llm.settings import Lora
@@ -71,10 +72,11 @@ def test_losses_and_gradients_equal_those_of_all_logits(rows: int, bias: bool) -
         torch.testing.assert_close(mine, theirs, rtol=SINGLE, atol=SINGLE)
 
 
-def test_el2n_equals_the_norm_against_a_one_hot() -> None:
+def test_figures_equal_those_of_all_chances_at_once() -> None:
     states, head, tokens = linear(blocked.BLOCK + 5, 12, 50, True)
-    wrong = head(states).softmax(1) - functional.one_hot(tokens, 50)
-    torch.testing.assert_close(token_el2n(states, head, tokens), wrong.norm(dim=1), rtol=SINGLE, atol=SINGLE)
+    chance = head(states).softmax(1)
+    for name, found in token_figures(states, head, tokens, FIGURES).items():
+        torch.testing.assert_close(found, FIGURES[name](chance, tokens), rtol=SINGLE, atol=SINGLE)
 
 
 def test_nothing_is_worked_out_for_a_gradient_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +107,8 @@ def outcome(model: Any, side: str) -> dict[str, torch.Tensor]:
     found = TextLoss()(model, batch(side))
     mixed = (found.losses * torch.tensor([1.0, 2.0, 3.0])).sum()
     slopes = dict(zip(trained, torch.autograd.grad(mixed, list(trained.values())), strict=True))
-    numbers = {"losses": found.losses.detach(), "el2n": found.el2n(), "hidden": found.hidden()}
+    numbers = {"losses": found.losses.detach(), "answer": found.answer_losses(), "hidden": found.hidden()}
+    numbers |= found.figures(FIGURES)
     return numbers | slopes
 
 

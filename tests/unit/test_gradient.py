@@ -13,6 +13,7 @@ import torch
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import Texts
+from goracs.llm.chances import FIGURES
 from goracs.llm.gradient import gaussian_projection, last_lora_b, score
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss, TextLoss
@@ -26,7 +27,7 @@ SETTINGS = Score(layer="v_proj", sketch_dim=16, sketch_seed=3, together=())
 NO, YES = 300, 301
 PLAIN = frozenset({"gradient_norm", "loss", "el2n"})
 ALL = PLAIN | {"sketch"}
-EVERY = ALL | {"hidden", "margin"}
+EVERY = ALL | {"hidden", "margin", "answer_loss", *FIGURES}
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import IGNORED, Texts
-from goracs.llm.losses import AnswerLoss, TextLoss, answer_el2n, answer_losses, next_tokens, text_losses
+from goracs.llm.chances import FIGURES, el2n
+from goracs.llm.losses import AnswerLoss, TextLoss, answer_losses, next_tokens, text_losses
 from tests.conftest import TINY
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=SINGLE, atol=SINGLE)
+
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "goracs_loss.npz")
 DOUBLE = 1e-12  # float64 sums in another order
@@ -31,15 +38,6 @@ def test_answer_losses_equal_the_authors_values() -> None:
     no_yes = torch.from_numpy(GOLDEN["ctr_yes_no_logits"][:, ::-1].copy())
     found = answer_losses(no_yes, torch.from_numpy(GOLDEN["ctr_is_yes"]).long())
     np.testing.assert_allclose(found, GOLDEN["ctr_loss"], rtol=DOUBLE)
-
-
-def test_answer_el2n_equals_the_norm_against_a_one_hot() -> None:
-    torch.manual_seed(0)
-    logits, tokens = torch.randn(3, 5, 7, dtype=torch.float64), torch.randint(7, (3, 5))
-    answer = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 1], [1, 1, 1, 1, 1]]).bool()
-    wrong = (logits.softmax(2) - torch.nn.functional.one_hot(tokens, 7)).norm(dim=2)
-    expected = torch.stack([wrong[row][answer[row]].mean() for row in range(3)])
-    torch.testing.assert_close(answer_el2n(logits, tokens, answer), expected, rtol=DOUBLE, atol=DOUBLE)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -78,7 +76,10 @@ def test_a_losses_row_is_unchanged_by_its_neighbours(
     for row in range(3):
         alone = loss(model, texts.batch(np.array([row])))
         torch.testing.assert_close(together.losses[row], alone.losses[0], rtol=SINGLE, atol=SINGLE)
-        torch.testing.assert_close(together.el2n()[row], alone.el2n()[0], rtol=SINGLE, atol=SINGLE)
+        close(together.answer_losses()[row], alone.answer_losses()[0])
+        mine, others = together.figures(FIGURES), alone.figures(FIGURES)
+        for name in FIGURES:
+            close(mine[name][row], others[name][0])
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -107,4 +108,30 @@ def test_el2n_of_an_answer_equals_its_closed_form(tiny_weights: Path) -> None:
     texts = Texts([(10, 11, 12), (20, 21)], [(), ()], [1, 0], pad_id=0)
     found = AnswerLoss(300, 301)(load_model(tiny_weights, TINY), texts.batch(np.arange(2)))
     expected = 2**0.5 * (1 - torch.exp(-found.losses))  # the loss is -log of the answer's chance
-    torch.testing.assert_close(found.el2n(), expected, rtol=SINGLE, atol=SINGLE)
+    close(found.figures({"el2n": el2n})["el2n"], expected)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_figures_of_a_text_are_means_over_its_answers_tokens(tiny_weights: Path, side: str) -> None:
+    prompts, answers = [tuple(range(10, 30)), (40, 41, 42)], [(7, 5), (8, 9, 300)]
+    model = load_model(tiny_weights, TINY)
+    found = TextLoss()(model, Texts(prompts, answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2)))
+    told = found.figures(FIGURES)
+    for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+        right, chance = torch.tensor(answer), logits.softmax(1)
+        close(found.answer_losses()[row], functional.cross_entropy(logits, right))
+        for name, figure in FIGURES.items():
+            close(told[name][row], figure(chance, right).mean())
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_an_answer_with_nothing_before_it_is_judged_from_its_second_token_on(
+    tiny_weights: Path, side: str
+) -> None:
+    answers = [(7, 5, 300, 12), (8, 9)]
+    model = load_model(tiny_weights, TINY)
+    found = TextLoss()(model, Texts([(), ()], answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2)))
+    for row, answer in enumerate(answers):
+        logits = model(input_ids=torch.tensor([answer])).logits[0, :-1]
+        close(found.answer_losses()[row], functional.cross_entropy(logits, torch.tensor(answer[1:])))
