@@ -91,19 +91,19 @@ def weights(model: PeftModel) -> dict[str, Tensor]:
     }
 
 
-def refuse_unchanged(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
-    """Raise GoracsError if training left every LoRA weight as it was."""
+def refuse_unchanged(before: dict[str, Tensor], after: dict[str, Tensor], settings: str) -> None:
+    """Raise GoracsError if training by the settings of that name left every LoRA weight as it was."""
     if all(torch.equal(before[name], after[name]) for name in before):
         raise GoracsError(
-            "Training changed no weight of the adapter: raise finetune.lr, or train for longer."
+            f"Training changed no weight of the adapter: raise {settings}.lr, or train for longer."
         )
 
 
-def refuse_diverged(after: dict[str, Tensor]) -> None:
-    """Raise GoracsError if training made a LoRA weight that is not finite."""
+def refuse_diverged(after: dict[str, Tensor], settings: str) -> None:
+    """Raise GoracsError if training by the settings of that name made a LoRA weight that is not finite."""
     broken = [name for name, weight in after.items() if not weight.isfinite().all()]
     if broken:
-        raise GoracsError(f"Training diverged: {broken[0]} is not finite. Lower finetune.lr.")
+        raise GoracsError(f"Training diverged: {broken[0]} is not finite. Lower {settings}.lr.")
 
 
 def _held(model: PeftModel) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from goracs.types import IndexArray
+from goracs.types import Example, IndexArray
 
 IGNORED = -100
 
@@ -43,13 +43,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Texts:
-    """Token ids of many examples: prompts, the answers that follow them (empty where they are not read)."""
+    """Token ids of many examples: prompts, the answers that follow them (empty where they are not read).
+
+    `examples` are those they were made of, for messages; none where nobody asks.
+    """
 
     prompts: Sequence[tuple[int, ...]]
     answers: Sequence[tuple[int, ...]]
     labels: Sequence[int]
     pad_id: int
     side: str = "left"
+    examples: Sequence[Example] = ()
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -58,6 +62,12 @@ class Texts:
     def lengths(self) -> IndexArray:
         """[count] tokens of prompt and answer."""
         return np.array([len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)], np.int64)
+
+    def named(self, rows: IndexArray) -> list[str]:
+        """What messages call the given rows: their place, and what the data call their user and item."""
+        return [
+            ", ".join([f"row {row}", *(_ids(self.examples[row]) if self.examples else [])]) for row in rows
+        ]
 
     def batch(self, rows: IndexArray) -> Batch:
         """The given rows, padded to the longest of them."""
@@ -79,3 +89,8 @@ class Texts:
             answer=answer.bool(),
             labels=torch.tensor([self.labels[row] for row in rows]),
         )
+
+
+def _ids(example: Example) -> list[str]:
+    """Ready prompts may have neither."""
+    return [f"{what} {name}" for what, name in (("user", example.user), ("item", example.item)) if name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, inf, isfinite
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -12,9 +13,9 @@ from torch import Tensor
 from goracs.data.tokens import batches
 from goracs.llm import adapter
 from goracs.llm.batch import Texts
+from goracs.llm.diverged import diverged
 from goracs.llm.jobs import Batches
 from goracs.llm.settings import Finetune
-from goracs.types import GoracsError
 
 
 def look_steps(total: int, looks: int) -> list[int]:
@@ -38,23 +39,25 @@ class BestLook(pl.Callback):
     def __init__(self, judging: Texts, settings: Finetune, total: int, batch_tokens: int) -> None:
         assert settings.patience is not None
         self.read = Batches(judging, batches(judging.lengths, batch_tokens))
-        self.steps, self.patience = set(look_steps(total, settings.looks)), settings.patience
+        self.settings, self.patience = settings, settings.patience
+        self.steps = set(look_steps(total, settings.looks))
         self.best, self.kept, self.worse = inf, dict[str, Tensor](), 0
 
     def on_train_batch_end(self, trainer: Any, module: Any, _outputs: Any, _batch: Any, step: int) -> None:
         """Look, if this step is one to look after.
 
         Raises:
-            GoracsError: the loss is not finite.
+            GoracsError: a loss is not finite.
         """
         if step + 1 not in self.steps:
             return
         with trainer.strategy.precision_plugin.val_step_context():
-            loss = mean_loss(module.model, module.loss, self.read)
+            rows, losses = example_losses(module.model, module.loss, self.read)
+        loss = float(losses.mean())
         if not isfinite(loss):
-            raise GoracsError(
-                f"Training diverged: the validation loss is {loss} after {step + 1} steps. Lower finetune.lr."
-            )
+            told = f"the look after step {step + 1}"
+            texts, of = self.read.texts, "the validation set"
+            raise diverged(module.model, self.settings, told, texts, of, rows, losses)
         module.curve[-1]["valid_loss"] = loss
         if loss < self.best:
             self.best, self.kept, self.worse = loss, adapter.weights(module.model), 0
@@ -71,9 +74,9 @@ class BestLook(pl.Callback):
 
 
 @torch.no_grad()
-def mean_loss(model: Any, loss: Any, read: Batches) -> float:
-    """Nats; the mean over all examples, dropout off."""
+def example_losses(model: Any, loss: Any, read: Batches) -> tuple[Tensor, Tensor]:
+    """Rows [m], and the loss of each in nats, float64 [m], dropout off."""
     model.eval()
     parts = [loss(model, read[place].to(model.device)).losses.double() for place in range(len(read))]
     model.train()
-    return float(torch.cat(parts).mean())
+    return torch.from_numpy(np.concatenate(read.groups)), torch.cat(parts)

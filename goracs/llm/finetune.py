@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import Tensor
 from goracs.data.tokens import batches
 from goracs.llm import adapter
 from goracs.llm.batch import Batch, Texts
+from goracs.llm.diverged import diverged
 from goracs.llm.early_stop import BestLook
 from goracs.llm.forecast import Forecast
 from goracs.llm.jobs import Job, make_trainer, train
@@ -86,13 +88,18 @@ class Steps(torch.utils.data.Dataset[list[Batch]]):
 
 
 class FinetuneModule(pl.LightningModule):
-    """Trains the LoRA weights of a peft model; `curve` keeps loss and learning rate of every step."""
+    """Trains the LoRA weights of a peft model; `curve` keeps loss and learning rate of every step.
 
-    def __init__(self, model: Any, loss: Loss, settings: Training, total_steps: int, seed: int) -> None:
+    `texts` are what its steps read.
+    """
+
+    def __init__(
+        self, model: Any, loss: Loss, settings: Training, total_steps: int, seed: int, texts: Texts
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.loss, self.settings = model, loss, settings
-        self.total_steps, self.seed = total_steps, seed
+        self.total_steps, self.seed, self.texts = total_steps, seed, texts
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
@@ -107,23 +114,40 @@ class FinetuneModule(pl.LightningModule):
         return [optimizer], [schedule]
 
     def training_step(self, parts: list[Batch], step: int) -> None:
-        """One optimiser step over all its parts."""
+        """One optimiser step over all its parts.
+
+        Raises:
+            GoracsError: a loss or the gradient is not finite; no weight has changed then.
+        """
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         optimizer.zero_grad()
         examples = sum(len(part.rows) for part in parts)
         with torch.random.fork_rng():
             torch.manual_seed(int(np.random.default_rng([self.seed, 1, step]).integers(2**62)))
-            loss = sum(self._backward(part, examples) for part in parts)
+            losses = [self._backward(part, examples) for part in parts]
+        loss = float(sum(part.sum() / examples for part in losses))
+        if not isfinite(loss) or not isfinite(self._gradient_norm()):
+            raise self._diverged(step, torch.cat([part.rows for part in parts]), torch.cat(losses))
         self.clip_gradients(optimizer, self.settings.max_grad_norm, "norm")
-        self.curve.append({"step": step + 1, "loss": float(loss), "lr": optimizer.param_groups[0]["lr"]})
+        self.curve.append({"step": step + 1, "loss": loss, "lr": optimizer.param_groups[0]["lr"]})
         optimizer.step()
         schedule.step()
-        self.log("loss", float(loss), prog_bar=True, batch_size=examples)
+        self.log("loss", loss, prog_bar=True, batch_size=examples)
 
     def _backward(self, part: Batch, examples: int) -> Tensor:
-        share = self.loss(self.model, part).losses.sum() / examples
-        self.manual_backward(share)
-        return share.detach()
+        """The part of the step's gradient; [B] losses."""
+        losses = self.loss(self.model, part).losses
+        self.manual_backward(losses.sum() / examples)
+        return losses.detach()
+
+    def _diverged(self, step: int, rows: Tensor, losses: Tensor) -> GoracsError:
+        told = f"step {step + 1} of {self.total_steps}"
+        return diverged(self.model, self.settings, told, self.texts, self.settings.examples, rows, losses)
+
+    def _gradient_norm(self) -> float:
+        """L2, over all that is trained."""
+        grads = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return float(torch.nn.utils.get_total_norm(grads))
 
 
 class Checkpoints(pl.Callback):
@@ -135,7 +159,7 @@ class Checkpoints(pl.Callback):
     def on_train_batch_end(self, _trainer: Any, module: Any, _outputs: Any, _batch: Any, step: int) -> None:
         """Save if this step is one of them, and training has not diverged."""
         if step + 1 in self.steps:
-            adapter.refuse_diverged(adapter.weights(module.model))
+            adapter.refuse_diverged(adapter.weights(module.model), module.settings.at)
             adapter.save(module.model, self.folder / str(step + 1))
 
 
@@ -155,12 +179,12 @@ def finetune(
     `judging` are the validation examples of a training that may end early.
 
     Raises:
-        GoracsError: training changed nothing or diverged, or the saved adapter does not answer as the trained
-            model does.
+        GoracsError: training changed nothing, a number in it is not finite, or the saved adapter does not
+            answer as the trained model does.
     """
     schedule = plan(texts.lengths, settings, seed)
     total = len(schedule.steps)
-    module = FinetuneModule(model, loss, settings, total, seed)
+    module = FinetuneModule(model, loss, settings, total, seed, texts)
     before = adapter.weights(model)
     saving = Checkpoints(
         [round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints"
@@ -173,8 +197,8 @@ def finetune(
     for look in looks:
         look.restore(model)
     after = adapter.weights(model)
-    adapter.refuse_unchanged(before, after)
-    adapter.refuse_diverged(after)
+    adapter.refuse_unchanged(before, after, settings.at)
+    adapter.refuse_diverged(after, settings.at)
     adapter.save(model, folder / "adapter")
     refuse_unfaithful(model, folder / "adapter", texts)
     curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=False)]

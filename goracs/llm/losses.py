@@ -195,4 +195,5 @@ def read(encoded: Sequence[Encoded], examples: Sequence[Example], task: Task, to
         answers=[() if isinstance(task, Ctr) else text.answer for text in encoded],
         labels=[-1 if example.label is None else example.label for example in examples],
         pad_id=tokenizer.pad_token_id,
+        examples=examples,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from goracs.data.candidates import Kind
 from goracs.data.numbers import check_whole, is_number
@@ -113,8 +113,12 @@ class Training:
     """AdamW over a budget that is exactly one of epochs, steps, tokens.
 
     `batch_size` examples make one optimiser step (all of a smaller coreset); the learning rate rises
-    linearly over the first `warmup_share` of the steps, then falls linearly to zero.
+    linearly over the first `warmup_share` of the steps, then falls linearly to zero. `at` and `examples` are
+    what a message calls these settings and what is trained on.
     """
+
+    at: ClassVar[str] = "adapter.training"
+    examples: ClassVar[str] = "the warm-up"
 
     lr: float
     epochs: int | None
@@ -129,11 +133,11 @@ class Training:
         given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
         if len(given) != 1:
             raise InvalidInput(
-                "finetune needs exactly one of epochs, steps, tokens; got "
-                f"{' and '.join(given) or 'none'}. Set the others to null, as in finetune.epochs=null."
+                f"{self.at} needs exactly one of epochs, steps, tokens; got "
+                f"{' and '.join(given) or 'none'}. Set the others to null, as in {self.at}.epochs=null."
             )
         if getattr(self, given[0]) < 1 or self.batch_size < 1:
-            raise InvalidInput(f"finetune.{given[0]} and finetune.batch_size must be at least 1.")
+            raise InvalidInput(f"{self.at}.{given[0]} and {self.at}.batch_size must be at least 1.")
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,9 @@ class Finetune(Training):
     ends after `patience` looks without a smaller one, and the adapter of the best is kept. None: nobody
     looks, and the adapter of the last step is kept.
     """
+
+    at: ClassVar[str] = "finetune"
+    examples: ClassVar[str] = "the coreset"
 
     patience: int | None
     looks: int

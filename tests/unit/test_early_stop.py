@@ -110,15 +110,20 @@ def test_the_loss_that_is_looked_at_is_the_mean_over_the_validation_examples(
 def test_a_validation_loss_that_is_not_finite_ends_the_training_with_the_reason(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(GoracsError, match=r"Training diverged: the validation loss is nan after 2 steps"):
-        trained(tiny_weights, tmp_path / "a", replace(SETTINGS, lr=float("inf")), texts(), 0)
+    message = (
+        r"^Training diverged at the look after step 1: the loss is not finite for 8 of 8 examples of the "
+        r"validation set \(row \d+: nan; .*\)\. The adapter itself is no longer finite\. "
+        r"Lower finetune\.lr\.$"
+    )
+    with pytest.raises(GoracsError, match=message):
+        trained(tiny_weights, tmp_path / "a", replace(SETTINGS, lr=float("inf"), looks=12), texts(), 0)
 
 
 def test_a_smaller_loss_begins_the_patience_anew(
     tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([5.0, 6.0, 4.0, 4.0, 7.0, 1.0])
-    monkeypatch.setattr(early_stop, "mean_loss", lambda *_: next(losses))
+    monkeypatch.setattr(early_stop, "example_losses", lambda *_: (None, torch.tensor([next(losses)])))
     curve = trained(tiny_weights, tmp_path / "a", SETTINGS, texts(), 0)
     assert [row["valid_loss"] for row in curve if "valid_loss" in row] == [5.0, 6.0, 4.0, 4.0, 7.0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model
-from goracs.llm.batch import Texts
+from goracs.llm.batch import Batch, Texts
 from goracs.llm.finetune import finetune, plan, refuse_unfaithful
 from goracs.llm.jobs import Job
-from goracs.llm.losses import AnswerLoss
-from goracs.llm.settings import Training
-from goracs.types import GoracsError, InvalidInput
+from goracs.llm.losses import AnswerLoss, Outcome
+from goracs.llm.settings import Finetune, Training
+from goracs.types import Example, GoracsError, InvalidInput
 from tests.conftest import LORA, RUNTIME, TINY
 from tests.saved_adapters import WEIGHTS, with_config, with_weights, write
 
@@ -37,6 +37,7 @@ SETTINGS = Training(
     max_grad_norm=1.0,
 )
 LOSS = AnswerLoss(300, 301)
+JOB = Job("finetune", "float32", 4096, RUNTIME)
 ROUNDING = 1e-5  # float32 sums over another split of the batch
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=30).map(lambda values: np.array(values, np.int64))
@@ -81,7 +82,7 @@ def test_plan_of_another_seed_has_another_order() -> None:
     [
         ({"steps": 3}, "got epochs and steps"),
         ({"epochs": None}, "got none"),
-        ({"epochs": 0}, "finetune.epochs and finetune.batch_size must be at least 1"),
+        ({"epochs": 0}, r"adapter\.training\.epochs and adapter\.training\.batch_size must be at least 1"),
         ({"batch_size": 0}, "must be at least 1"),
     ],
 )
@@ -146,8 +147,68 @@ def test_finetune_refuses_a_training_that_changed_nothing(tiny_weights: Path, tm
 
 
 def test_finetune_refuses_a_training_that_diverged(tiny_weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(GoracsError, match=r"Training diverged.*Lower finetune\.lr"):
+    with pytest.raises(
+        GoracsError, match=r"Training diverged at step 2 .*no longer finite\. Lower adapter\.training\.lr"
+    ):
         tuned(tiny_weights, tmp_path / "a", lr=float("inf"))
+
+
+class Spoilt:
+    """A loss that is not a number for one example from its second reading on, or whose gradient is none."""
+
+    def __init__(self, row: int, gradient: bool = False) -> None:
+        self.row, self.gradient, self.readings = row, gradient, 0
+
+    def __call__(self, model: Any, batch: Batch) -> Outcome:
+        outcome = LOSS(model, batch)
+        hit = batch.rows == self.row
+        self.readings += int(hit.any())
+        if self.readings < 2 or not hit.any():
+            return outcome
+        spoilt = (outcome.losses - outcome.losses.detach()).abs().sqrt() if self.gradient else torch.nan
+        return replace(outcome, losses=torch.where(hit, spoilt, outcome.losses))
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, Finetune(**asdict(SETTINGS), patience=None, looks=1)])
+@pytest.mark.parametrize("bound", [4096, 10])
+def test_a_loss_that_is_not_finite_ends_the_training_and_names_its_example_and_step(
+    tiny_weights: Path, tmp_path: Path, bound: int, settings: Training
+) -> None:
+    called = [example(f"u{row}", f"i{row}") for row in range(7)]
+    read = replace(texts(), examples=called)
+    steps = plan(read.lengths, settings, 0).steps
+    _, step = [number for number, rows in enumerate(steps, 1) if 5 in rows]
+    model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
+    with pytest.raises(GoracsError) as ended:
+        finetune(model, Spoilt(5), read, settings, 0, replace(JOB, batch_tokens=bound), tmp_path)
+    where, of = {Training: ("adapter.training", "the warm-up"), Finetune: ("finetune", "the coreset")}[
+        type(settings)
+    ]
+    assert str(ended.value) == (
+        f"Training diverged at step {step} of 5: the loss is not finite for 1 of 3 examples of {of} "
+        f"(row 5, user u5, item i5: nan). The adapter itself is finite: lower {where}.lr, set "
+        "backbone.precision=float32, or look at these examples."
+    )
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_gradient_that_is_not_finite_ends_the_training_before_a_weight_changes(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
+    said = r"at step 3 of 5: the gradient of 3 examples of the warm-up is not finite, though their losses are"
+    with pytest.raises(GoracsError, match=said):
+        finetune(model, Spoilt(5, gradient=True), texts(), SETTINGS, 0, JOB, tmp_path)
+    adapter.refuse_diverged(adapter.weights(model), "")
+
+
+def test_ready_prompts_are_named_by_what_they_have() -> None:
+    read = replace(texts(2), examples=[example("", ""), example("u", "")])
+    assert read.named(np.arange(2)) == ["row 0", "row 1, user u"]
+
+
+def example(user: str, item: str) -> Example:
+    return Example(user, item, 0, None, (), (), "", "", "")
 
 
 def test_an_adapter_saved_wrongly_is_refused(tiny_weights: Path, tmp_path: Path) -> None:
