@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,14 @@ def weights(model: PeftModel) -> dict[str, Tensor]:
     return {
         name: weight.detach().cpu().clone() for name, weight in model.named_parameters() if "lora_" in name
     }
+
+
+def put(model: PeftModel, kept: Mapping[str, Tensor]) -> None:
+    """Give a model LoRA weights that `weights` copied."""
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, weight in kept.items():
+            named[name].copy_(weight)
 
 
 def refuse_unchanged(before: dict[str, Tensor], after: dict[str, Tensor], settings: str) -> None:

@@ -15,6 +15,7 @@ from goracs.llm import adapter
 from goracs.llm.batch import Texts
 from goracs.llm.diverged import diverged
 from goracs.llm.jobs import Batches
+from goracs.llm.resume import State
 from goracs.llm.settings import Finetune
 
 
@@ -43,19 +44,25 @@ class BestLook(pl.Callback):
         self.steps = set(look_steps(total, settings.looks))
         self.best, self.kept, self.worse = inf, dict[str, Tensor](), 0
 
-    def on_train_batch_end(self, trainer: Any, module: Any, _outputs: Any, _batch: Any, step: int) -> None:
+    @property
+    def over(self) -> bool:
+        """Whether the training has ended."""
+        return self.worse >= self.patience
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
         """Look, if this step is one to look after.
 
         Raises:
             GoracsError: a loss is not finite.
         """
-        if step + 1 not in self.steps:
+        step = len(module.curve)
+        if step not in self.steps:
             return
         with trainer.strategy.precision_plugin.val_step_context():
             rows, losses = example_losses(module.model, module.loss, self.read)
         loss = float(losses.mean())
         if not isfinite(loss):
-            told = f"the look after step {step + 1}"
+            told = f"the look after step {step}"
             texts, of = self.read.texts, "the validation set"
             raise diverged(module.model, self.settings, told, texts, of, rows, losses)
         module.curve[-1]["valid_loss"] = loss
@@ -63,14 +70,19 @@ class BestLook(pl.Callback):
             self.best, self.kept, self.worse = loss, adapter.weights(module.model), 0
         else:
             self.worse += 1
-        trainer.should_stop = self.worse >= self.patience
+        trainer.should_stop = self.over
 
     def restore(self, model: Any) -> None:
         """Give a model the LoRA weights of the best look."""
-        named = dict(model.named_parameters())
-        with torch.no_grad():
-            for name, weight in self.kept.items():
-                named[name].copy_(weight)
+        adapter.put(model, self.kept)
+
+    def state(self) -> State:
+        """The best look, and how many came after it."""
+        return State({"best": self.best, "worse": self.worse}, self.kept)
+
+    def go_on(self, state: State) -> None:
+        """Be as when `state` was taken."""
+        self.best, self.worse, self.kept = state.plain["best"], state.plain["worse"], dict(state.tensors)
 
 
 @torch.no_grad()

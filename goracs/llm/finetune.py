@@ -1,17 +1,19 @@
 """LoRA fine-tuning: AdamW over a fixed schedule of batches.
 
-Order and dropout are functions of (seed, step) alone. One optimiser step takes the mean loss over
+Order and dropout are functions of (seed, step) alone, so an interrupted training goes on as if nothing had
+been (`goracs.llm.resume`). One optimiser step takes the mean loss over
 `batch_size` examples, in passes of bounded size.
 After training, the saved adapter is loaded again and must answer as the trained model does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, count, islice
-from math import isfinite
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,146 +23,21 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from goracs.data.tokens import batches
 from goracs.llm import adapter
 from goracs.llm.batch import Batch, Texts
-from goracs.llm.diverged import diverged
 from goracs.llm.early_stop import BestLook
-from goracs.llm.forecast import Forecast
+from goracs.llm.finetune_module import Checkpoints, FinetuneModule
 from goracs.llm.jobs import Job, make_trainer, train
 from goracs.llm.losses import Loss
 from goracs.llm.recommender import Recommender
+from goracs.llm.resume import Keeper, Part
+from goracs.llm.schedule import Plan, Steps, plan
 from goracs.llm.settings import Finetune, Training, WarmupAdapter
-from goracs.types import Example, GoracsError, IndexArray, InvalidInput
+from goracs.types import Example, GoracsError, InvalidInput
 
 RELOAD_TOLERANCE = 1e-4  # the same weights by the same kernels: anything above rounding is a lost weight
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The rows of each optimiser step, and the tokens read up to its end."""
-
-    steps: tuple[IndexArray, ...]
-    tokens: tuple[int, ...]
-
-    def forecast(self, job: Job) -> Forecast:
-        """What tells how long a job by this plan takes."""
-        examples, work = sum(map(len, self.steps)), np.diff(self.tokens, prepend=0)
-        return Forecast(job.name, job.shorter, examples, self.tokens[-1], work)
-
-
-def plan(lengths: IndexArray, settings: Training, seed: int) -> Plan:
-    """Which examples each step reads: the coreset, reshuffled each time round, cut into batches.
-
-    Laws: every step but the last of `epochs` has min(batch_size, n) examples; no example is read a second
-    time before all have been read once; `tokens` stops with the first step that reaches it.
-    """
-    size, rng = min(settings.batch_size, len(lengths)), np.random.default_rng([seed, 0])
-    stream = chain.from_iterable(rng.permutation(len(lengths)) for _ in count())
-    to_read = np.inf if settings.epochs is None else settings.epochs * len(lengths)
-    most_steps = settings.steps or np.inf
-    enough_tokens = settings.tokens or np.inf
-    steps: list[IndexArray] = []
-    tokens: list[int] = []
-    read = total = 0
-    while read < to_read and len(steps) < most_steps and total < enough_tokens:
-        rows = np.fromiter(islice(stream, int(min(size, to_read - read))), dtype=np.int64)
-        read, total = read + len(rows), total + int(lengths[rows].sum())
-        steps.append(rows)
-        tokens.append(total)
-    return Plan(tuple(steps), tuple(tokens))
-
-
-@dataclass(frozen=True)
-class Steps(torch.utils.data.Dataset[list[Batch]]):
-    """For each optimiser step the padded batches that make it up, none above `batch_tokens`."""
-
-    texts: Texts
-    schedule: Plan
-    batch_tokens: int
-
-    def __len__(self) -> int:
-        return len(self.schedule.steps)
-
-    def __getitem__(self, step: int) -> list[Batch]:
-        rows = self.schedule.steps[step]
-        return [self.texts.batch(rows[part]) for part in batches(self.texts.lengths[rows], self.batch_tokens)]
-
-
-class FinetuneModule(pl.LightningModule):
-    """Trains the LoRA weights of a peft model; `curve` keeps loss and learning rate of every step.
-
-    `texts` are what its steps read.
-    """
-
-    def __init__(
-        self, model: Any, loss: Loss, settings: Training, total_steps: int, seed: int, texts: Texts
-    ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.model, self.loss, self.settings = model, loss, settings
-        self.total_steps, self.seed, self.texts = total_steps, seed, texts
-        self.curve: list[dict[str, float]] = []
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with linear warm-up and linear decay."""
-        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=self.settings.lr, weight_decay=self.settings.weight_decay)
-        rise = max(1, round(self.settings.warmup_share * self.total_steps))
-        fall = self.total_steps - rise + 1
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / rise, (self.total_steps - step) / fall)
-        )
-        return [optimizer], [schedule]
-
-    def training_step(self, parts: list[Batch], step: int) -> None:
-        """One optimiser step over all its parts.
-
-        Raises:
-            GoracsError: a loss or the gradient is not finite; no weight has changed then.
-        """
-        optimizer, schedule = self.optimizers(), self.lr_schedulers()
-        optimizer.zero_grad()
-        examples = sum(len(part.rows) for part in parts)
-        with torch.random.fork_rng():
-            torch.manual_seed(int(np.random.default_rng([self.seed, 1, step]).integers(2**62)))
-            losses = [self._backward(part, examples) for part in parts]
-        loss = float(sum(part.sum() / examples for part in losses))
-        if not isfinite(loss) or not isfinite(self._gradient_norm()):
-            raise self._diverged(step, torch.cat([part.rows for part in parts]), torch.cat(losses))
-        self.clip_gradients(optimizer, self.settings.max_grad_norm, "norm")
-        self.curve.append({"step": step + 1, "loss": loss, "lr": optimizer.param_groups[0]["lr"]})
-        optimizer.step()
-        schedule.step()
-        self.log("loss", loss, prog_bar=True, batch_size=examples)
-
-    def _backward(self, part: Batch, examples: int) -> Tensor:
-        """The part of the step's gradient; [B] losses."""
-        losses = self.loss(self.model, part).losses
-        self.manual_backward(losses.sum() / examples)
-        return losses.detach()
-
-    def _diverged(self, step: int, rows: Tensor, losses: Tensor) -> GoracsError:
-        told = f"step {step + 1} of {self.total_steps}"
-        return diverged(self.model, self.settings, told, self.texts, self.settings.examples, rows, losses)
-
-    def _gradient_norm(self) -> float:
-        """L2, over all that is trained."""
-        grads = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        return float(torch.nn.utils.get_total_norm(grads))
-
-
-class Checkpoints(pl.Callback):
-    """Saves the adapter to folder/<step>/ after each of the given optimiser steps."""
-
-    def __init__(self, steps: Sequence[int], folder: Path) -> None:
-        self.steps, self.folder = set(steps), folder
-
-    def on_train_batch_end(self, _trainer: Any, module: Any, _outputs: Any, _batch: Any, step: int) -> None:
-        """Save if this step is one of them, and training has not diverged."""
-        if step + 1 in self.steps:
-            adapter.refuse_diverged(adapter.weights(module.model), module.settings.at)
-            adapter.save(module.model, self.folder / str(step + 1))
+VERSIONS = ("goracs", "torch", "transformers", "peft", "pytorch-lightning")  # of what the numbers follow from
+log = logging.getLogger("goracs")
 
 
 def finetune(
@@ -171,38 +48,77 @@ def finetune(
     seed: int,
     job: Job,
     folder: Path,
+    kept: Path,
     checkpoints: int = 0,
     judging: Texts | None = None,
 ) -> None:
     """Train an adapter; write folder/{adapter,curve.json} and, evenly spaced, folder/checkpoints/<step>.
 
-    `judging` are the validation examples of a training that may end early.
+    An interrupted call leaves its state in the folder `kept`, where the next one goes on. `judging` are the
+    validation examples of a training that may end early.
 
     Raises:
         GoracsError: training changed nothing, a number in it is not finite, or the saved adapter does not
-            answer as the trained model does.
+            answer as the trained model does; then nothing is kept.
     """
-    schedule = plan(texts.lengths, settings, seed)
+    schedule, before = plan(texts.lengths, settings, seed), adapter.weights(model)
     total = len(schedule.steps)
     module = FinetuneModule(model, loss, settings, total, seed, texts)
-    before = adapter.weights(model)
-    saving = Checkpoints(
-        [round(total * (k + 1) / checkpoints) for k in range(checkpoints)], folder / "checkpoints"
-    )
+    passed = Checkpoints([round(total * (k + 1) / checkpoints) for k in range(checkpoints)])
     looks = _looks(settings, judging, total, job)
-    model.train()
-    trainer = make_trainer(job, [saving, schedule.forecast(job), *looks], max_steps=total)
-    train(module, Steps(texts, schedule, job.batch_tokens), trainer)
-    model.eval()
-    for look in looks:
-        look.restore(model)
+    parts: dict[str, Part] = {"module": module, "checkpoints": passed}
+    parts |= {f"look {place}": look for place, look in enumerate(looks)}
+    read = [schedule.rows, texts.lengths.tolist(), [] if judging is None else judging.lengths.tolist()]
+    how = [asdict(settings), seed, job.precision, job.batch_tokens, checkpoints]
+    keeper = Keeper(kept, _digest(before, read, how), job, parts)
+    try:
+        keeper.go_on()
+        _train(module, schedule, job, [passed, *looks], keeper)
+        model.eval()
+        for look in looks:
+            look.restore(model)
+        passed.save(model, folder / "checkpoints")
+        _save(model, before, texts, settings, folder)
+    except GoracsError:
+        keeper.forget()
+        raise
+    curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=False)]
+    (folder / "curve.json").write_text(json.dumps(curve, indent=0))
+
+
+def _train(
+    module: FinetuneModule, schedule: Plan, job: Job, callbacks: Sequence[pl.Callback], keeper: Keeper
+) -> None:
+    """The steps that are not done yet."""
+    done, total = len(module.curve), len(schedule.steps)
+    if done:
+        log.info("  %s: going on after step %d of %d", job.name, done, total)
+    if done == total or any(look.over for look in callbacks if isinstance(look, BestLook)):
+        return
+    rest = schedule.after(done)
+    trainer = make_trainer(job, [*callbacks, rest.forecast(job), keeper], max_steps=total - done)
+    module.model.train()
+    train(module, Steps(module.texts, rest, job.batch_tokens), trainer)
+
+
+def _save(
+    model: PeftModel, before: dict[str, Tensor], texts: Texts, settings: Training, folder: Path
+) -> None:
+    """Write folder/adapter, and see that it is what training made of `before`."""
     after = adapter.weights(model)
     adapter.refuse_unchanged(before, after, settings.at)
     adapter.refuse_diverged(after, settings.at)
     adapter.save(model, folder / "adapter")
     refuse_unfaithful(model, folder / "adapter", texts)
-    curve = [{**row, "tokens": tokens} for row, tokens in zip(module.curve, schedule.tokens, strict=False)]
-    (folder / "curve.json").write_text(json.dumps(curve, indent=0))
+
+
+def _digest(start: dict[str, Tensor], *parts: Any) -> str:
+    """Of what a training's steps follow from: where it starts, plain values, the packages."""
+    found = hashlib.sha256()
+    for name, weight in sorted(start.items()):
+        found.update(name.encode() + weight.numpy().tobytes())
+    found.update(json.dumps([*parts, {name: version(name) for name in VERSIONS}]).encode())
+    return found.hexdigest()
 
 
 def _looks(settings: Training, judging: Texts | None, total: int, job: Job) -> list[BestLook]:
@@ -235,8 +151,10 @@ def _logits(model: PeftModel, batch: Batch) -> Tensor:
     return model(**read, logits_to_keep=1).logits.float()
 
 
-def warm_up(llm: Recommender, pool: Sequence[Example], settings: WarmupAdapter, folder: Path) -> None:
-    """Train a fresh LoRA on `rows` random pool examples; write the adapter to `folder`, checkpoints below it.
+def warm_up(
+    llm: Recommender, pool: Sequence[Example], settings: WarmupAdapter, folder: Path, kept: Path
+) -> None:
+    """Train a fresh LoRA on `rows` random pool examples; write what `finetune` does, and keep what it keeps.
 
     Raises:
         InvalidInput: more rows asked for than the pool has.
@@ -255,5 +173,6 @@ def warm_up(llm: Recommender, pool: Sequence[Example], settings: WarmupAdapter, 
         settings.seed,
         llm.job("warm up", "adapter.rows or adapter.training.epochs"),
         folder,
+        kept,
         settings.checkpoints,
     )

@@ -20,9 +20,10 @@ import torch
 from goracs import memory
 from goracs.data.tokens import batches
 from goracs.llm.batch import Texts
-from goracs.llm.finetune import FinetuneModule, Plan, Steps, plan
+from goracs.llm.finetune_module import FinetuneModule
 from goracs.llm.jobs import Batches, Job, loader, make_trainer, train
 from goracs.llm.losses import Loss
+from goracs.llm.schedule import Plan, Steps, plan
 from goracs.llm.settings import Training
 from goracs.types import IndexArray
 
@@ -91,7 +92,7 @@ def of_training(model: Any, loss: Loss, texts: Texts, settings: Training, job: J
     schedule = plan(texts.lengths, settings, 0)
     few = Plan(schedule.steps[:TIMED], schedule.tokens[:TIMED])
     clock, job, total = Clock(), _unseen(job), len(few.steps)
-    module = FinetuneModule(model.train(), loss, settings, total, 0)
+    module = FinetuneModule(model.train(), loss, settings, total, 0, texts)
     _forget()
     train(module, Steps(texts, few, job.batch_tokens), make_trainer(job, [clock], max_steps=total))
     seconds = _whole(clock.seconds, np.diff(few.tokens, prepend=0), schedule.tokens[-1])

@@ -27,7 +27,6 @@ from goracs.llm.batch import Texts
 from goracs.llm.jobs import Batches, Job, predict, refuse_non_finite
 from goracs.types import GoracsError
 
-KEPT_EVERY = 5.0  # seconds: what a killed job loses at most, beside the batch it was in
 log = logging.getLogger("goracs")
 
 
@@ -39,12 +38,15 @@ class RowWriter(BasePredictionWriter):
         side: the first part of their names.
         shapes: of each array by name.
         job: anything that tells this job from others that could have left files there.
+        every: seconds between two counts.
     """
 
-    def __init__(self, folder: Path, side: str, shapes: Mapping[str, tuple[int, ...]], job: str) -> None:
+    def __init__(
+        self, folder: Path, side: str, shapes: Mapping[str, tuple[int, ...]], job: str, every: float
+    ) -> None:
         super().__init__(write_interval="batch")
         folder.mkdir(exist_ok=True)
-        self.note, self.job = folder / f"{side}.json", job
+        self.note, self.job, self.every = folder / f"{side}.json", job, every
         files = {folder / f"{side}_{name}.npy": shape for name, shape in shapes.items()}
         self.done = self._noted() if all(file.exists() for file in files) else 0
         if not self.done:
@@ -58,7 +60,7 @@ class RowWriter(BasePredictionWriter):
         for name, value in values.items():
             self.arrays[name][rows.cpu().numpy()] = value.float().cpu().numpy()
         self.done += 1
-        if time.monotonic() - self.kept_at >= KEPT_EVERY:
+        if time.monotonic() - self.kept_at >= self.every:
             self.keep()
 
     def keep(self) -> None:
@@ -109,7 +111,7 @@ def fill(
     """
     groups = batches(texts.lengths, job.batch_tokens)
     whole = {name: (len(texts), *shape) for name, shape in shapes.items()}
-    writer = RowWriter(folder, side, whole, _name(texts, whole, job))
+    writer = RowWriter(folder, side, whole, _name(texts, whole, job), job.runtime.keep_every)
     if writer.done:
         rows = sum(map(len, groups[: writer.done]))
         log.info("  %s: going on after %s of %s examples", job.name, f"{rows:,}", f"{len(texts):,}")

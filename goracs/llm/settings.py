@@ -25,12 +25,18 @@ class Runtime:
     """Where and how the LLM stages run; never hashed.
 
     `accelerator` is the Trainer's (auto, cpu, gpu, mps), of which each job uses one device; `progress` shows
-    bars; `threads` bounds the CPU threads of torch (None: its own choice).
+    bars; `threads` bounds the CPU threads of torch (None: its own choice). Every `keep_every` seconds a long
+    stage keeps how far it is: what a killed run loses at most, beside the batch or step it was in.
     """
 
     accelerator: str
     progress: bool
     threads: int | None
+    keep_every: float
+
+    def __post_init__(self) -> None:
+        if is_number(self.keep_every) and self.keep_every < 0:
+            raise InvalidInput(f"runtime.keep_every must be seconds >= 0, got {self.keep_every!r}.")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from goracs.llm.settings import AdapterSettings, InitAdapter, PathAdapter
-from goracs.stages.common import PROMPTS, Llm, examples, spec, without, write_json
+from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, spec, without, write_json
 from goracs.store import External, Stage, digest, file_digest
 from goracs.types import GoracsError
 
@@ -28,7 +28,7 @@ def stage(llm: Llm, settings: AdapterSettings) -> Stage:
         if isinstance(settings, InitAdapter):
             adapter.save(opened.fresh(settings.lora, settings.seed), folder / "adapter")
         else:
-            warm_up(opened, examples(inputs, "train"), settings, folder)
+            warm_up(opened, examples(inputs, "train"), settings, folder, checkpoint(folder))
             write_json(folder / PROMPTS, opened.prompts)
 
     inputs = without(llm.inputs, "prepare") if isinstance(settings, InitAdapter) else llm.inputs

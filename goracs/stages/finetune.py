@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from goracs.llm.settings import Finetune
-from goracs.stages.common import PROMPTS, Llm, examples, write_json
+from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, write_json
 from goracs.store import Stage
 
 
 def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int) -> Stage:
     """adapter/ in peft format and curve.json: the start trained on the coreset.
 
-    The validation examples are read where it may end early.
+    The validation examples are read where it may end early. An interrupted run leaves its state in a
+    checkpoint; the next one goes on from there.
     """
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
@@ -27,7 +28,7 @@ def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int
         model = opened.adapted(inputs["adapter"] / "adapter", trainable=True)
         job = opened.job("finetune", "budget, finetune.epochs or dataset.history")
         judging = None if settings.patience is None else opened.read(examples(inputs, "valid"))
-        finetune(model, opened.loss, texts, settings, seed, job, folder, judging=judging)
+        finetune(model, opened.loss, texts, settings, seed, job, folder, checkpoint(folder), judging=judging)
         write_json(folder / PROMPTS, opened.prompts)
 
     params = {"finetune": asdict(settings), "seed": seed, **llm.params}

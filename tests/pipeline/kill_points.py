@@ -1,6 +1,6 @@
 """Runs one tiny job again and again, killed each time around the rename of the next stage; then undisturbed.
 
-Within the stages that keep finished batches it is killed around the note of a batch, too.
+Within the stages that keep finished batches or steps it is killed around the note of one, too.
 
 Run as a script by test_kill.py: it forks before any model has run, so every child starts alike. Prints one
 JSON line per child: the stage and moment it died at, and the stages it built before that.
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from goracs import cli  # noqa: F401(imported before the forks, to be paid for once)
-from goracs.llm import embedding, evaluation, finetune, gradient, loggers, rows, selection  # noqa: F401
+from goracs.llm import embedding, evaluation, finetune, gradient, loggers, resume, rows, selection  # noqa: F401
 from goracs.store import Stage, Store
 
 STAGES = (
@@ -36,26 +37,31 @@ STAGES = (
     "result",
 )
 MOMENTS = ("before", "during", "after")
-WITHIN = dict.fromkeys(("embed", "score"), ("stored", "flushed", "noted"))
-KILLED = 9
+WITHIN = dict.fromkeys(("embed", "score", "adapter", "finetune"), ("stored", "flushed", "noted"))
+KILLED = -signal.SIGKILL
+
+
+def die() -> None:
+    """Vanish, in the way that no process can hear of."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_at(name: str, moment: str) -> None:
-    """Make this process vanish, as under a kill signal, around the rename of the stage called `name`."""
+    """Make this process vanish around the rename of the stage called `name`."""
     seal, rename = Store._seal, Path.rename
 
     def dying_seal(self: Store, stage: Stage, folder: Path, cost: Mapping[str, float | None]) -> None:
         if stage.name == name and moment == "before":
-            os._exit(KILLED)
+            die()
         seal(self, stage, folder, cost)
 
     def dying_rename(self: Path, target: Any) -> Path:
         hit = Path(target).parent.name == name
         if hit and moment == "during":
-            os._exit(KILLED)
+            die()
         moved = rename(self, target)
         if hit and moment == "after":
-            os._exit(KILLED)
+            die()
         return moved
 
     Store._seal = dying_seal  # type: ignore[method-assign]
@@ -63,25 +69,29 @@ def die_at(name: str, moment: str) -> None:
 
 
 def die_within(name: str, moment: str) -> None:
-    """Vanish with the second batch of a stage: once it is stored, once it is on disk, or once it is noted."""
-    keep, sync, kept = rows.RowWriter.keep, os.fsync, list[str]()
-    rows.KEPT_EVERY = 0.0
+    """Vanish with the second batch or step of a stage: once it is done, on disk, or noted."""
+    sync, kept = os.fsync, list[str]()
 
     def at(place: str) -> None:
         if kept.count(name) == 2 and place == moment:
-            os._exit(KILLED)
+            die()
 
-    def dying_keep(self: rows.RowWriter) -> None:
-        kept.append(self.note.parent.parent.name)
-        at("stored")
-        keep(self)
-        at("noted")
+    def dying(keep: Any, stage: Callable[[Any], str]) -> Any:
+        def dying_keep(self: Any) -> None:
+            kept.append(stage(self))
+            at("stored")
+            keep(self)
+            at("noted")
+
+        return dying_keep
 
     def dying_sync(fd: Any) -> None:
         at("flushed")
         sync(fd)
 
-    rows.RowWriter.keep = dying_keep  # type: ignore[method-assign]
+    writer, keeper = rows.RowWriter, resume.Keeper
+    writer.keep = dying(writer.keep, lambda self: self.note.parent.parent.name)  # type: ignore[method-assign]
+    keeper.keep = dying(keeper.keep, lambda self: self.file.parent.parent.name)  # type: ignore[method-assign]
     os.fsync = dying_sync
 
 

@@ -1,4 +1,4 @@
-"""A job killed at any point: nothing half-built counts, finished stages and batches are reused."""
+"""A job killed at any point: nothing half-built counts; finished stages, batches and steps are reused."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 
 from goracs.llm import embedding
+from goracs.llm.finetune_module import FinetuneModule
 from tests.pipeline import kill_points
 from tests.pipeline.conftest import TINY, Command
 from tests.pipeline.test_road import comparable
+
+CONFIG = "adapter_config.json"  # in which peft writes a set in the order of its process
+JOBS = {"adapter": "warm up", "embed": "embed pool", "score": "score pool", "finetune": "finetune"}
 
 
 def test_a_job_killed_at_every_point_ends_as_an_undisturbed_one(
@@ -24,7 +28,13 @@ def test_a_job_killed_at_every_point_ends_as_an_undisturbed_one(
 ) -> None:
     store, folder = tmp_path / "store", tmp_path / "killed"
     small = ["adapter.rows=8", "backbone.batch_tokens=1024", "encoder.batch_tokens=1024"]
-    words = [*TINY, *small, f"store.root={store}", f"hydra.run.dir={folder}"]
+    small += [
+        "adapter.training.batch_size=2",
+        "finetune.batch_size=2",
+        "finetune.patience=2",
+        "finetune.looks=2",
+    ]
+    words = [*TINY, *small, "runtime.keep_every=0", f"store.root={store}", f"hydra.run.dir={folder}"]
     ended = subprocess.run(
         [sys.executable, "-m", "tests.pipeline.kill_points", str(store), *words],
         capture_output=True, text=True, env=os.environ, check=False,
@@ -40,11 +50,13 @@ def test_a_job_killed_at_every_point_ends_as_an_undisturbed_one(
             assert there == (death["moment"] == "after"), death
     result, undisturbed = json.loads((folder / "result.json").read_text()), goracs(*small).result
     assert comparable(result) == comparable(undisturbed)
-    for stage in ("embed", "score"):
-        assert f"  {stage} pool: going on after " in ended.stdout
+    for stage, job in JOBS.items():
+        assert f"  {job}: going on after " in ended.stdout
         place = f"{stage}/{result['digests'][stage][:24]}/manifest.json"
         made, wanted = (json.loads((root / place).read_text())["files"] for root in (store, store_root))
-        assert made == wanted  # byte by byte
+        assert {*made} == {*wanted}
+        differing = [name for name in made if made[name] != wanted[name]]  # byte by byte
+        assert [name for name in differing if not name.endswith(CONFIG)] == []
     assert [*store.rglob("*.partial"), *store.rglob("*.checkpoint")] == []
 
 
@@ -70,3 +82,46 @@ def test_a_job_that_is_stopped_goes_on_from_the_batches_it_had_done(
     assert re.search(r"embed pool: going on after \d+ of 60 examples", again.text)
     assert comparable(again.result) == comparable(undisturbed.result)
     assert list((tmp_path / "store").rglob("*.checkpoint")) == []
+
+
+@pytest.mark.parametrize(
+    ("signal_", "keep_every"), [(signal.SIGINT, 0), (signal.SIGTERM, 1000)], ids=["Ctrl-C", "terminated"]
+)
+def test_a_fine_tune_that_is_stopped_goes_on_from_the_steps_it_had_done(
+    goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_: signal.Signals, keep_every: int
+) -> None:
+    """Told to terminate it keeps its last step; on Ctrl-C what it had kept counts."""
+    words = ("until=finetune", "selector=random", "finetune.batch_size=2", "adapter=init")
+    training_step = FinetuneModule.training_step
+
+    def stopped(self: Any, parts: Any, place: int) -> None:
+        if len(self.curve) == 2:
+            os.kill(os.getpid(), signal_)
+        training_step(self, parts, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FinetuneModule, "training_step", stopped)
+        ended = goracs(*words, f"runtime.keep_every={keep_every}", store=tmp_path / "store")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning hears no second one
+    assert ended.code == 130, ended.text
+    assert "interrupted: the same command goes on where this one stopped" in ended.text
+    assert not (ended.folder / "result.json").exists()
+    again, undisturbed = goracs(*words, store=tmp_path / "store"), goracs(*words)
+    assert re.search(r"finetune: going on after step [23] of 4", again.text), again.text
+    assert comparable(again.result) == comparable(undisturbed.result)
+    for name in ("curve.json", "adapter/adapter_model.safetensors"):
+        assert (again.folder / name).read_bytes() == (undisturbed.folder / name).read_bytes()
+    assert list((tmp_path / "store").rglob("*.checkpoint")) == []
+
+
+def test_a_training_that_diverges_ends_with_the_reason_and_leaves_nothing(
+    goracs: Command, tmp_path: Path
+) -> None:
+    words = ("until=finetune", "selector=random", "finetune.batch_size=2", "adapter=init")
+    ended = goracs(*words, "finetune.lr=1e30", "runtime.keep_every=0", store=tmp_path / "store")
+    assert ended.code == 1
+    said = r"error: Training diverged at step \d of 4: .* examples of the coreset .*user \d+, item \d+.*\n"
+    assert re.search(said, ended.text), ended.text
+    assert "Traceback" not in ended.text
+    assert [*(tmp_path / "store").rglob("*.partial"), *(tmp_path / "store").rglob("*.checkpoint")] == []
+    assert not [*(tmp_path / "store" / "finetune").glob("*/")]

@@ -61,7 +61,7 @@ def trained(
     model = adapter.fresh(load_model(weights, TINY), LORA, seed=0)
     folder.mkdir()
     job = Job("finetune", "float32", 4096, RUNTIME)
-    finetune(model, LOSS, texts(), settings, 0, job, folder, checkpoints, judging)
+    finetune(model, LOSS, texts(), settings, 0, job, folder, folder / "kept", checkpoints, judging)
     curve: list[dict[str, Any]] = json.loads((folder / "curve.json").read_text())
     return curve
 

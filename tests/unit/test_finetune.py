@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import Batch, Texts
-from goracs.llm.finetune import finetune, plan, refuse_unfaithful
+from goracs.llm.finetune import finetune, refuse_unfaithful
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss, Outcome
+from goracs.llm.schedule import plan
 from goracs.llm.settings import Finetune, Training
 from goracs.types import Example, GoracsError, InvalidInput
 from tests.conftest import LORA, RUNTIME, TINY
@@ -103,7 +104,7 @@ def tuned(
     model = adapter.fresh(load_model(weights, TINY), LORA, seed=0)
     folder.mkdir()
     job = Job("finetune", "float32", bound, RUNTIME)
-    finetune(model, LOSS, texts(), replace(SETTINGS, **changes), seed, job, folder)
+    finetune(model, LOSS, texts(), replace(SETTINGS, **changes), seed, job, folder, folder / "kept")
     return load_file(folder / "adapter" / "adapter_model.safetensors")
 
 
@@ -180,7 +181,9 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_names_its_example_and_s
     _, step = [number for number, rows in enumerate(steps, 1) if 5 in rows]
     model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
     with pytest.raises(GoracsError) as ended:
-        finetune(model, Spoilt(5), read, settings, 0, replace(JOB, batch_tokens=bound), tmp_path)
+        finetune(
+            model, Spoilt(5), read, settings, 0, replace(JOB, batch_tokens=bound), tmp_path, tmp_path / "kept"
+        )
     where, of = {Training: ("adapter.training", "the warm-up"), Finetune: ("finetune", "the coreset")}[
         type(settings)
     ]
@@ -198,7 +201,7 @@ def test_a_gradient_that_is_not_finite_ends_the_training_before_a_weight_changes
     model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
     said = r"at step 3 of 5: the gradient of 3 examples of the warm-up is not finite, though their losses are"
     with pytest.raises(GoracsError, match=said):
-        finetune(model, Spoilt(5, gradient=True), texts(), SETTINGS, 0, JOB, tmp_path)
+        finetune(model, Spoilt(5, gradient=True), texts(), SETTINGS, 0, JOB, tmp_path, tmp_path / "kept")
     adapter.refuse_diverged(adapter.weights(model), "")
 
 
@@ -256,7 +259,9 @@ def test_a_training_that_diverged_leaves_no_checkpoint(tiny_weights: Path, tmp_p
     model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
     job = Job("finetune", "float32", 4096, RUNTIME)
     with pytest.raises(GoracsError, match="Training diverged"):
-        finetune(model, LOSS, texts(), replace(SETTINGS, lr=float("inf")), 0, job, tmp_path, checkpoints=4)
+        finetune(
+            model, LOSS, texts(), replace(SETTINGS, lr=float("inf")), 0, job, tmp_path, tmp_path / "kept", 4
+        )
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -264,7 +269,7 @@ def test_finetune_starts_from_the_weights_it_is_given(tiny_weights: Path, tmp_pa
     given = write(tmp_path / "given", tiny_weights)
     model = adapter.load(load_model(tiny_weights, TINY), given, trainable=True)
     job = Job("finetune", "float32", 4096, RUNTIME)
-    finetune(model, LOSS, texts(), replace(SETTINGS, lr=1e-6), 0, job, tmp_path)
+    finetune(model, LOSS, texts(), replace(SETTINGS, lr=1e-6), 0, job, tmp_path, tmp_path / "kept")
     before, after = (load_file(folder / WEIGHTS) for folder in (given, tmp_path / "adapter"))
     for name, weight in before.items():
         assert 0 < float((after[name] - weight).abs().max()) < 1e-4, name
@@ -291,7 +296,7 @@ def test_an_optimiser_step_is_unchanged_by_how_it_is_split_into_passes(
         (tmp_path / name).mkdir()
         job = Job("finetune", "float32", bound, RUNTIME)
         model = adapter.fresh(load_model(tiny_weights, TINY), still, seed=0)
-        finetune(model, LOSS, texts(), SETTINGS, 0, job, tmp_path / name)
+        finetune(model, LOSS, texts(), SETTINGS, 0, job, tmp_path / name, tmp_path / "kept")
         found.append(json.loads((tmp_path / name / "curve.json").read_text()))
     for whole, split in zip(*found, strict=True):
         assert whole["loss"] == pytest.approx(split["loss"], rel=100 * ROUNDING)

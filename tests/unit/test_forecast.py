@@ -10,9 +10,9 @@ import pytest
 
 from goracs.llm import forecast
 from goracs.llm.batch import Texts
-from goracs.llm.finetune import Plan
 from goracs.llm.forecast import Forecast
 from goracs.llm.jobs import Batches, Job
+from goracs.llm.schedule import Plan
 from tests.conftest import RUNTIME
 
 JOB = Job("score pool", "float32", 40, RUNTIME, "dataset.size")

@@ -62,21 +62,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture(params=[0.0, np.inf], ids=["kept after every batch", "kept at the end"])
-def often(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "KEPT_EVERY", request.param)
+def often(request: pytest.FixtureRequest) -> Job:
+    return replace(JOB, runtime=replace(RUNTIME, keep_every=request.param))
 
 
-@pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("ends", [0, 1, 3])
 def test_an_interrupted_job_goes_on_where_it_stopped(
-    whole: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture, ends: int
+    whole: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture, ends: int, often: Job
 ) -> None:
     caplog.set_level(logging.INFO, "goracs")
     first, second = Sums(ends), Sums()
     with pytest.raises(Halt):
-        fill(first, texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+        fill(first, texts(), SHAPES, often, tmp_path / "kept", "pool")
     assert contents(tmp_path / "kept") != whole
-    fill(second, texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+    fill(second, texts(), SHAPES, often, tmp_path / "kept", "pool")
     assert sorted(first.read + second.read) == list(range(12))
     assert contents(tmp_path / "kept") == whole
     said = f"score pool: going on after {len(first.read)} of 12 examples"

@@ -1,0 +1,142 @@
+"""The training of LoRA weights, a step at a time, and the adapters it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from goracs.llm import adapter
+from goracs.llm.batch import Batch, Texts
+from goracs.llm.diverged import diverged
+from goracs.llm.losses import Loss
+from goracs.llm.resume import State
+from goracs.llm.settings import Training
+from goracs.types import GoracsError
+
+
+class FinetuneModule(pl.LightningModule):
+    """Trains the LoRA weights of a peft model; `curve` keeps loss and learning rate of every step.
+
+    `texts` are what its steps read.
+    """
+
+    def __init__(
+        self, model: Any, loss: Loss, settings: Training, total_steps: int, seed: int, texts: Texts
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.loss, self.settings = model, loss, settings
+        self.total_steps, self.seed, self.texts = total_steps, seed, texts
+        self.curve: list[dict[str, float]] = []
+        self.moments: dict[int, dict[str, Tensor]] = {}  # of AdamW, where a training goes on
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up and linear decay, as it is after the steps in `curve`."""
+        lr = self.settings.lr
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        group = {"params": trained, "initial_lr": lr}
+        optimizer = torch.optim.AdamW([group], lr=lr, weight_decay=self.settings.weight_decay)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": self.moments})
+        rise = max(1, round(self.settings.warmup_share * self.total_steps))
+        fall = self.total_steps - rise + 1
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: min((step + 1) / rise, (self.total_steps - step) / fall),
+            last_epoch=len(self.curve) - 1,
+        )
+        return [optimizer], [schedule]
+
+    def training_step(self, parts: list[Batch], _place: int) -> None:
+        """One optimiser step over all its parts.
+
+        Raises:
+            GoracsError: a loss or the gradient is not finite; no weight has changed then.
+        """
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        optimizer.zero_grad()
+        step = len(self.curve)
+        examples = sum(len(part.rows) for part in parts)
+        with torch.random.fork_rng():
+            torch.manual_seed(int(np.random.default_rng([self.seed, 1, step]).integers(2**62)))
+            losses = [self._backward(part, examples) for part in parts]
+        loss = float(sum(part.sum() / examples for part in losses))
+        if not isfinite(loss) or not isfinite(self._gradient_norm()):
+            raise self._diverged(step, torch.cat([part.rows for part in parts]), torch.cat(losses))
+        self.clip_gradients(optimizer, self.settings.max_grad_norm, "norm")
+        self.curve.append({"step": step + 1, "loss": loss, "lr": optimizer.param_groups[0]["lr"]})
+        optimizer.step()
+        schedule.step()
+        self.log("loss", loss, prog_bar=True, batch_size=examples)
+
+    def state(self) -> State:
+        """Weights, moments and curve."""
+        weights = {f"weight/{name}": weight for name, weight in adapter.weights(self.model).items()}
+        moments = self.optimizers().state_dict()["state"]
+        named = {f"moment/{k}/{name}": value for k, of in moments.items() for name, value in of.items()}
+        return State({"curve": self.curve}, {**weights, **named})
+
+    def go_on(self, state: State) -> None:
+        """Be as when `state` was taken."""
+        self.curve, weights = list(state.plain["curve"]), dict[str, Tensor]()
+        for key, value in state.tensors.items():
+            kind, _, name = key.partition("/")
+            if kind == "weight":
+                weights[name] = value
+            else:
+                index, _, moment = name.partition("/")
+                self.moments.setdefault(int(index), {})[moment] = value
+        adapter.put(self.model, weights)
+
+    def _backward(self, part: Batch, examples: int) -> Tensor:
+        """The part of the step's gradient; [B] losses."""
+        losses = self.loss(self.model, part).losses
+        self.manual_backward(losses.sum() / examples)
+        return losses.detach()
+
+    def _diverged(self, step: int, rows: Tensor, losses: Tensor) -> GoracsError:
+        told = f"step {step + 1} of {self.total_steps}"
+        return diverged(self.model, self.settings, told, self.texts, self.settings.examples, rows, losses)
+
+    def _gradient_norm(self) -> float:
+        """L2, over all that is trained."""
+        grads = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return float(torch.nn.utils.get_total_norm(grads))
+
+
+class Checkpoints(pl.Callback):
+    """Puts aside the LoRA weights after each of the given optimiser steps."""
+
+    def __init__(self, steps: Sequence[int]) -> None:
+        self.steps, self.passed = set(steps), dict[int, dict[str, Tensor]]()
+
+    def on_train_batch_end(self, _trainer: Any, module: Any, *_: Any) -> None:
+        """Copy them, if this step is one of those."""
+        if (step := len(module.curve)) in self.steps:
+            self.passed[step] = adapter.weights(module.model)
+
+    def save(self, model: PeftModel, folder: Path) -> None:
+        """Write each to folder/<step>; the model ends with its own weights."""
+        own = adapter.weights(model)
+        for step, weights in self.passed.items():
+            adapter.put(model, weights)
+            adapter.save(model, folder / str(step))
+        adapter.put(model, own)
+
+    def state(self) -> State:
+        """The weights so far."""
+        of_all = {f"{step}/{name}": w for step, weights in self.passed.items() for name, w in weights.items()}
+        return State({}, of_all)
+
+    def go_on(self, state: State) -> None:
+        """Be as when `state` was taken."""
+        for key, weight in state.tensors.items():
+            step, _, name = key.partition("/")
+            self.passed.setdefault(int(step), {})[name] = weight
