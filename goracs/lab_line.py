@@ -14,7 +14,7 @@ from goracs.features.representation import Representation, Sides
 from goracs.lab.judge import Judge
 from goracs.lab.trials import Bench, Trial, Tried
 from goracs.pipeline import Job, Line
-from goracs.stages import adapter, features, fits, score, select, tried, weights
+from goracs.stages import features, fits, select, tried, weights
 from goracs.stages.common import Source, examples, labels
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput
@@ -54,8 +54,8 @@ class Described:
         self.prepared = line.prepared
         self.judged = line.states
         wanted = needs.union(*map(features.scores_of, representations.values()))
-        adapted = adapter.linears(made["adapter"])
-        scored = score.stage(line.llm, line.start, adapted, made["score"], wanted)
+        scored = line.scoring(wanted)
+        self.chosen = line.settled.told
         self.inputs = {"prepare": line.prepared, "score": scored}
         sources = {**self.inputs, **({"embed": line.embedded} if embeds else {})}
         self.representations = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
 from goracs.features.representation import Representation
-from goracs.llm.settings import Backbone, Evaluate, Head, InitAdapter
+from goracs.llm.settings import Evaluate, Head, InitAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
     adapter,
@@ -38,6 +38,7 @@ from goracs.stages import (
 )
 from goracs.stages.common import Llm, Source
 from goracs.stages.result import METRICS_OF, Told
+from goracs.stages.settled import Settled
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput, Selector, resolve_budget
 
@@ -65,6 +66,7 @@ class Line:
     def __init__(self, job: Job, store: Store) -> None:
         self.job, self.store, self.made = job, store, job.made
         self.task, self.runtime = self.made["task"], self.made["runtime"]
+        self.settled = Settled(self.made, lambda: store.folder(self.files))
         self.unranked: tuple[str, ...] = ()
         if not _is_whole(self.made["seed"]):
             raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
@@ -105,8 +107,8 @@ class Line:
     def config(self) -> dict[str, Any]:
         """The job's configuration with what depends on the machine or the method resolved."""
         config = dict(self.job.config)
-        if "backbone" in self.__dict__:  # asked for by some stage
-            config["backbone"] = {**config["backbone"], "precision": self.backbone.precision}
+        if "llm" in self.__dict__:  # asked for by some stage
+            config["backbone"] = {**config["backbone"], "precision": self.llm.backbone.precision}
         if isinstance(self.made["selector"], Full):
             config["budget"] = "all"
         return config
@@ -127,14 +129,6 @@ class Line:
         read = {"train", *(["valid"] if validated else []), *([settings.part] if evaluated else [])}
         ranking = settings if evaluated and not isinstance(self.task, Ctr) else None
         return fits.stage(self.llm, [part for part in PARTS if part in read], ranking)
-
-    @cached_property
-    def backbone(self) -> Backbone:
-        """The backbone's settings with the precision as this machine has it."""
-        from goracs.llm.precision import resolved_precision
-
-        asked: Backbone = self.made["backbone"]
-        return replace(asked, precision=resolved_precision(asked.precision, self.runtime.accelerator))
 
     @cached_property
     def models(self) -> dict[str, Source]:
@@ -158,7 +152,7 @@ class Line:
     @cached_property
     def llm(self) -> Llm:
         """What every LLM stage starts from."""
-        return Llm(self.prepared, self.files, self.backbone, self.task, self.runtime)
+        return Llm(self.prepared, self.files, self.settled.backbone, self.task, self.runtime)
 
     @cached_property
     def embedded(self) -> Stage:
@@ -169,13 +163,19 @@ class Line:
     @cached_property
     def start(self) -> Stage:
         """The initial adapter."""
-        return adapter.stage(self.llm, self.made["adapter"])
+        return adapter.stage(self.llm, self.settled.adapter)
 
     @cached_property
     def scored(self) -> Stage:
         """Numbers from one pass of the LLM."""
-        adapted = adapter.linears(self.made["adapter"])
-        return score.stage(self.llm, self.start, adapted, self.made["score"], self._scores(self.asked))
+        return self.scoring(self._scores(self.asked))
+
+    def scoring(self, wanted: frozenset[str]) -> Stage:
+        """The pass that computes these numbers."""
+        settings = (
+            self.settled.score if score.takes_gradients(wanted, self.made["score"]) else self.made["score"]
+        )
+        return score.stage(self.llm, self.start, adapter.linears(self.settled.adapter), settings, wanted)
 
     @property
     def scores(self) -> frozenset[str]:
@@ -331,8 +331,9 @@ class Line:
             selector=self.job.selector_name,
             budget_asked=made["budget"],
             budget=self.budget if "selected" in asked else None,
-            precision=self.backbone.exactness if "llm" in asked else None,
+            precision=self.llm.backbone.exactness if "llm" in asked else None,
             warnings=(*doubts, *self.unranked),
+            chosen=self.settled.chosen,
         )
 
 

@@ -110,7 +110,8 @@ def _work(asked: Asked, folder: Path) -> None:
     figure_class()  # missed now, not at the end
     settings: Lab = asked.made["lab"]
     described = Described(asked.made, asked.features, trials.needs(settings), Store(_root(asked)))
-    logging.getLogger("goracs").info("%s", asked.made["dataset"].notice)
+    for said in (asked.made["dataset"].notice, *described.chosen):
+        logging.getLogger("goracs").info("%s", said)
     todo = trials.trials(settings, described.pool_size)
     bench, judged = described.bench(), described.judge()
     began = time.perf_counter()

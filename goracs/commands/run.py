@@ -160,8 +160,10 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     store = Store(Path(config.store.root))
     line = Line(job, store)
     there = store.has(line.result)
-    if not there and "backbone" in line.__dict__:  # asked for by some stage
-        place.say(_speed(line.backbone))
+    if not there and "llm" in line.__dict__:  # asked for by some stage
+        place.say(_speed(line.llm.backbone))
+    for chosen in line.settled.told:
+        place.say(chosen)
     line.look()
     for warning in line.told.warnings:
         place.say(f"warning: {warning}")

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
+from transformers.pytorch_utils import Conv1D
 
 from goracs.llm.saved_adapter import CONFIG, Saved, differences, listed, read
 from goracs.llm.settings import Lora
@@ -35,6 +36,7 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
         lora_dropout=lora.dropout,
         target_modules=targets,
         task_type="CAUSAL_LM",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2's linears
     )
     with torch.random.fork_rng(), _quiet():
         torch.manual_seed(seed)

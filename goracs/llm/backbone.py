@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 
 from goracs.llm.settings import Backbone
 
@@ -39,6 +39,12 @@ def load_model(folder: Path, backbone: Backbone) -> PreTrainedModel:
     model.config._name_or_path = model.name_or_path = backbone.model
     model.config.use_cache = False
     return model.requires_grad_(False).eval()
+
+
+def outline(folder: Path) -> PreTrainedModel:
+    """The causal LM of a transformers folder without its weights: its modules, on the meta device."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
 
 
 def convert_gguf(file: Path, folder: Path) -> None:

@@ -18,6 +18,8 @@ from goracs.types import InvalidInput
 # The largest change of a Yes/No margin by batch_tokens alone: docs/method.md, "Precision".
 MARGIN_NOISE = {"bf16": 0.1, "float32": 1.3e-5}
 MEASURED_ON = "HuggingFaceTB/SmolLM2-135M-Instruct"
+AUTO = "auto"
+ALL_LINEAR = "all-linear"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Lora:
     """LoRA as peft has it: rank `r`, scaling alpha / r, dropout on its input, the linear layers it adapts.
 
     `targets` is a list of names, "all-linear", or a regular expression for whole names of modules; a plain
-    word is the list of that one name (as an expression it would be found nowhere).
+    word is the list of that one name (as an expression it would be found nowhere). "auto" is what
+    `goracs.llm.targets` chooses for the backbone, and stands here only until it is known.
     """
 
     r: int
@@ -98,7 +101,7 @@ class Lora:
 
 
 def _targets(given: Any) -> str | tuple[str, ...]:
-    if isinstance(given, str) and given.isidentifier():
+    if isinstance(given, str) and given.isidentifier() and given != AUTO:
         return (given,)
     if isinstance(given, str):
         try:
@@ -108,7 +111,7 @@ def _targets(given: Any) -> str | tuple[str, ...]:
         return given
     if not isinstance(given, Sequence) or not given or not all(isinstance(name, str) for name in given):
         raise InvalidInput(
-            "adapter.lora.targets must be names of linears, as in [q_proj,v_proj], or all-linear; "
+            "adapter.lora.targets must be names of linears, as in [q_proj,v_proj], or all-linear, or auto; "
             f"got {given!r}."
         )
     return tuple(given)
@@ -221,6 +224,7 @@ AdapterSettings = InitAdapter | WarmupAdapter | PathAdapter
 class Score:
     """The gradient is taken with respect to lora_B of the last layer's linear called `layer`.
 
+    "auto" is what `goracs.llm.targets` chooses among the adapted ones, and stands here only until it is known.
     Sketches are its seeded Gaussian projection to `sketch_dim` numbers. `together` names numbers that are
     computed whenever anything is, whoever asks: jobs that want different ones then share one pass.
     """

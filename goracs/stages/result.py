@@ -40,6 +40,7 @@ class Told:
         precision: how the backbone computes, and how far its margins move by that alone; None where no stage
             asks it.
         warnings: what the user should know before anything is made, in sentences.
+        chosen: what `auto` came to on the backbone, by the name of the setting.
     """
 
     config: Mapping[str, Any]
@@ -50,6 +51,7 @@ class Told:
     budget: int | None
     precision: Mapping[str, Any] | None
     warnings: tuple[str, ...]
+    chosen: Mapping[str, Any]
 
 
 def stage(
@@ -123,6 +125,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
+    if told.chosen:
+        result["chosen"] = told.chosen
     if how := _json(found.get("evaluate"), "decoding.json"):  # titles were written
         result["decoding"] = how
     if fitted := _json(found.get("finetune"), "head.json"):  # no LLM was trained

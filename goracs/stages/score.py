@@ -51,7 +51,7 @@ def stage(
     """
     names = named(wanted, settings)
     _refuse_untold(names, llm.task)
-    if adapted is not None and names & TOGETHER:
+    if adapted is not None and takes_gradients(wanted, settings):
         settings.refuse_absent_layer(adapted)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
@@ -102,6 +102,11 @@ def _refuse_untold(names: frozenset[str], task: Task) -> None:
             "ifd compares an answer with and without its prompt, and of Yes and No there is nothing to say "
             "without one: what asks for it (score.together) goes with tasks of texts (task=seqrec)."
         )
+
+
+def takes_gradients(wanted: frozenset[str], settings: Score) -> bool:
+    """Whether a gradient is among what is computed where these numbers are wanted."""
+    return bool(named(wanted, settings) & TOGETHER)
 
 
 def named(wanted: frozenset[str], settings: Score) -> frozenset[str]:

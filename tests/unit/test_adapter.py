@@ -180,7 +180,7 @@ def test_a_plain_word_is_the_list_of_it() -> None:
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ([], r"must be names of linears, as in \[q_proj,v_proj\], or all-linear; got \[\]"),
+        ([], r"must be names of linears, as in \[q_proj,v_proj\], or all-linear, or auto; got \[\]"),
         (None, "must be names of linears"),
         (3, "must be names of linears"),
         ([1, 2], "must be names of linears"),

@@ -48,9 +48,11 @@ def mixed_texts(side: str) -> Texts:
     return Texts(prompts, answers, [0, 1, 1, 0, 1, 0], pad_id=0, side=side)
 
 
-def one_by_one(model: Any, texts: Texts, answers_only: bool) -> list[torch.Tensor]:
+def one_by_one(
+    model: Any, texts: Texts, answers_only: bool, settings: Score = SETTINGS
+) -> list[torch.Tensor]:
     """The gradient of each example's loss by an ordinary backward pass over that example alone, unpadded."""
-    weight = last_lora_b(model, SETTINGS).weight.requires_grad_(True)
+    weight = last_lora_b(model, settings).weight.requires_grad_(True)
     gradients = []
     for prompt, answer, label in zip(texts.prompts, texts.answers, texts.labels, strict=True):
         ids = torch.tensor([prompt if answers_only else prompt + answer])

@@ -1,0 +1,53 @@
+"""Tiny random backbones of several families, made from their transformers configs: no weights are fetched."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+SIZES: dict[str, dict[str, Any]] = {
+    "llama": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+    "gpt_neox": {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    },
+    "phi3": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
+    "falcon": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "mpt": {"d_model": 32, "n_layers": 2, "n_heads": 4},
+    "qwen3_moe": {
+        **{"hidden_size": 32, "intermediate_size": 48, "moe_intermediate_size": 16, "num_hidden_layers": 2},
+        **{"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8},
+        **{"num_experts": 4, "num_experts_per_tok": 2},
+    },
+    "mamba": {"hidden_size": 32, "num_hidden_layers": 2},
+}
+FEW = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.2}
+
+
+def config(family: str, vocabulary: int = 1024) -> Any:
+    """Two layers of a family; marks that are in every vocabulary."""
+    return AutoConfig.for_model(family, vocab_size=vocabulary, **{**FEW, **SIZES[family]})
+
+
+def model(family: str, vocabulary: int = 1024) -> Any:
+    """With random weights, always the same."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of transformers about its own defaults
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config(family, vocabulary)).requires_grad_(False).eval()
+
+
+def write(folder: Path, family: str, tokenizer: Path) -> Path:
+    """A folder as transformers saves it, with the tokenizer of another."""
+    spoken = AutoTokenizer.from_pretrained(tokenizer)
+    model(family, len(spoken)).save_pretrained(folder)
+    spoken.save_pretrained(folder)
+    return folder
