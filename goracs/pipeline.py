@@ -172,9 +172,8 @@ class Line:
 
     def scoring(self, wanted: frozenset[str]) -> Stage:
         """The pass that computes these numbers."""
-        settings = (
-            self.settled.score if score.takes_gradients(wanted, self.made["score"]) else self.made["score"]
-        )
+        asked = self.made["score"]
+        settings = self.settled.score if score.takes_gradients(wanted, asked) else asked
         return score.stage(self.llm, self.start, adapter.linears(self.settled.adapter), settings, wanted)
 
     @property

@@ -9,25 +9,19 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+LAYERS = {"hidden_size": 32, "num_hidden_layers": 2}
+USUAL = {**LAYERS, "num_attention_heads": 4, "intermediate_size": 48}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
 SIZES: dict[str, dict[str, Any]] = {
-    "llama": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "llama": USUAL,
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
-    "gpt_neox": {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-    },
-    "phi3": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "gpt_neox": USUAL,
+    "phi3": USUAL,
     "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
-    "falcon": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "falcon": {**LAYERS, "num_attention_heads": 4},
     "mpt": {"d_model": 32, "n_layers": 2, "n_heads": 4},
-    "qwen3_moe": {
-        **{"hidden_size": 32, "intermediate_size": 48, "moe_intermediate_size": 16, "num_hidden_layers": 2},
-        **{"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8},
-        **{"num_experts": 4, "num_experts_per_tok": 2},
-    },
-    "mamba": {"hidden_size": 32, "num_hidden_layers": 2},
+    "qwen3_moe": {**USUAL, **EXPERTS, "num_key_value_heads": 2, "head_dim": 8},
+    "mamba": LAYERS,
 }
 FEW = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.2}
 

@@ -24,7 +24,7 @@ settings.load_profile("goracs")
 
 RUNTIME = Runtime(accelerator="cpu", progress=False, threads=1, keep_every=10)
 TINY = Backbone(name="tiny", model="tiny", precision="float32", max_length=512, batch_tokens=2048)
-LORA = Lora(r=4, alpha=8, dropout=0.1, targets=("q_proj", "v_proj"))
+LORA = Lora(r=4, alpha=8, dropout=0.1, targets=("q_proj", "v_proj"), rslora=False, dora=False)
 
 
 @pytest.fixture(scope="session")

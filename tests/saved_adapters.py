@@ -108,7 +108,7 @@ def renamed(old: str, new: str) -> Spoil:
 
 
 OTHER_KINDS: dict[str, dict[str, Any]] = {
-    "dora": {"use_dora": True},
+    "activated by tokens": {"alora_invocation_tokens": [5, 7]},
     "ia3": {"kind": IA3Config, "target_modules": ["k_proj"], "feedforward_modules": []},
     "prompt tuning": {"kind": PromptTuningConfig, "num_virtual_tokens": 3},
     "a head of its own": {"modules_to_save": ["lm_head"]},
@@ -116,7 +116,7 @@ OTHER_KINDS: dict[str, dict[str, Any]] = {
     "biases of lora_B": {"lora_bias": True},
 }
 OTHER_KIND_MESSAGES = {
-    "dora": "asks for use_dora=true; only plain LoRA",
+    "activated by tokens": r"asks for alora_invocation_tokens=\[5, 7\]; only LoRA, rsLoRA and DoRA",
     "ia3": "is of peft_type 'IA3'; only LORA",
     "prompt tuning": "is of peft_type 'PROMPT_TUNING'; only LORA",
     "a head of its own": r'asks for modules_to_save=\["lm_head"\]',
@@ -187,11 +187,13 @@ MISFITS: dict[str, tuple[Spoil, str]] = {
         "does not fit this backbone",
     ),
 }
-# what is plain LoRA, and taken: settings of peft, and what is done to the folder
+# what is taken: settings of peft, and what is done to the folder
 TAKEN: dict[str, tuple[dict[str, Any], Spoil]] = {
     "plain": ({}, lambda _: None),
     "pickled": ({}, as_bin()),
     "bf16": ({}, with_weights(lambda weights: {name: w.bfloat16() for name, w in weights.items()})),
+    "dora": ({"use_dora": True}, lambda _: None),
+    "dora, scaled by rank": ({"use_dora": True, "use_rslora": True}, as_bin()),
     "scaled by rank": ({"use_rslora": True, "lora_alpha": 3}, lambda _: None),
     "ranks by layer": ({"rank_pattern": {"v_proj": 2}, "alpha_pattern": {"q_proj": 1}}, lambda _: None),
     "one layer": ({"layers_to_transform": [1]}, lambda _: None),

@@ -1,8 +1,8 @@
 """A saved LoRA adapter, read and judged from its own files, without the model it is for.
 
-Taken        plain LoRA for causal language models: what is scored, trained and evaluated here is lora_A and
-             lora_B alone. A config that asks for anything else is refused, since its weights would be used
-             for something they are not.
+Taken        LoRA, rsLoRA and DoRA for causal language models: what is trained and evaluated here is lora_A,
+             lora_B and DoRA's magnitudes alone. A config that asks for anything else is refused, since its
+             weights would be used for something they are not.
 Not here     whether it fits a backbone (`goracs.llm.adapter`).
 """
 
@@ -32,6 +32,7 @@ HEEDED: dict[str, tuple[type, ...]] = {  # fields of the config that are acted o
     "lora_alpha": (int, float),
     "lora_dropout": (int, float),
     "use_rslora": (bool,),
+    "use_dora": (bool,),
     "rank_pattern": (dict,),
     "alpha_pattern": (dict,),
     "fan_in_fan_out": (bool,),
@@ -68,8 +69,8 @@ def read(folder: Path) -> Saved:
     """The adapter in a folder.
 
     Raises:
-        GoracsError: a file that is missing or cannot be read, a config that is not of plain LoRA for a causal
-            language model, no weights, or a weight that is not a finite number.
+        GoracsError: a file that is missing or cannot be read, a config that is not of LoRA, rsLoRA or DoRA
+            for a causal language model, no weights, or a weight that is not a finite number.
     """
     config = _config(folder)
     _refuse_other_than_lora(config, folder)
@@ -208,7 +209,7 @@ def _refuse_what_is_not_heeded(config: Mapping[str, Any], folder: Path) -> None:
         if unknown
         else ""
     )
-    raise GoracsError(f"{_the(folder)} asks for {said}; only plain LoRA can be used here.{hint}")
+    raise GoracsError(f"{_the(folder)} asks for {said}; only LoRA, rsLoRA and DoRA can be used here.{hint}")
 
 
 def _weights(file: Path) -> dict[str, Tensor]:

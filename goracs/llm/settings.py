@@ -80,6 +80,8 @@ class Encoder:
 class Lora:
     """LoRA as peft has it: rank `r`, scaling alpha / r, dropout on its input, the linear layers it adapts.
 
+    `rslora` scales by alpha / sqrt(r) instead; with `dora` the length of each row of the adapted weight is
+    trained beside it (`lora_magnitude_vector`). Both may be.
     `targets` is a list of names, "all-linear", or a regular expression for whole names of modules; a plain
     word is the list of that one name (as an expression it would be found nowhere). "auto" is what
     `goracs.llm.targets` chooses for the backbone, and stands here only until it is known.
@@ -89,9 +91,14 @@ class Lora:
     alpha: int
     dropout: float
     targets: str | tuple[str, ...]
+    rslora: bool
+    dora: bool
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", _targets(self.targets))
+        for name in ("rslora", "dora"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidInput(f"adapter.lora.{name} must be true or false; got {getattr(self, name)!r}.")
 
     def linears(self) -> frozenset[str] | None:
         """The names of the linears, None where only the backbone can tell."""
@@ -224,7 +231,8 @@ AdapterSettings = InitAdapter | WarmupAdapter | PathAdapter
 class Score:
     """The gradient is taken with respect to lora_B of the last layer's linear called `layer`.
 
-    "auto" is what `goracs.llm.targets` chooses among the adapted ones, and stands here only until it is known.
+    "auto" is what `goracs.llm.targets` chooses among the adapted ones, and stands here only until it is
+    known.
     Sketches are its seeded Gaussian projection to `sketch_dim` numbers. `together` names numbers that are
     computed whenever anything is, whoever asks: jobs that want different ones then share one pass.
     """

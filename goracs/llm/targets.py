@@ -45,8 +45,8 @@ def chosen_layer(adapted: Collection[str]) -> str:
         if name in adapted:
             return name
     raise InvalidInput(
-        f"score.layer=auto finds no value projection among the adapted linears, {', '.join(sorted(adapted))}: "
-        "set score.layer to the one whose gradients you want."
+        "score.layer=auto finds no value projection among the adapted linears, "
+        f"{', '.join(sorted(adapted))}: set score.layer to the one whose gradients you want."
     )
 
 

@@ -96,10 +96,15 @@ def test_the_layer_that_is_scored_is_looked_for_before_anything_is_built(
         assert ended.code == 0, ended.text
 
 
+KINDS = {"lora": {}, "dora and rslora": {"use_dora": True, "use_rslora": True}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_those_of_the_adapter_that_is_given(
-    goracs: Command, given: Path, tiny_weights: Path, store_root: Path
+    goracs: Command, tiny_weights: Path, tmp_path: Path, store_root: Path, kind: str
 ) -> None:
     """Against plain peft, one backward pass for each example."""
+    given = write(tmp_path / "given", tiny_weights, **KINDS[kind])
     result = goracs("adapter=path", f"adapter.path={given}", "until=score").result
     prepared, scores = (store_root / name / result["digests"][name][:24] for name in ("prepare", "score"))
     task = instantiate(OmegaConf.load(conf_dir() / "task" / "ctr.yaml"))
@@ -118,13 +123,27 @@ def test_scores_are_those_of_the_adapter_that_is_given(
         assert found["gradient_norm"] == pytest.approx(float(gradient.norm()), rel=RELATIVE)
 
 
-def test_fine_tuning_starts_from_the_adapter_that_is_given(goracs: Command, given: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_fine_tuning_starts_from_the_adapter_that_is_given(
+    goracs: Command, tiny_weights: Path, tmp_path: Path, kind: str
+) -> None:
+    given = write(tmp_path / "given", tiny_weights, **KINDS[kind])
     words = ("adapter=path", f"adapter.path={given}", "selector=random", "until=finetune", "finetune.lr=1e-6")
     tuned = load_file(goracs(*words).folder / "adapter" / WEIGHTS)
     start = load_file(given / WEIGHTS)
     assert set(tuned) == set(start)
     for name, weight in start.items():
         assert 0 < float((tuned[name] - weight).abs().max()) < 1e-4, name
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_dora_goes_the_road_from_its_warm_up(goracs: Command, precision: str) -> None:
+    ended = goracs("adapter.lora.dora=true", "adapter.rows=8", f"backbone.precision={precision}")
+    assert ended.code == 0, ended.text
+    tuned = load_file(ended.folder / "adapter" / WEIGHTS)
+    assert sum("lora_magnitude_vector" in name for name in tuned) == 4
+    assert json.loads((ended.folder / "adapter" / "adapter_config.json").read_text())["use_dora"]
+    assert ended.result["metrics"]["tuned"] != ended.result["metrics"]["start"]
 
 
 def test_two_stores_have_one_result_of_a_given_adapter(goracs: Command, given: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_an_adapter_that_does_not_fit_is_refused(tiny_weights: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", OTHER_KINDS)
-def test_an_adapter_that_is_no_plain_lora_is_refused(tiny_weights: Path, tmp_path: Path, name: str) -> None:
+def test_an_adapter_of_another_kind_is_refused(tiny_weights: Path, tmp_path: Path, name: str) -> None:
     write(tmp_path / "given", tiny_weights, **OTHER_KINDS[name])
     with pytest.raises(GoracsError, match=OTHER_KIND_MESSAGES[name]):
         adapter.load(load_model(tiny_weights, TINY), tmp_path / "given", trainable=False)
@@ -173,6 +173,38 @@ def test_targets_are_names_an_expression_or_all_linear(
                 last_lora_b(loaded, settings)
 
 
+@pytest.mark.parametrize("name", ["rslora", "dora"])
+def test_a_kind_of_lora_is_true_or_false(name: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"adapter\.lora\.{name} must be true or false; got 'yes'"):
+        replace(LORA, **{name: "yes"})
+
+
+@pytest.mark.parametrize(("rslora", "scale"), [(False, 8 / 4), (True, 8 / 4**0.5)])
+@pytest.mark.parametrize("dora", [False, True])
+def test_a_fresh_adapter_of_every_kind_leaves_the_answers_and_is_saved_as_its_kind(
+    tiny_weights: Path, tmp_path: Path, rslora: bool, dora: bool, scale: float
+) -> None:
+    lora = replace(LORA, rslora=rslora, dora=dora)
+    made = adapter.fresh(load_model(tiny_weights, TINY), lora, seed=0).eval()
+    torch.testing.assert_close(made(input_ids=IDS).logits, answers(tiny_weights, None, IDS))
+    assert made.base_model.model.model.layers[0].self_attn.v_proj.scaling["default"] == scale
+    adapter.save(made, tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (config["use_rslora"], config["use_dora"]) == (rslora, dora)
+    saved = load_file(tmp_path / "adapter" / WEIGHTS)
+    assert any("lora_magnitude_vector" in name for name in saved) == dora
+
+
+@pytest.mark.parametrize(("said", "wrong"), [(False, "4 unexpected"), (True, "4 missing")])
+def test_magnitudes_and_a_config_that_do_not_agree_are_refused(
+    tiny_weights: Path, tmp_path: Path, said: bool, wrong: str
+) -> None:
+    folder = write(tmp_path / "given", tiny_weights, use_dora=not said)
+    with_config(use_dora=said)(folder)
+    with pytest.raises(GoracsError, match=rf"{wrong} .*q_proj\.lora_magnitude_vector"):
+        adapter.load(load_model(tiny_weights, TINY), folder, trainable=False)
+
+
 def test_a_plain_word_is_the_list_of_it() -> None:
     assert replace(LORA, targets="q_proj") == replace(LORA, targets=("q_proj",))
 
@@ -189,7 +221,7 @@ def test_a_plain_word_is_the_list_of_it() -> None:
 )
 def test_targets_that_are_none_are_refused(targets: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        Lora(2, 4, 0.0, targets)
+        Lora(2, 4, 0.0, targets, False, False)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_nothing_is_worked_out_for_a_gradient_that_nobody_wants(monkeypatch: pyt
 @pytest.fixture(params=[*FAMILIES])
 def family(request: pytest.FixtureRequest) -> tuple[str, Any]:
     torch.manual_seed(1)
-    lora = Lora(r=2, alpha=4, dropout=0.0, targets=("q_proj", "v_proj"))
+    lora = Lora(r=2, alpha=4, dropout=0.0, targets=("q_proj", "v_proj"), rslora=False, dora=False)
     model = fresh(FAMILIES[request.param]().requires_grad_(False).eval(), lora, 0)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
@@ -138,7 +138,7 @@ def test_a_head_that_is_trained_adapted_or_replaced_is_not_plain() -> None:
     torch.manual_seed(0)
     model = FAMILIES["phi"]().requires_grad_(False)
     assert plain_head(model, read()) is model.lm_head
-    lora = Lora(r=2, alpha=4, dropout=0.0, targets=("v_proj", "lm_head"))
+    lora = Lora(r=2, alpha=4, dropout=0.0, targets=("v_proj", "lm_head"), rslora=False, dora=False)
     assert plain_head(fresh(model, lora, 0), read()) is None
     assert plain_head(FAMILIES["phi"](), read()) is None
     replaced = FAMILIES["phi"]().requires_grad_(False)

@@ -17,8 +17,9 @@ from goracs.llm.chances import FIGURES
 from goracs.llm.gradient import gaussian_projection, last_lora_b, score
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss, TextLoss
-from goracs.llm.settings import Lora, Score
+from goracs.llm.settings import Score
 from goracs.types import GoracsError
+from tests import backbones
 from tests.conftest import LORA, RUNTIME, TINY
 
 RELATIVE = 1e-4  # float32, sums in another order
@@ -84,6 +85,33 @@ def test_gradient_norms_equal_one_backward_pass_per_example(
     np.testing.assert_allclose(np.load(tmp_path / "pool_sketch.npy"), sketches, atol=RELATIVE * scale)
 
 
+KINDS: dict[str, dict[str, bool]] = {
+    "rslora": {"rslora": True},
+    "dora": {"dora": True},
+    "both": {"rslora": True, "dora": True},
+}
+
+
+@pytest.mark.parametrize("task", ["ctr", "seqrec"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_norms_of_rslora_and_dora_equal_one_backward_pass_per_example(
+    tmp_path: Path, kind: str, family: str, task: str
+) -> None:
+    """DoRA calls lora_B twice: for the length of the weight's rows, and for what passes through."""
+    layer, ctr = {"llama": "v_proj", "gpt2": "c_attn"}[family], task == "ctr"
+    lora, settings = replace(LORA, targets=layer, **KINDS[kind]), replace(SETTINGS, layer=layer)
+    made, texts = adapter.fresh(backbones.model(family), lora, seed=0).eval(), mixed_texts("left")
+    torch.manual_seed(1)
+    for name, weight in made.named_parameters():
+        if "lora_B" in name or "lora_magnitude" in name:  # no magnitude is the length of its row
+            torch.nn.init.normal_(weight, std=0.5)
+    read = replace(texts, answers=[()] * len(texts)) if ctr else texts
+    score(made, AnswerLoss(NO, YES) if ctr else TextLoss(), read, settings, PLAIN, JOB, tmp_path, "pool")
+    expected = [float(one.norm()) for one in one_by_one(made, texts, ctr, settings)]
+    np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), expected, rtol=RELATIVE)
+
+
 def test_scores_are_unchanged_by_the_bound_on_the_batch(model: Any, tmp_path: Path) -> None:
     for bound in (16, 4096):
         job = Job("score", "float32", bound, RUNTIME)
@@ -120,7 +148,7 @@ def test_last_lora_b_is_that_of_the_last_layer(model: Any) -> None:
 
 
 def test_last_lora_b_refuses_a_layer_without_an_adapter(tiny_weights: Path) -> None:
-    made = adapter.fresh(load_model(tiny_weights, TINY), Lora(2, 4, 0.0, ("q_proj",)), seed=0)
+    made = adapter.fresh(load_model(tiny_weights, TINY), replace(LORA, targets="q_proj"), seed=0)
     with pytest.raises(GoracsError, match="it adapts: q_proj"):
         last_lora_b(made, SETTINGS)
 

@@ -1,4 +1,4 @@
-"""`auto`: which linears are adapted and scored on backbones of other families, and that the scores are right."""
+"""`auto`: which linears are adapted and scored on backbones of other families, and scored right."""
 
 from __future__ import annotations
 
