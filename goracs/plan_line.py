@@ -130,7 +130,7 @@ class _Foretold:
         return self._once("embed", encoder, cost=cost)
 
     def _adapter(self) -> tuple[Cost, ...]:
-        settings = self.made["adapter"]
+        settings = self.line.settled.adapter
         if not isinstance(settings, WarmupAdapter):
             return ()
         return self._trained(settings.rows, settings.training)
@@ -162,7 +162,7 @@ class _Foretold:
 
     def _predicted(self, part: str, names: frozenset[str]) -> tuple[Cost, ...]:
         """Of the pass that gives numbers of a part."""
-        settings = self.made["score"]
+        settings = self.line.settled.score if names & score.TOGETHER else None
 
         def cost() -> tuple[Cost, ...]:
             from goracs.llm import gradient, preflight
@@ -179,18 +179,13 @@ class _Foretold:
 
         def cost() -> tuple[Cost, ...]:
             from goracs.data.prepare import read_catalogue
-            from goracs.llm import preflight, ranking
+            from goracs.llm import preflight
 
-            llm, model, job = self._llm, self._model(), self._job
-            asked = ranking.without_answers(self._read(settings.part).texts)
-            how = ranking.decoding(model, llm.tokenizer, settings)
-            titles = ranking.read_titles(llm.tokenizer, sorted(set(read_catalogue(self._prepared).values())))
-            most = min(len(titles), len(asked) * (settings.negatives + 1))
-            written = preflight.of_prediction(ranking.WritingModule(model, llm.tokenizer, how), asked, job)
-            placed = preflight.typical(titles, most)
-            return written, preflight.of_prediction(ranking.TitleModule(model), placed, job)
+            titles = sorted(set(read_catalogue(self._prepared).values()))
+            texts = self._read(settings.part).texts
+            return preflight.of_ranking(self._llm, self._model(), texts, titles, settings, self._job)
 
-        return self._once("write", settings, self.made["adapter"], cost=cost)
+        return self._once("rank", settings, self.made["adapter"], cost=cost)
 
     @cached_property
     def _llm(self) -> Recommender:
@@ -218,7 +213,7 @@ class _Foretold:
 
     def _model(self, trainable: bool = False) -> Any:
         """The backbone with the start, where it costs nothing to have, else with a LoRA of its shape."""
-        settings = self.made["adapter"]
+        settings = self.line.settled.adapter
         if isinstance(settings, (InitAdapter, PathAdapter)) or self.known.store.has(self.line.start):
             return self._llm.adapted(self._path(self.line.start) / "adapter", trainable)
         model = self._llm.fresh(settings.lora, settings.seed)

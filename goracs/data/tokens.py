@@ -25,6 +25,7 @@ import polars as pl
 
 from goracs.data.prompts import CHAT, framed, prompt, without_oldest
 from goracs.data.tasks import Task
+from goracs.data.wording import in_quotes
 from goracs.types import Example, GoracsError, IndexArray
 
 SHOWN = 60  # characters of a title in a message
@@ -98,6 +99,15 @@ def answer_ids(answers: Sequence[str], template: str, tokenizer: Any) -> dict[st
         found |= _following(before, sorted({*answers} - {*found}), tokenizer)
     left = sorted({*answers} - {*found})
     return found | dict(zip(left, map(tuple, _plain(left, tokenizer)), strict=True))
+
+
+def title_ids(titles: Sequence[str], template: str, tokenizer: Any) -> dict[str, tuple[int, ...]]:
+    """The tokens of each title as an answer of the SeqRec task, with the end mark: as it is trained."""
+    answers = in_quotes(pl.Series(titles, dtype=pl.String)).to_list()
+    found = answer_ids(answers, template, tokenizer)
+    return {
+        title: (*found[answer], tokenizer.eos_token_id) for title, answer in zip(titles, answers, strict=True)
+    }
 
 
 def answer_tokens(no: str, yes: str, template: str, tokenizer: Any) -> tuple[int, int]:

@@ -21,7 +21,7 @@ def quoted(frame: pl.DataFrame, titles: pl.DataFrame) -> tuple[pl.Series, pl.Dat
         the row (`sample`), title, liked.
     """
     kind = pl.Enum(titles["item"])
-    marked = '"' + titles["title"] + '"'
+    marked = in_quotes(titles["title"])
     shown = (
         frame.select("history", "history_liked", sample=pl.int_range(pl.len(), dtype=pl.UInt32))
         .filter(pl.col("history").list.len() > 0)
@@ -29,6 +29,11 @@ def quoted(frame: pl.DataFrame, titles: pl.DataFrame) -> tuple[pl.Series, pl.Dat
     )
     named = shown.select("sample", title=_of(marked, shown["history"], kind), liked="history_liked")
     return _of(marked, frame["item"], kind), named
+
+
+def in_quotes(titles: pl.Series) -> pl.Series:
+    """Titles as prompts and answers have them."""
+    return '"' + titles + '"'
 
 
 def listed(shown: pl.DataFrame, rows: int, none_word: str) -> pl.Series:

@@ -7,7 +7,7 @@ count real tokens: a padded row is read exactly as it would be alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +62,10 @@ class Texts:
     def lengths(self) -> IndexArray:
         """[count] tokens of prompt and answer."""
         return np.array([len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)], np.int64)
+
+    def without_answers(self) -> Texts:
+        """The prompts alone."""
+        return replace(self, answers=[()] * len(self))
 
     def named(self, rows: IndexArray) -> list[str]:
         """What messages call the given rows: their place, and what the data call their user and item."""

@@ -15,12 +15,10 @@ import polars as pl
 from goracs.data.candidates import drawn, rankable
 from goracs.data.prepare import read_catalogue, read_examples, read_seen
 from goracs.evaluation.ctr import ctr_metrics
-from goracs.evaluation.grounding import nearest_distances
 from goracs.evaluation.ranking import ranking_metrics, ranks
-from goracs.evaluation.written import title_in
 from goracs.llm.answers import answer
 from goracs.llm.losses import AnswerLoss
-from goracs.llm.ranking import decoding, represent, write_titles
+from goracs.llm.ranking import rank
 from goracs.llm.recommender import Recommender
 from goracs.llm.settings import Evaluate
 from goracs.types import Example, FloatArray
@@ -45,7 +43,7 @@ def write_ctr(test: list[Example], margins: FloatArray, settings: Evaluate, fold
 
 
 def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
-    """Have a title written for every test example and rank the target among sampled items by it.
+    """Rank the target of every test example among sampled items.
 
     Examples of users who have touched nearly every item are left out, and counted.
     """
@@ -67,26 +65,15 @@ def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Eval
         settings.seed,
     )
     ranked = [[target, *row.tolist()] for target, row in zip(targets, others, strict=True)]
-    how = decoding(model, llm.tokenizer, settings)
-    writing = llm.job("evaluate: write", f"split.{settings.part}, evaluate.beams or evaluate.max_new_tokens")
-    written = write_titles(model, llm.tokenizer, llm.read(test), how, writing)
-    titles = sorted({catalogue[item] for row in ranked for item in row})  # items of one title are one place
-    reading = llm.job("evaluate: titles", f"split.{settings.part} or evaluate.negatives")
-    places = represent(model, llm.tokenizer, titles, reading)
-    known = set(catalogue.values())
-    found = [title_in(text, known) for text in written]
-    answers = represent(model, llm.tokenizer, found, llm.job("evaluate: answers", f"split.{settings.part}"))
-    column = {title: place for place, title in enumerate(titles)}
+    titles = [[catalogue[item] for item in row] for row in ranked]
+    found = rank(llm, model, test, titles, set(catalogue.values()), settings)
     first = np.zeros(1, dtype=np.int64)  # the target's column
-    positions = np.concatenate(
-        [
-            ranks(nearest_distances(answer[None], places[[column[catalogue[item]] for item in row]]), first)
-            for answer, row in zip(answers, ranked, strict=True)
-        ]
-    )
+    positions = np.concatenate([ranks(distances[None], first) for distances in found.distances])
     metrics = ranking_metrics(positions, users, draws=settings.draws, seed=settings.seed)
-    _write(folder, test, {"written": written, "rank": positions}, metrics)
-    (folder / "decoding.json").write_text(json.dumps(how, indent=1))
+    said = {} if found.written is None else {"written": found.written}
+    _write(folder, test, {**said, "rank": positions}, metrics)
+    if found.decoding is not None:
+        (folder / "decoding.json").write_text(json.dumps(found.decoding, indent=1))
 
 
 def _write(folder: Path, test: list[Example], columns: dict[str, Any], metrics: dict[str, Any]) -> None:

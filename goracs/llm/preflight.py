@@ -18,13 +18,17 @@ import pytorch_lightning as pl
 import torch
 
 from goracs import memory
-from goracs.data.tokens import batches
+from goracs.data.tokens import batches, title_ids
+from goracs.llm import constrained
 from goracs.llm.batch import Texts
 from goracs.llm.finetune_module import FinetuneModule
 from goracs.llm.jobs import Batches, Job, loader, make_trainer, train
+from goracs.llm.likelihood import LikelihoodModule
 from goracs.llm.losses import Loss
+from goracs.llm.recommender import Recommender
 from goracs.llm.schedule import Plan, Steps, plan
-from goracs.llm.settings import Training
+from goracs.llm.settings import Evaluate, Training
+from goracs.llm.writing import TitleModule, WritingModule, decoding, read_titles
 from goracs.types import IndexArray
 
 TIMED = 3  # batches or steps that are run
@@ -97,6 +101,33 @@ def of_training(model: Any, loss: Loss, texts: Texts, settings: Training, job: J
     train(module, Steps(texts, few, job.batch_tokens), make_trainer(job, [clock], max_steps=total))
     seconds = _whole(clock.seconds, np.diff(few.tokens, prepend=0), schedule.tokens[-1])
     return Cost(sum(map(len, schedule.steps)), schedule.tokens[-1], seconds, _peak_mb())
+
+
+def of_ranking(
+    llm: Recommender, model: Any, texts: Texts, titles: Sequence[str], settings: Evaluate, job: Job
+) -> tuple[Cost, ...]:
+    """What it costs to rank for each of some prompts, by the method of the settings.
+
+    Args:
+        llm: the backbone.
+        model: of it.
+        texts: the prompts.
+        titles: of the catalogue.
+        settings: of the ranking.
+        job: how it will run.
+    """
+    asked, each = texts.without_answers(), titles[: settings.negatives + 1]
+    if settings.method == "ground":
+        read = read_titles(llm.tokenizer, titles)
+        places = typical(read, min(len(read), len(asked) * len(each)))
+        writing = WritingModule(model, llm.tokenizer, decoding(model, llm.tokenizer, settings))
+        return of_prediction(writing, asked, job), of_prediction(TitleModule(model), places, job)
+    candidates = [list(title_ids(each, llm.task.template, llm.tokenizer).values())] * len(asked)
+    if settings.method == "likelihood":
+        return (of_prediction(LikelihoodModule(model, candidates, job.batch_tokens), asked, job),)
+    longest = max(map(len, candidates[0]))
+    how = constrained.decoding(llm.tokenizer, settings.beams, longest, settings.likelihood == "mean")
+    return (of_prediction(constrained.ConstrainedModule(model, candidates, how), asked, job),)
 
 
 def typical(texts: Texts, count: int) -> Texts:

@@ -1,146 +1,135 @@
-"""SeqRec evaluation: the LLM writes a title, which is grounded in the catalogue.
+"""SeqRec candidates in order, by one of three methods (`evaluate.method`).
 
-Generation   beam search after the prompt, up to `max_new_tokens`, by the settings of `decoding` alone: what a
-             model brings in its generation_config (penalties, suppressed or forced tokens, sampling) is not
-             followed, so models are compared by one rule.
-End          the tokenizer's end token, with which every answer ends in training; beside it those the model
-             declares (an instruct model's end of turn), where they are special tokens: no title contains one.
-Grounding    a title is represented by the last layer's hidden state at its last token; items are ranked by
-             their Euclidean distance to the generated title (`goracs.evaluation.grounding`).
-Source       BIGRec (Bao et al. 2023), as GORACS uses it.
+ground        the LLM writes a title; candidates are ranked by the distance of their representations to that
+              of the title (`goracs.llm.writing`). Source: BIGRec (Bao et al. 2023), as GORACS uses it.
+constrained   a beam search over the candidates' titles; the beams are ranked by their score, all others tie
+              behind them (`goracs.llm.constrained`).
+likelihood    each candidate's likelihood as an answer (`goracs.llm.likelihood`).
+Law           a candidate's distance is of its title alone: items of one title tie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
-from peft import PeftModel
-from torch import Tensor
-from transformers import GenerationConfig
+import numpy as np
 
-from goracs.data.tokens import batches
-from goracs.llm.batch import Batch, Texts
-from goracs.llm.jobs import Batches, Job, gathered, predict, refuse_non_finite
+from goracs.data.tokens import title_ids
+from goracs.evaluation.grounding import nearest_distances
+from goracs.evaluation.written import title_in
+from goracs.llm import constrained
+from goracs.llm.likelihood import likelihoods
+from goracs.llm.recommender import Recommender
 from goracs.llm.settings import Evaluate
-from goracs.types import FloatArray
+from goracs.llm.writing import decoding, represent, write_titles
+from goracs.types import Example, FloatArray
+
+Titles = Sequence[Sequence[str]]
 
 
-class WritingModule(pl.LightningModule):
-    """Predicts the rows of a batch and the text the LLM writes after each prompt."""
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates of some prompts in order.
 
-    def __init__(self, model: Any, tokenizer: Any, decoding: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.model, self.tokenizer, self.decoding = model, tokenizer, GenerationConfig(**decoding)
+    `distances` are, for each prompt, [c] float64 of its candidates: smaller is better, all finite. `written`
+    is what the LLM wrote after each prompt, `decoding` by which settings; None where it wrote nothing.
+    """
 
-    @torch.no_grad()
-    def predict_step(self, batch: Batch, _place: int) -> list[tuple[int, str]]:
-        """Write after one batch of prompts."""
-        with alone(self.decoding, self.model):
-            ids = self.model.generate(
-                input_ids=batch.ids, attention_mask=batch.mask, generation_config=self.decoding
-            )
-        written = self.tokenizer.batch_decode(ids[:, batch.ids.shape[1] :], skip_special_tokens=True)
-        return list(zip(batch.rows.tolist(), written, strict=True))
+    distances: Sequence[FloatArray]
+    written: Sequence[str] | None = None
+    decoding: Mapping[str, Any] | None = None
 
 
-class TitleModule(pl.LightningModule):
-    """Predicts the last hidden state [B, d] at the last token of each title."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    @torch.no_grad()
-    def predict_step(self, batch: Batch, _place: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Represent one batch of titles."""
-        hidden = self.model(
-            input_ids=batch.ids,
-            attention_mask=batch.mask,
-            position_ids=batch.positions,
-            logits_to_keep=1,
-            output_hidden_states=True,
-        ).hidden_states[-1]
-        return batch.rows, {"title": hidden[torch.arange(len(batch.ids)), batch.last]}
-
-
-def decoding(model: Any, tokenizer: Any, settings: Evaluate) -> dict[str, Any]:
-    """How titles are written, in the words of transformers; what is not named is neutral there."""
-    return {
-        "num_beams": settings.beams,
-        "max_new_tokens": settings.max_new_tokens,
-        "do_sample": False,
-        "length_penalty": 1.0,
-        "early_stopping": False,
-        "repetition_penalty": 1.0,
-        "no_repeat_ngram_size": 0,
-        "use_cache": True,
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": _ends(model, tokenizer),
-    }
-
-
-def write_titles(
-    model: Any, tokenizer: Any, texts: Texts, decoding: Mapping[str, Any], job: Job
-) -> list[str]:
-    """What the LLM writes after each prompt, in the order of `texts`; their answers are not read.
+def rank(
+    llm: Recommender,
+    model: Any,
+    examples: Sequence[Example],
+    candidates: Titles,
+    known: Set[str],
+    settings: Evaluate,
+) -> Ranking:
+    """The candidates of each example by `settings.method`.
 
     Args:
-        model: a causal LM, with an adapter or without.
-        tokenizer: its own.
-        texts: whose prompts are asked.
-        decoding: as `decoding` has it; nothing else has a say.
-        job: how it runs.
+        llm: the backbone.
+        model: of it, with an adapter or without.
+        examples: whose prompts are read.
+        candidates: the titles [c] to rank for each of them.
+        known: the titles of the catalogue.
+        settings: how.
     """
-    asked = without_answers(texts)
-    data = Batches(asked, batches(asked.lengths + decoding["max_new_tokens"], job.batch_tokens))
-    answers = predict(WritingModule(model, tokenizer, decoding), data, job)
-    written = dict(pair for answer in answers for pair in answer)
-    return [written[row] for row in range(len(texts))]
+    by = {"ground": _grounded, "constrained": _constrained, "likelihood": _likely}[settings.method]
+    return by(llm, model, examples, candidates, known, settings)
 
 
-def without_answers(texts: Texts) -> Texts:
-    """The prompts alone."""
-    return replace(texts, answers=[()] * len(texts))
+def _grounded(
+    llm: Recommender,
+    model: Any,
+    examples: Sequence[Example],
+    candidates: Titles,
+    known: Set[str],
+    settings: Evaluate,
+) -> Ranking:
+    how = decoding(model, llm.tokenizer, settings)
+    writing = llm.job("evaluate: write", f"split.{settings.part}, evaluate.beams or evaluate.max_new_tokens")
+    written = write_titles(model, llm.tokenizer, llm.read(examples), how, writing)
+    titles = sorted({title for row in candidates for title in row})  # items of one title are one place
+    reading = llm.job("evaluate: titles", f"split.{settings.part} or evaluate.negatives")
+    places = represent(model, llm.tokenizer, titles, reading)
+    found = [title_in(text, known) for text in written]
+    answers = represent(model, llm.tokenizer, found, llm.job("evaluate: answers", f"split.{settings.part}"))
+    column = {title: place for place, title in enumerate(titles)}
+    distances = [
+        nearest_distances(answer[None], places[[column[title] for title in row]])[0]
+        for answer, row in zip(answers, candidates, strict=True)
+    ]
+    return Ranking(distances, written, how)
 
 
-@contextmanager
-def alone(config: GenerationConfig, model: Any) -> Iterator[None]:
-    """Put `config` in the place of the model's own, from which `generate` takes what another leaves open."""
-    writer = model.get_base_model() if isinstance(model, PeftModel) else model
-    own = writer.generation_config
-    writer.generation_config = config
-    try:
-        yield
-    finally:
-        writer.generation_config = own
+def _constrained(
+    llm: Recommender,
+    model: Any,
+    examples: Sequence[Example],
+    candidates: Titles,
+    _known: Set[str],
+    settings: Evaluate,
+) -> Ranking:
+    ids = _answers(llm, candidates)
+    longest = max(map(len, ids.values()))
+    how = constrained.decoding(llm.tokenizer, settings.beams, longest, settings.likelihood == "mean")
+    job = llm.job("evaluate: write", f"split.{settings.part} or evaluate.beams")
+    distinct = [list(dict.fromkeys(ids[title] for title in row)) for row in candidates]
+    found = constrained.write_candidates(model, llm.read(examples), distinct, how, job)
+    distances = []
+    for row, beams in zip(candidates, found, strict=True):
+        place = {answer: float(number) for number, answer in enumerate(beams)}
+        distances.append(np.array([place.get(ids[title], len(beams)) for title in row], dtype=np.float64))
+    written = llm.tokenizer.batch_decode([beams[0] for beams in found], skip_special_tokens=True)
+    return Ranking(distances, written, how)
 
 
-def _ends(model: Any, tokenizer: Any) -> list[int]:
-    declared = model.generation_config.eos_token_id
-    named = set(declared if isinstance(declared, list) else [declared])
-    special = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return [tokenizer.eos_token_id, *sorted((named & special) - {tokenizer.eos_token_id})]
+def _likely(
+    llm: Recommender,
+    model: Any,
+    examples: Sequence[Example],
+    candidates: Titles,
+    _known: Set[str],
+    settings: Evaluate,
+) -> Ranking:
+    ids = _answers(llm, candidates)
+    job = llm.job("evaluate: likelihood", f"split.{settings.part} or evaluate.negatives")
+    distinct = [list(dict.fromkeys(ids[title] for title in row)) for row in candidates]
+    found = likelihoods(model, llm.read(examples), distinct, settings.likelihood == "mean", job)
+    distances = []
+    for row, answers, scores in zip(candidates, distinct, found, strict=True):
+        of = dict(zip(answers, scores.tolist(), strict=True))
+        distances.append(np.array([-of[ids[title]] for title in row], dtype=np.float64))
+    return Ranking(distances)
 
 
-def represent(model: Any, tokenizer: Any, titles: Sequence[str], job: Job) -> FloatArray:
-    """[count, d] float32; the representation of each title.
-
-    Raises:
-        GoracsError: a representation is not finite; the rows are named.
-    """
-    texts = read_titles(tokenizer, titles)
-    answers = predict(TitleModule(model), Batches(texts, batches(texts.lengths, job.batch_tokens)), job)
-    found = gathered(answers, "title", len(texts))
-    refuse_non_finite(found, "The representation of the titles")
-    return found
-
-
-def read_titles(tokenizer: Any, titles: Sequence[str]) -> Texts:
-    """Titles as `represent` reads them; an empty one is the end token alone."""
-    ids = [tuple(row) or (tokenizer.eos_token_id,) for row in tokenizer(list(titles)).input_ids]
-    return Texts(ids, [()] * len(ids), [-1] * len(ids), tokenizer.pad_token_id)
+def _answers(llm: Recommender, candidates: Titles) -> dict[str, tuple[int, ...]]:
+    """The token ids of each title as an answer."""
+    titles = sorted({title for row in candidates for title in row})
+    return title_ids(titles, llm.task.template, llm.tokenizer)

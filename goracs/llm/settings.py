@@ -260,15 +260,19 @@ class Evaluate:
     """How answers become figures.
 
     `part` is whose examples are asked: test, or valid to choose settings by. `negatives` items beside the
-    target are ranked (drawn with `seed`; `candidates` says how, see `goracs.data.candidates`), the answer
-    generated with `beams` beams of at most `max_new_tokens` tokens; intervals come from `draws` bootstrap
-    samples of users.
+    target (drawn with `seed`; `candidates` says how, see `goracs.data.candidates`) are ranked with it by
+    `method`, see `goracs.llm.ranking`: by an answer written with `beams` beams of at most `max_new_tokens`
+    tokens (ground), by `beams` beams of titles (constrained), or by the likelihood of each. `likelihood` says
+    whether a title's is the mean or the sum over its tokens, for the latter two. Intervals come from `draws`
+    bootstrap samples of users.
     """
 
     part: Literal["test", "valid"]
     seed: int
     candidates: Kind
     negatives: int
+    method: Literal["ground", "constrained", "likelihood"]
+    likelihood: Literal["mean", "sum"]
     beams: int
     max_new_tokens: int
     draws: int

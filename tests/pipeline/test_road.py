@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from goracs.config import conf_dir
-from goracs.data.prepare import read_examples
+from goracs.data.prepare import read_examples, read_titles
 from goracs.data.readers.movielens import BUNDLED
 from goracs.llm import adapter, forecast
 from goracs.llm.backbone import load_model
@@ -166,6 +166,38 @@ def test_seqrec_ranks_against_other_candidates(goracs: Command, candidates: str)
     ended = goracs("task=seqrec", *words, f"evaluate.candidates={candidates}", "evaluate.negatives=9")
     assert ended.code == 0, ended.text
     assert ended.result["metrics"]["tuned"]["hr@10"]["n"] == 6
+
+
+@pytest.mark.parametrize("method", ["constrained", "likelihood"])
+@pytest.mark.parametrize("candidates", ["own", "everything"])
+def test_seqrec_ranks_titles_alone_by_either_method(
+    goracs: Command, store_root: Path, method: str, candidates: str
+) -> None:
+    words = ("split.valid=4", "split.test=4", "dataset.core=50", "selector=random", "evaluate.beams=10")
+    how = (f"evaluate.method={method}", f"evaluate.candidates={candidates}", "evaluate.negatives=19")
+    ended = goracs("task=seqrec", *words, *how)
+    assert ended.code == 0, ended.text
+    result, answers = ended.result, pl.read_parquet(ended.folder / "predictions.parquet")
+    catalogue = read_titles(store_root / "prepare" / result["digests"]["prepare"][:24])["title"]
+    assert result["metrics"]["tuned"]["hr@10"]["n"] == len(answers) == 4
+    assert answers["rank"].is_between(1, 20 if candidates == "own" else len(catalogue)).all()
+    assert ("decoding" in result) == (method == "constrained")
+    if method == "constrained":
+        assert set(answers["written"]) <= {f'"{title}"' for title in catalogue}
+        assert result["decoding"]["num_return_sequences"] == 10
+
+
+def test_the_method_of_ranking_is_nothing_to_a_task_of_answers(goracs: Command) -> None:
+    plain, other = goracs(), goracs("evaluate.method=constrained", "evaluate.likelihood=sum")
+    assert other.code == 0, other.text
+    assert {**other.result["digests"], "result": ""} == {**plain.result["digests"], "result": ""}
+    assert other.result["metrics"] == plain.result["metrics"]
+
+
+def test_beams_that_cannot_fill_the_places_are_refused_before_anything_runs(goracs: Command) -> None:
+    ended = goracs("task=seqrec", "evaluate.method=constrained")
+    assert ended.code == 1
+    assert "take evaluate.beams=10 or more, got 2" in ended.text
 
 
 def test_sketches_serve_as_features(goracs: Command) -> None:

@@ -73,6 +73,8 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "evaluate": ASKED,
     "evaluate.part": {*ASKED, "fits", "rule", "states"},
     "evaluate.draws": {*ASKED, "rule"},
+    "evaluate.method": ASKED,
+    "evaluate.likelihood": ASKED,
     "evaluate.seed": {*ASKED, "rule"},
     "evaluate.candidates": {*ASKED, "fits"},
     "evaluate.negatives": {*ASKED, "fits"},
@@ -91,7 +93,9 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "backbone.max_length": {"evaluate_start"},
         "backbone.batch_tokens": {"evaluate_start"},
         "evaluate": {"evaluate_start"},
-        "evaluate.candidates": {"fits", "evaluate_start"},  # nothing is ranked
+        "evaluate.method": ASKED,  # nothing is ranked
+        "evaluate.likelihood": ASKED,
+        "evaluate.candidates": {"fits", "evaluate_start"},
         "evaluate.negatives": {"fits", "evaluate_start"},
     },
     "seqrec": {
@@ -154,6 +158,8 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "adapter.training.tokens": SKIP,
     "evaluate.part": "valid",
     "evaluate.candidates": "popular",
+    "evaluate.method": "likelihood",
+    "evaluate.likelihood": "sum",
     "until": SKIP,
     "assess": SKIP,
     "budget": SKIP,

@@ -16,12 +16,12 @@ from goracs.llm import adapter
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.batch import Texts
 from goracs.llm.jobs import Job
-from goracs.llm.ranking import decoding, write_titles
 from goracs.llm.settings import Evaluate
+from goracs.llm.writing import decoding, write_titles
 from tests.conftest import LORA, RUNTIME, TINY
 
 JOB = Job("evaluate: write", "float32", 256, RUNTIME)
-SETTINGS = Evaluate("test", 0, "own", 9, 3, 12, 50)
+SETTINGS = Evaluate("test", 0, "own", 9, "ground", "mean", 3, 12, 50)
 WORD = 400  # any token of a title
 HOSTILE: dict[str, Any] = {
     "repetition_penalty": 1.8,
