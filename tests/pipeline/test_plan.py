@@ -13,6 +13,7 @@ from goracs.commands import plan
 from goracs.llm import preflight
 from tests.pipeline.conftest import TINY, Command
 
+TITLES = ("evaluate.negatives=5", "evaluate.max_new_tokens=4", "evaluate.beams=10")
 ALL = [word for word in TINY if not word.startswith("budget=")]
 
 
@@ -60,10 +61,13 @@ def test_a_plan_counts_the_prompts_that_will_be_shortened(tmp_path: Path, goracs
     assert line in told
 
 
-def test_texts_are_ranked_in_a_plan_too(tmp_path: Path) -> None:
-    words = [*ALL, "task=seqrec", "budget=4", "evaluate.negatives=5", "evaluate.max_new_tokens=4"]
+@pytest.mark.parametrize(
+    ("method", "read"), [("ground", 24 + 24 * 6), ("likelihood", 24), ("constrained", 24)]
+)
+def test_texts_are_ranked_in_a_plan_too(tmp_path: Path, method: str, read: int) -> None:
+    words = [*ALL, "task=seqrec", "budget=4", f"evaluate.method={method}", *TITLES]
     told = planned([word for word in words if word != "split.per_user=4"], tmp_path / "store")
-    assert told["evaluate"][1] == str(24 + 24 * 6)  # tests, and at most so many titles
+    assert told["evaluate"][1] == str(read)  # tests; grounding reads at most so many titles beside them
 
 
 @pytest.mark.parametrize(
