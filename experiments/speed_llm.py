@@ -20,9 +20,9 @@ import torch
 from goracs.config import build, composed
 from goracs.data.prepare import read_examples
 from goracs.data.tokens import batches
+from goracs.llm import gradient
 from goracs.llm.answers import AnswerModule
 from goracs.llm.batch import Batch
-from goracs.llm.gradient import ScoreModule, last_lora_b
 from goracs.llm.jobs import Batches
 from goracs.llm.losses import AnswerLoss
 from goracs.llm.precision import resolved_precision
@@ -61,7 +61,7 @@ class Bench:
 
     def scored(self) -> None:
         """Gradient norms, losses and EL2N of every prompt."""
-        module = ScoreModule(self.model, self.loss, NAMES, last_lora_b(self.model, self.settings), None)
+        module = gradient.module(self.model, self.loss, self.settings, NAMES)
         self._each(module.predict_step, self.read)
 
     def answered(self) -> None:
@@ -80,7 +80,7 @@ class Bench:
 
     def scored_few(self) -> None:
         """As `scored`, of a few prompts."""
-        module = ScoreModule(self.model, self.loss, NAMES, last_lora_b(self.model, self.settings), None)
+        module = gradient.module(self.model, self.loss, self.settings, NAMES)
         self._each(module.predict_step, self.single)
 
     def one_backward_each(self) -> None:

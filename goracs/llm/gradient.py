@@ -1,9 +1,10 @@
 """Per-example numbers from one pass of the LLM: losses, figures of its chances, hidden state, gradient.
 
-Gradient     of the example's loss with respect to one matrix, lora_B of the last layer's `layer` linear,
-             taken with dropout off:  G = sum_t dL/dy_t x_t'  for input x_t and output y_t of lora_B.
-Cost         everything below that matrix runs without a graph, so a pass costs little more than a forward;
-             where no gradient is asked for it is a forward.
+Gradient     of the example's loss with respect to chosen LoRA matrices, taken with dropout off; the usual one
+             is lora_B of the last layer's `v_proj`. Of one matrix it is  G = sum_t dL/dy_t x_t'  for input
+             x_t and output y_t; its norm is over all that are chosen.
+Cost         everything below the lowest chosen matrix runs without a graph, so with the usual one a pass
+             costs little more than a forward; where no gradient is asked for it is a forward.
 Law          the same numbers as one backward pass per example, for either padding side; and the same bits
              whatever else is asked for in the same pass.
 Source       GORACS, section on gradient norms; departures: docs/method.md.
@@ -11,8 +12,8 @@ Source       GORACS, section on gradient norms; departures: docs/method.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ from goracs.llm.jobs import Job
 from goracs.llm.losses import Loss, Outcome
 from goracs.llm.rows import fill
 from goracs.llm.settings import Score
+from goracs.types import InvalidInput
 
 WITH_GRADIENTS = frozenset({"gradient_norm", "sketch"})
+MOST_PROJECTED = 2**32  # bytes of a projection
 
 
 @dataclass
 class Seen:
-    """What passed through lora_B in one forward: its input [B, T, r] and its output [B, T, out], a leaf."""
+    """What passed through a matrix in one forward: its input [B, T, in] and its output [B, T, out]."""
 
     input: Tensor = field(default_factory=lambda: torch.empty(0))
     output: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -43,9 +46,8 @@ class ScoreModule(pl.LightningModule):
     """Predicts the numbers `names` of each example: [B], hidden [B, d], sketch [B, k].
 
     Names: loss, answer_loss, margin, hidden, gradient_norm, sketch, and those of `goracs.llm.chances`.
-
-    `matrix` is where gradients are taken, `projection` [k, out * r] what sketches them; None where no name
-    asks for that.
+    `matrices` are where gradients are taken, `projections` [k, out * in] what sketches that of each; empty
+    where no name asks for that.
     """
 
     def __init__(
@@ -53,21 +55,21 @@ class ScoreModule(pl.LightningModule):
         model: Any,
         loss: Loss,
         names: frozenset[str],
-        matrix: torch.nn.Module | None,
-        projection: Tensor | None,
+        matrices: Sequence[torch.nn.Module],
+        projections: Sequence[Tensor],
     ) -> None:
         super().__init__()
         self.model, self.loss, self.names = model, loss, names
-        self.matrix, self.projection = matrix, projection
+        self.matrices, self.projections = list(matrices), projections
 
     def predict_step(self, batch: Batch, _place: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Score one batch."""
         values: dict[str, Tensor] = {}
-        if self.matrix is None:
+        if self.matrices:
+            outcome, values = self._with_gradients(batch)
+        else:
             with torch.no_grad():
                 outcome = self.loss(self.model, batch)
-        else:
-            outcome, values = self._with_gradients(batch, self.matrix)
         others = {
             "loss": lambda: outcome.losses,
             "answer_loss": outcome.answer_losses,
@@ -78,26 +80,36 @@ class ScoreModule(pl.LightningModule):
         values |= outcome.figures({name: FIGURES[name] for name in sorted(self.names & FIGURES.keys())})
         return batch.rows, values
 
-    def _with_gradients(self, batch: Batch, matrix: torch.nn.Module) -> tuple[Outcome, dict[str, Tensor]]:
-        with torch.enable_grad(), watched(matrix) as seen:
+    def _with_gradients(self, batch: Batch) -> tuple[Outcome, dict[str, Tensor]]:
+        with torch.enable_grad(), ExitStack() as watching:
+            seen = [watching.enter_context(watched(matrix)) for matrix in self.matrices]
             outcome = self.loss(self.model, batch)
-            (slope,) = torch.autograd.grad(outcome.losses.sum(), seen.output)
+            slopes = torch.autograd.grad(outcome.losses.sum(), [one.output for one in seen])
         with torch.autocast(batch.ids.device.type, enabled=False):  # it would round the sums to bf16
-            gradients = torch.einsum("bto,bti->boi", slope.float(), seen.input.float()).flatten(1)
-            values = {"gradient_norm": gradients.norm(dim=1)} if "gradient_norm" in self.names else {}
-            if self.projection is not None:
-                values["sketch"] = gradients @ self.projection.to(gradients.device).T
-        return outcome, values
+            return outcome, self._of_gradients(seen, slopes)
+
+    def _of_gradients(self, seen: Sequence[Seen], slopes: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Norm and sketch, matrix by matrix: the gradient of all is never held."""
+        norms, sketches = [], []
+        for place, (one, slope) in enumerate(zip(seen, slopes, strict=True)):
+            gradients = torch.einsum("bto,bti->boi", slope.float(), one.input.float()).flatten(1)
+            norms.append(gradients.norm(dim=1))
+            if self.projections:
+                sketches.append(gradients @ self.projections[place].to(gradients.device).T)
+        whole = norms[0] if len(norms) == 1 else torch.stack(norms).norm(dim=0)
+        values = {"gradient_norm": whole} if "gradient_norm" in self.names else {}
+        return values | ({"sketch": torch.stack(sketches).sum(0)} if sketches else {})
 
 
 @contextmanager
 def watched(matrix: torch.nn.Module) -> Iterator[Seen]:
-    """Record what passes through a linear layer, and start the graph at its output."""
+    """Record what passes through a linear layer; start the graph at its output where none comes from below."""
     seen = Seen()
 
     def record(_module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        seen.input, seen.output = inputs[0].detach(), output.detach().requires_grad_(True)
-        return seen.output
+        started = output if output.requires_grad else output.detach().requires_grad_(True)
+        seen.input, seen.output = inputs[0].detach(), started
+        return started
 
     handle = matrix.register_forward_hook(record)
     try:
@@ -106,19 +118,26 @@ def watched(matrix: torch.nn.Module) -> Iterator[Seen]:
         handle.remove()
 
 
-def last_lora_b(model: torch.nn.Module, settings: Score) -> torch.nn.Linear:
-    """lora_B of the last linear called `settings.layer`.
+def chosen_matrices(model: torch.nn.Module, settings: Score) -> list[torch.nn.Linear]:
+    """The LoRA matrices where gradients are taken, in the order of the model.
 
     Raises:
         InvalidInput: the adapter has none there; the message names the linears it adapts.
     """
-    last: dict[str, torch.nn.Linear] = {
-        name.rpartition(".")[2]: module.lora_B["default"]
-        for name, module in model.named_modules()
-        if "default" in getattr(module, "lora_B", {})
-    }
-    settings.refuse_absent_layer(last)
-    return last[settings.layer]
+    found: dict[str, list[Any]] = {}
+    for name, module in model.named_modules():
+        if "default" in getattr(module, "lora_B", {}):
+            found.setdefault(name.rpartition(".")[2], []).append(module)
+    wanted = settings.among(found)
+    deep = {name: modules if settings.depth == "all" else modules[-1:] for name, modules in found.items()}
+    chosen = {id(module) for name in wanted for module in deep[name]}
+    kinds = ("lora_A", "lora_B") if settings.matrices == "AB" else ("lora_B",)
+    return [
+        getattr(module, kind)["default"]
+        for module in model.modules()
+        if id(module) in chosen
+        for kind in kinds
+    ]
 
 
 def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
@@ -127,19 +146,37 @@ def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
     return torch.randn(rows, columns, generator=generator) / rows**0.5
 
 
+def projections(matrices: Sequence[torch.nn.Linear], settings: Score) -> list[Tensor]:
+    """What sketches the gradient of each matrix; their sum sketches that of all.
+
+    Raises:
+        InvalidInput: they would be larger than `MOST_PROJECTED`.
+    """
+    size = sum(matrix.weight.numel() for matrix in matrices) * settings.sketch_dim * 4
+    if size > MOST_PROJECTED:
+        raise InvalidInput(
+            f"Sketches of {settings.sketch_dim} numbers of these gradients take a projection of "
+            f"{size / 2**30:.1f} GB, more than {MOST_PROJECTED / 2**30:.0f}: lower score.sketch_dim, or take "
+            "fewer matrices (score.layer, score.depth, score.matrices)."
+        )
+    return [
+        gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed + place)
+        for place, matrix in enumerate(matrices)
+    ]
+
+
 def module(model: Any, loss: Loss, settings: Score | None, names: frozenset[str]) -> ScoreModule:
     """What predicts the numbers `names`; `settings` may be None where no name asks for a gradient.
 
     Raises:
-        InvalidInput: the adapter has no LoRA where gradients are taken.
+        InvalidInput: the adapter has no LoRA where gradients are taken; a sketch that takes too much memory.
     """
-    matrix, projection = None, None
-    if names & WITH_GRADIENTS:
-        assert settings is not None
-        matrix = last_lora_b(model, settings)
-        if "sketch" in names:
-            projection = gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed)
-    return ScoreModule(model, loss, names, matrix, projection)
+    if not names & WITH_GRADIENTS:
+        return ScoreModule(model, loss, names, [], [])
+    assert settings is not None
+    matrices = chosen_matrices(model, settings)
+    sketched = projections(matrices, settings) if "sketch" in names else []
+    return ScoreModule(model, loss, names, matrices, sketched)
 
 
 def score(
@@ -163,6 +200,6 @@ def score(
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), ())
     if "hidden" in names:
         shapes["hidden"] = (model.config.get_text_config().hidden_size,)
-    if scoring.projection is not None:
-        shapes["sketch"] = (len(scoring.projection),)
+    if scoring.projections:
+        shapes["sketch"] = (len(scoring.projections[0]),)
     fill(scoring, texts, shapes, job, folder, side)

@@ -20,6 +20,7 @@ MARGIN_NOISE = {"bf16": 0.1, "float32": 1.3e-5}
 MEASURED_ON = "HuggingFaceTB/SmolLM2-135M-Instruct"
 AUTO = "auto"
 ALL_LINEAR = "all-linear"
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -229,30 +230,47 @@ AdapterSettings = InitAdapter | WarmupAdapter | PathAdapter
 
 @dataclass(frozen=True)
 class Score:
-    """The gradient is taken with respect to lora_B of the last layer's linear called `layer`.
+    """Where gradients are taken, how they are sketched, what is computed beside them.
 
+    At the LoRA of the linears called `layer` (one name, several, or all that are adapted), of the last layer
+    that has such a one or of all (`depth`), with respect to lora_B or to lora_A too (`matrices`). For `layer`
     "auto" is what `goracs.llm.targets` chooses among the adapted ones, and stands here only until it is
     known.
-    Sketches are its seeded Gaussian projection to `sketch_dim` numbers. `together` names numbers that are
-    computed whenever anything is, whoever asks: jobs that want different ones then share one pass.
+    Sketches are the gradient's seeded Gaussian projection to `sketch_dim` numbers. `together` names numbers
+    that are computed whenever anything is, whoever asks: jobs that want different ones then share one pass.
     """
 
-    layer: str
+    layer: str | tuple[str, ...]
+    depth: Literal["last", "all"]
+    matrices: Literal["B", "AB"]
     sketch_dim: int
     sketch_seed: int
     together: tuple[str, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "together", tuple(self.together))
+        if not isinstance(self.layer, str):
+            object.__setattr__(self, "layer", tuple(self.layer))
+        if not self.layer:
+            raise InvalidInput("score.layer names no linear: a name, several as in [q_proj,v_proj], or all.")
 
-    def refuse_absent_layer(self, adapted: Collection[str]) -> None:
-        """Raise InvalidInput unless `layer` is among the linears that an adapter is for."""
-        if self.layer not in adapted:
+    def among(self, adapted: Collection[str]) -> tuple[str, ...]:
+        """The names of the linears where gradients are taken, of those that an adapter is for.
+
+        Raises:
+            InvalidInput: one of them is not among these.
+        """
+        if self.layer == ALL:
+            return tuple(sorted(adapted))
+        names = (self.layer,) if isinstance(self.layer, str) else self.layer
+        absent = next((name for name in names if name not in adapted), None)
+        if absent is not None:
             raise InvalidInput(
-                f"Gradients are taken at the LoRA of '{self.layer}', which this adapter does not have; it "
+                f"Gradients are taken at the LoRA of '{absent}', which this adapter does not have; it "
                 f"adapts: {', '.join(sorted(adapted)) or 'none'}. Set score.layer to one of these, or add "
-                f"'{self.layer}' to adapter.lora.targets."
+                f"'{absent}' to adapter.lora.targets."
             )
+        return names
 
 
 @dataclass(frozen=True)

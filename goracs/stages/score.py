@@ -52,7 +52,7 @@ def stage(
     names = named(wanted, settings)
     _refuse_untold(names, llm.task)
     if adapted is not None and takes_gradients(wanted, settings):
-        settings.refuse_absent_layer(adapted)
+        settings.among(adapted)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         from goracs.llm.forecast import SHORTER
@@ -77,7 +77,7 @@ def stage(
 
     params: dict[str, Any] = {"numbers": sorted(names), **llm.params}
     if names & TOGETHER:
-        params["layer"] = settings.layer
+        params["at"] = [settings.layer, settings.depth, settings.matrices]
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
     return Stage("score", 6, params, {**llm.inputs, "adapter": start}, build)

@@ -96,7 +96,7 @@ def test_the_layer_that_is_scored_is_looked_for_before_anything_is_built(
         assert ended.code == 0, ended.text
 
 
-KINDS = {"lora": {}, "dora and rslora": {"use_dora": True, "use_rslora": True}}
+KINDS: dict[str, dict[str, Any]] = {"lora": {}, "dora and rslora": {"use_dora": True, "use_rslora": True}}
 
 
 @pytest.mark.parametrize("kind", KINDS)

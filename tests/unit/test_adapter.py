@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from goracs.llm import adapter, saved_adapter
 from goracs.llm.backbone import load_model
-from goracs.llm.gradient import last_lora_b
+from goracs.llm.gradient import chosen_matrices
 from goracs.llm.settings import Lora, Score
 from goracs.types import GoracsError, InvalidInput
 from tests.conftest import LORA, TINY
@@ -165,18 +165,19 @@ def test_targets_are_names_an_expression_or_all_linear(
     assert len(load_file(tmp_path / "adapter" / WEIGHTS)) == 2 * 2 * len(adapted)  # layers, A and B
     loaded = adapter.load(load_model(tiny_weights, TINY), tmp_path / "adapter", trainable=False)
     for layer in LINEARS:
-        settings = Score(layer=layer, sketch_dim=1, sketch_seed=0, together=())
+        settings = Score(layer=layer, depth="last", matrices="B", sketch_dim=1, sketch_seed=0, together=())
         if layer in adapted:
-            assert last_lora_b(loaded, settings).weight.shape[1] == LORA.r
+            assert chosen_matrices(loaded, settings)[0].weight.shape[1] == LORA.r
         else:
             with pytest.raises(InvalidInput, match=f"it adapts: {', '.join(sorted(adapted))}"):
-                last_lora_b(loaded, settings)
+                chosen_matrices(loaded, settings)
 
 
 @pytest.mark.parametrize("name", ["rslora", "dora"])
 def test_a_kind_of_lora_is_true_or_false(name: str) -> None:
+    given: dict[str, Any] = {name: "yes"}
     with pytest.raises(InvalidInput, match=rf"adapter\.lora\.{name} must be true or false; got 'yes'"):
-        replace(LORA, **{name: "yes"})
+        replace(LORA, **given)
 
 
 @pytest.mark.parametrize(("rslora", "scale"), [(False, 8 / 4), (True, 8 / 4**0.5)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,17 @@ from goracs.llm import adapter
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import Texts
 from goracs.llm.chances import FIGURES
-from goracs.llm.gradient import gaussian_projection, last_lora_b, score
+from goracs.llm.gradient import chosen_matrices, gaussian_projection, module, score
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss, TextLoss
 from goracs.llm.settings import Score
-from goracs.types import GoracsError
+from goracs.types import GoracsError, InvalidInput
 from tests import backbones
 from tests.conftest import LORA, RUNTIME, TINY
 
 RELATIVE = 1e-4  # float32, sums in another order
 JOB = Job("score", "float32", 64, RUNTIME)  # a bound of 64 tokens makes batches of mixed lengths
-SETTINGS = Score(layer="v_proj", sketch_dim=16, sketch_seed=3, together=())
+SETTINGS = Score(layer="v_proj", depth="last", matrices="B", sketch_dim=16, sketch_seed=3, together=())
 NO, YES = 300, 301
 PLAIN = frozenset({"gradient_norm", "loss", "el2n"})
 ALL = PLAIN | {"sketch"}
@@ -53,7 +54,7 @@ def one_by_one(
     model: Any, texts: Texts, answers_only: bool, settings: Score = SETTINGS
 ) -> list[torch.Tensor]:
     """The gradient of each example's loss by an ordinary backward pass over that example alone, unpadded."""
-    weight = last_lora_b(model, settings).weight.requires_grad_(True)
+    weights = [matrix.weight.requires_grad_(True) for matrix in chosen_matrices(model, settings)]
     gradients = []
     for prompt, answer, label in zip(texts.prompts, texts.answers, texts.labels, strict=True):
         ids = torch.tensor([prompt if answers_only else prompt + answer])
@@ -62,8 +63,9 @@ def one_by_one(
             loss = torch.nn.functional.cross_entropy(logits[-1, [NO, YES]], torch.tensor(label))
         else:
             loss = torch.nn.functional.cross_entropy(logits[:-1], ids[0, 1:])
-        gradients.append(torch.autograd.grad(loss, weight)[0])
-    weight.requires_grad_(False)
+        gradients.append(torch.cat([found.flatten() for found in torch.autograd.grad(loss, weights)]))
+    for weight in weights:
+        weight.requires_grad_(False)
     return gradients
 
 
@@ -83,6 +85,44 @@ def test_gradient_norms_equal_one_backward_pass_per_example(
     sketches = torch.stack([projection @ gradient.flatten() for gradient in expected])
     scale = float(sketches.abs().max())
     np.testing.assert_allclose(np.load(tmp_path / "pool_sketch.npy"), sketches, atol=RELATIVE * scale)
+
+
+SETS = {  # where gradients are taken -> the weights by name
+    ("q_proj", "last", "B"): r"layers\.1\..*q_proj\.lora_B",
+    (("v_proj", "q_proj"), "last", "B"): r"layers\.1\..*[qv]_proj\.lora_B",
+    ("v_proj", "all", "B"): r"v_proj\.lora_B",
+    ("v_proj", "last", "AB"): r"layers\.1\..*v_proj\.lora_[AB]",
+    ("all", "all", "AB"): r"lora_[AB]",
+}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("task", ["ctr", "seqrec"])
+@pytest.mark.parametrize("chosen", SETS)
+def test_gradients_of_many_matrices_equal_one_backward_pass_to_all_of_them(
+    model: Any, tmp_path: Path, chosen: Any, task: str, side: str
+) -> None:
+    layer, depth, matrices = chosen
+    settings = replace(SETTINGS, layer=layer, depth=depth, matrices=matrices)
+    named = {name: weight for name, weight in model.named_parameters() if re.search(SETS[chosen], name)}
+    assert {id(matrix.weight) for matrix in chosen_matrices(model, settings)} == {*map(id, named.values())}
+    texts, ctr = mixed_texts(side), task == "ctr"
+    read = texts.without_answers() if ctr else texts
+    score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, settings, ALL, JOB, tmp_path, "pool")
+    expected = one_by_one(model, texts, ctr, settings)
+    norms = [float(gradient.norm()) for gradient in expected]
+    np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), norms, rtol=RELATIVE)
+    sizes = [matrix.weight.numel() for matrix in chosen_matrices(model, settings)]
+    whole = torch.cat([gaussian_projection(16, size, 3 + place) for place, size in enumerate(sizes)], dim=1)
+    sketches = torch.stack([whole @ gradient for gradient in expected])
+    scale = float(sketches.abs().max())
+    np.testing.assert_allclose(np.load(tmp_path / "pool_sketch.npy"), sketches, atol=RELATIVE * scale)
+
+
+def test_a_projection_that_takes_too_much_memory_is_refused(model: Any) -> None:
+    settings = replace(SETTINGS, layer="all", depth="all", sketch_dim=2**24)
+    with pytest.raises(InvalidInput, match=r"a projection of .* GB, more than 4: lower score.sketch_dim"):
+        module(model, TextLoss(), settings, ALL)
 
 
 KINDS: dict[str, dict[str, bool]] = {
@@ -142,15 +182,15 @@ def test_score_refuses_a_gradient_that_is_not_finite(model: Any, tmp_path: Path)
         score(model, broken, mixed_texts("left"), SETTINGS, PLAIN, JOB, tmp_path, "pool")
 
 
-def test_last_lora_b_is_that_of_the_last_layer(model: Any) -> None:
+def test_the_usual_matrix_is_lora_b_of_the_last_layer(model: Any) -> None:
     adapted = [module for name, module in model.named_modules() if name.endswith("layers.1.self_attn.v_proj")]
-    assert last_lora_b(model, SETTINGS) is adapted[0].lora_B["default"]
+    assert chosen_matrices(model, SETTINGS) == [adapted[0].lora_B["default"]]
 
 
-def test_last_lora_b_refuses_a_layer_without_an_adapter(tiny_weights: Path) -> None:
+def test_gradients_refuse_a_layer_without_an_adapter(tiny_weights: Path) -> None:
     made = adapter.fresh(load_model(tiny_weights, TINY), replace(LORA, targets="q_proj"), seed=0)
     with pytest.raises(GoracsError, match="it adapts: q_proj"):
-        last_lora_b(made, SETTINGS)
+        chosen_matrices(made, SETTINGS)
 
 
 def scored(model: Any, names: frozenset[str], folder: Path, texts: Texts) -> dict[str, np.ndarray]:

@@ -63,6 +63,8 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "backbone.name": set(),
     "adapter": {"adapter"},
     "score.layer": {"score"},
+    "score.depth": {"score"},
+    "score.matrices": {"score"},
     "score.sketch_dim": {"score"},
     "score.sketch_seed": {"score"},
     "score.together": {"score", "fits"},  # hidden states are of the validation set too
@@ -142,6 +144,8 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "backbone.precision": "bf16",
     "adapter.lora.targets": ["q_proj", "v_proj", "k_proj"],
     "score.layer": "q_proj",
+    "score.depth": "all",
+    "score.matrices": "AB",
     "features.scale": "unit",
     "features.reduce": "random",
     "score.together": ["hidden"],
