@@ -103,7 +103,7 @@ class ScoreModule(pl.LightningModule):
 
 @contextmanager
 def watched(matrix: torch.nn.Module) -> Iterator[Seen]:
-    """Record what passes through a linear layer; start the graph at its output where none comes from below."""
+    """Record what passes through a linear layer; start a graph there if none comes from below."""
     seen = Seen()
 
     def record(_module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
