@@ -9,30 +9,37 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 from goracs.config import build, composed
-from goracs.data.prepare import read_examples
-from goracs.data.tokens import batches
+from goracs.data.prepare import read_catalogue, read_examples
+from goracs.data.tokens import batches, title_ids
 from goracs.llm import gradient
 from goracs.llm.answers import AnswerModule
-from goracs.llm.batch import Batch
-from goracs.llm.jobs import Batches
+from goracs.llm.batch import IGNORED, Batch, Texts
+from goracs.llm.finetune_module import FinetuneModule
+from goracs.llm.jobs import Batches, make_trainer, train
+from goracs.llm.likelihood import LikelihoodModule
 from goracs.llm.losses import AnswerLoss
 from goracs.llm.precision import resolved_precision
 from goracs.llm.recommender import Recommender
+from goracs.llm.schedule import Steps, plan
 from goracs.llm.settings import Backbone
+from goracs.llm.writing import WritingModule, decoding
 from goracs.stages import prepare, weights
 from goracs.store import External, Store
 
 PROMPTS = 16
-SINGLE = 4  # prompts of which each has a backward pass of its own
+SINGLE = 4  # prompts of which each has a backward pass of its own, that are ranked for, or written after
+CANDIDATES = 100
+STEPS = 3
 TURNS = 3
 NAMES = frozenset({"gradient_norm", "loss", "el2n"})
 HEAD = ("what", "against", "ratio", "smallest", "largest")
@@ -52,9 +59,13 @@ class Bench:
         prepared = store.get(prepare.stage(made["dataset"], made["split"], made["task"])).path
         llm = Recommender(place, backbone, made["task"], made["runtime"], prepared)
         self.settings, self.precision, self.loss = made["score"], precision, llm.loss
+        self.llm, self.evaluate, self.training = llm, made["evaluate"], made["finetune"]
         self.model = llm.fresh(made["adapter"].lora, 0).requires_grad_(False).eval()  # as it is scored
         texts = llm.read(read_examples(prepared, "train")[:PROMPTS])
+        self.texts, self.batch_tokens = texts, backbone.batch_tokens
         self.read = list(iter(Batches(texts, batches(texts.lengths, backbone.batch_tokens))))
+        titles = sorted(set(read_catalogue(prepared).values()))[:CANDIDATES]
+        self.candidates = list(title_ids(titles, made["task"].template, llm.tokenizer).values())
         single = Batches(texts, batches(texts.lengths[:SINGLE], 1))
         self.single = [single[place] for place in range(SINGLE)]
         torch.set_num_threads(made["runtime"].threads or torch.get_num_threads())
@@ -85,21 +96,81 @@ class Bench:
 
     def one_backward_each(self) -> None:
         """A backward pass to all LoRA weights for each of a few prompts."""
+        with self._trainable() as trained:
+            self._each(
+                lambda batch, _: torch.autograd.grad(self.loss(self.model, batch).losses.sum(), trained),
+                self.single,
+            )
+
+    def ranked(self) -> None:
+        """The likelihood of every candidate after each of a few prompts."""
+        module = LikelihoodModule(self.model, [self.candidates] * SINGLE, self.batch_tokens)
+        prompts = self._few()
+        self._each(module.predict_step, [prompts.batch(np.arange(SINGLE))])
+
+    def ranked_each(self) -> None:
+        """The same by whole passes, prompt and candidate a row, in batches of the same bound."""
+        prompts = [prompt for prompt in self._few().prompts for _ in self.candidates]
+        rows = Texts(prompts, self.candidates * SINGLE, [-1] * len(prompts), self.texts.pad_id)
+        groups = batches(rows.lengths, self.batch_tokens)
+        self._each(lambda batch, _: self.loss(self.model, batch).answer_losses(), Batches(rows, groups))
+
+    def written(self) -> None:
+        """Titles after a few prompts, all in one batch."""
+        self._each(self._writer().predict_step, [self._few().batch(np.arange(SINGLE))])
+
+    def written_each(self) -> None:
+        """The same, one prompt at a time."""
+        one = [self._few().batch(np.array([row])) for row in range(SINGLE)]
+        self._each(self._writer().predict_step, one)
+
+    def trained(self) -> None:
+        """A few steps of a fine-tune."""
+        steps = Steps(self.texts, plan(self.texts.lengths, self.training, 0), self.batch_tokens)
+        job = self.llm.job("train", "")
+        module = FinetuneModule(self.model.train(), self.loss, self.training, STEPS, 0, self.texts)
+        with self._trainable():
+            train(module, steps, make_trainer(job, max_steps=STEPS))
+
+    def trained_plainly(self) -> None:
+        """The same steps by transformers and peft alone."""
+        with self._trainable() as trained, self._autocast():
+            optimizer = torch.optim.AdamW(trained, lr=self.training.lr)
+            for rows in plan(self.texts.lengths, self.training, 0).steps[:STEPS]:
+                batch = self.texts.batch(rows)
+                labels = batch.ids.masked_fill(batch.mask == 0, IGNORED)
+                read = {"input_ids": batch.ids, "attention_mask": batch.mask, "labels": labels}
+                self.model.train()(**read).loss.backward()
+                torch.nn.utils.clip_grad_norm_(trained, self.training.max_grad_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+
+    @contextmanager
+    def _trainable(self) -> Iterator[list[torch.nn.Parameter]]:
+        """The LoRA weights, which take gradients meanwhile and are as they were afterwards."""
         trained = [weight for name, weight in self.model.named_parameters() if "lora_" in name]
+        before = [weight.detach().clone() for weight in trained]
         for weight in trained:
             weight.requires_grad_(True)
-
-        def backward(batch: Batch, _: int) -> None:
-            torch.autograd.grad(self.loss(self.model, batch).losses.sum(), trained)
-
-        self._each(backward, self.single)
-        for weight in trained:
+        yield trained
+        self.model.eval()
+        for weight, kept in zip(trained, before, strict=True):
             weight.requires_grad_(False)
+            weight.copy_(kept)
 
-    def _each(self, step: Callable[[Batch, int], Any], read: Sequence[Batch]) -> None:
+    def _few(self) -> Texts:
+        """A few prompts, without answers."""
+        prompts = self.texts.prompts[:SINGLE]
+        return Texts(prompts, [()] * SINGLE, [-1] * SINGLE, self.texts.pad_id)
+
+    def _writer(self) -> WritingModule:
+        how = decoding(self.model, self.llm.tokenizer, self.evaluate)
+        return WritingModule(self.model, self.llm.tokenizer, how)
+
+    def _each(self, step: Callable[[Batch, int], Any], read: Sequence[Batch] | Batches) -> None:
         with self._autocast():
-            for place, batch in enumerate(read):
-                step(batch, place)
+            for place in range(len(read)):
+                step(read[place], place)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast("cpu", torch.bfloat16) if self.precision == "bf16" else nullcontext()
@@ -137,6 +208,9 @@ def main(words: Sequence[str]) -> None:
         ("CTR scoring", each, ctr.scored_few, ctr.one_backward_each),
         ("SeqRec scoring", whole, text.scored, text.with_logits),
         ("SeqRec scoring", each, text.scored_few, text.one_backward_each),
+        ("SeqRec fine-tuning", "a plain loop of transformers and peft", text.trained, text.trained_plainly),
+        (f"SeqRec likelihood of {CANDIDATES}", "a whole pass a candidate", text.ranked, text.ranked_each),
+        ("SeqRec writing", "one prompt at a time", text.written, text.written_each),
     ]
     threads = torch.get_num_threads()
     print(f"{PROMPTS} prompts, {ctr.precision}, {threads} threads, torch {torch.__version__}\n")
