@@ -128,7 +128,9 @@ class Bench:
         """A few steps of a fine-tune."""
         steps = Steps(self.texts, plan(self.texts.lengths, self.training, 0), self.batch_tokens)
         job = self.llm.job("train", "")
-        module = FinetuneModule(self.model.train(), self.loss, self.training, STEPS, 0, self.texts)
+        module = FinetuneModule(
+            self.model.train(), self.loss, self.training, STEPS, 0, self.texts, job.halving
+        )
         with self._trainable():
             train(module, steps, make_trainer(job, max_steps=STEPS))
 

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from goracs.data.tokens import batches
 from goracs.llm import adapter
-from goracs.llm.batch import Texts
+from goracs.llm.batch import Batch, Texts
 from goracs.llm.diverged import diverged
-from goracs.llm.jobs import Batches
+from goracs.llm.halving import Halving
+from goracs.llm.jobs import Batches, Job
+from goracs.llm.losses import Loss
 from goracs.llm.resume import State
 from goracs.llm.settings import Finetune
 
@@ -34,12 +36,13 @@ class BestLook(pl.Callback):
         judging: the validation examples, as the loss reads them.
         settings: with a patience.
         total: steps of the whole training.
-        batch_tokens: of a pass.
+        job: of the training.
     """
 
-    def __init__(self, judging: Texts, settings: Finetune, total: int, batch_tokens: int) -> None:
+    def __init__(self, judging: Texts, settings: Finetune, total: int, job: Job) -> None:
         assert settings.patience is not None
-        self.read = Batches(judging, batches(judging.lengths, batch_tokens))
+        self.read = Batches(judging, batches(judging.lengths, job.batch_tokens))
+        self.halving = job.halving
         self.settings, self.patience = settings, settings.patience
         self.steps = set(look_steps(total, settings.looks))
         self.best, self.kept, self.worse = inf, dict[str, Tensor](), 0
@@ -59,7 +62,7 @@ class BestLook(pl.Callback):
         if step not in self.steps:
             return
         with trainer.strategy.precision_plugin.val_step_context():
-            rows, losses = example_losses(module.model, module.loss, self.read)
+            rows, losses = example_losses(module.model, module.loss, self.read, self.halving)
         loss = float(losses.mean())
         if not isfinite(loss):
             told = f"the look after step {step}"
@@ -86,9 +89,14 @@ class BestLook(pl.Callback):
 
 
 @torch.no_grad()
-def example_losses(model: Any, loss: Any, read: Batches) -> tuple[Tensor, Tensor]:
+def example_losses(model: Any, loss: Loss, read: Batches, halving: Halving) -> tuple[Tensor, Tensor]:
     """Rows [m], and the loss of each in nats, float64 [m], dropout off."""
+
+    def of(batch: Batch) -> Tensor:
+        parts = [loss(model, part.to(model.device)).losses for part in halving.cut(batch)]
+        return torch.cat(parts).double()
+
     model.eval()
-    parts = [loss(model, read[place].to(model.device)).losses.double() for place in range(len(read))]
+    losses = [halving.fitting(lambda batch=read[place]: of(batch)) for place in range(len(read))]
     model.train()
-    return torch.from_numpy(np.concatenate(read.groups)), torch.cat(parts)
+    return torch.from_numpy(np.concatenate(read.groups)), torch.cat(losses)

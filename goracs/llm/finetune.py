@@ -63,7 +63,7 @@ def finetune(
     """
     schedule, before = plan(texts.lengths, settings, seed), adapter.weights(model)
     total = len(schedule.steps)
-    module = FinetuneModule(model, loss, settings, total, seed, texts)
+    module = FinetuneModule(model, loss, settings, total, seed, texts, job.halving)
     passed = Checkpoints([round(total * (k + 1) / checkpoints) for k in range(checkpoints)])
     looks = _looks(settings, judging, total, job)
     parts: dict[str, Part] = {"module": module, "checkpoints": passed}
@@ -126,7 +126,7 @@ def _looks(settings: Training, judging: Texts | None, total: int, job: Job) -> l
     if not isinstance(settings, Finetune) or settings.patience is None:
         return []
     assert judging is not None
-    return [BestLook(judging, settings, total, job.batch_tokens)]
+    return [BestLook(judging, settings, total, job)]
 
 
 def refuse_unfaithful(model: PeftModel, saved: Path, texts: Texts) -> None:

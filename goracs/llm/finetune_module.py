@@ -16,6 +16,7 @@ from torch import Tensor
 from goracs.llm import adapter
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.diverged import diverged
+from goracs.llm.halving import Halving
 from goracs.llm.losses import Loss
 from goracs.llm.resume import State
 from goracs.llm.settings import Training
@@ -25,16 +26,23 @@ from goracs.types import GoracsError
 class FinetuneModule(pl.LightningModule):
     """Trains the LoRA weights of a peft model; `curve` keeps loss and learning rate of every step.
 
-    `texts` are what its steps read.
+    `texts` are what its steps read, `halving` cuts them where they do not fit into memory.
     """
 
     def __init__(
-        self, model: Any, loss: Loss, settings: Training, total_steps: int, seed: int, texts: Texts
+        self,
+        model: Any,
+        loss: Loss,
+        settings: Training,
+        total_steps: int,
+        seed: int,
+        texts: Texts,
+        halving: Halving,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.loss, self.settings = model, loss, settings
-        self.total_steps, self.seed, self.texts = total_steps, seed, texts
+        self.total_steps, self.seed, self.texts, self.halving = total_steps, seed, texts, halving
         self.curve: list[dict[str, float]] = []
         self.moments: dict[int, dict[str, Tensor]] = {}  # of AdamW, where a training goes on
 
@@ -61,12 +69,9 @@ class FinetuneModule(pl.LightningModule):
             GoracsError: a loss or the gradient is not finite; no weight has changed then.
         """
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
-        optimizer.zero_grad()
         step = len(self.curve)
         examples = sum(len(part.rows) for part in parts)
-        with torch.random.fork_rng():
-            torch.manual_seed(int(np.random.default_rng([self.seed, 1, step]).integers(2**62)))
-            losses = [self._backward(part, examples) for part in parts]
+        losses = self.halving.fitting(lambda: self._gradient(parts, step))
         loss = float(sum(part.sum() / examples for part in losses))
         if not isfinite(loss) or not isfinite(self._gradient_norm()):
             raise self._diverged(step, torch.cat([part.rows for part in parts]), torch.cat(losses))
@@ -94,6 +99,15 @@ class FinetuneModule(pl.LightningModule):
                 index, _, moment = name.partition("/")
                 self.moments.setdefault(int(index), {})[moment] = value
         adapter.put(self.model, weights)
+
+    def _gradient(self, parts: list[Batch], step: int) -> list[Tensor]:
+        """Leave the gradient of a step at the weights; the losses of its parts."""
+        self.optimizers().zero_grad()  # what a part left that did not fit into memory
+        examples = sum(len(part.rows) for part in parts)
+        with torch.random.fork_rng():
+            torch.manual_seed(int(np.random.default_rng([self.seed, 1, step]).integers(2**62)))
+            cut = [smaller for part in parts for smaller in self.halving.cut(part)]
+            return [self._backward(part, examples) for part in cut]
 
     def _backward(self, part: Batch, examples: int) -> Tensor:
         """The part of the step's gradient; [B] losses."""

@@ -10,7 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
+from goracs.llm.halving import Halving, joined
 from goracs.llm.settings import Runtime
 from goracs.types import FloatArray, GoracsError, IndexArray
 
@@ -35,7 +36,7 @@ class Job:
 
     `name` stands on the bar; `precision` and `batch_tokens`, the bound on the padded tokens of a pass, are
     resolved and hashed by the stage; `runtime` is the machine's part; `shorter` names what in the
-    configuration makes the job shorter.
+    configuration makes the job shorter; in `told` it notes what turned out otherwise than asked.
     """
 
     name: str
@@ -43,6 +44,12 @@ class Job:
     batch_tokens: int
     runtime: Runtime
     shorter: str = ""
+    told: dict[str, int] = field(default_factory=dict, compare=False)
+
+    @property
+    def halving(self) -> Halving:
+        """What cuts its batches where they do not fit into memory."""
+        return Halving(self.name, self.batch_tokens, self.told)
 
 
 @dataclass(frozen=True)
@@ -99,11 +106,26 @@ def predict(
     job: Job,
     writer: BasePredictionWriter | None = None,
 ) -> list[Any]:
-    """Run a prediction job; what its steps return, unless a `writer` takes it."""
+    """Run a prediction job; what its steps return, unless a `writer` takes it.
+
+    Raises:
+        GoracsError: a batch does not fit into memory, even an eighth of it.
+    """
     forecast = [data.forecast(job)] if isinstance(data, Batches) else []
     trainer = make_trainer(job, [*([writer] if writer else []), *forecast])
-    answers = trainer.predict(module, loader(data), return_predictions=writer is None)
+    answers = trainer.predict(in_parts(module, job), loader(data), return_predictions=writer is None)
     return answers or []
+
+
+def in_parts(module: pl.LightningModule, job: Job) -> pl.LightningModule:
+    """A module that predicts a batch in parts where it does not fit into memory."""
+    step, halving = module.predict_step, job.halving
+
+    def predict_step(batch: Batch, batch_idx: int) -> Any:  # a name that Lightning looks for
+        return halving.fitting(lambda: joined([step(part, batch_idx) for part in halving.cut(batch)]))
+
+    module.predict_step = predict_step
+    return module
 
 
 def gathered(answers: Sequence[Any], name: str, count: int) -> FloatArray:

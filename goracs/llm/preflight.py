@@ -22,7 +22,7 @@ from goracs.data.tokens import batches, title_ids
 from goracs.llm import constrained
 from goracs.llm.batch import Texts
 from goracs.llm.finetune_module import FinetuneModule
-from goracs.llm.jobs import Batches, Job, loader, make_trainer, train
+from goracs.llm.jobs import Batches, Job, in_parts, loader, make_trainer, train
 from goracs.llm.likelihood import LikelihoodModule
 from goracs.llm.losses import Loss
 from goracs.llm.recommender import Recommender
@@ -77,7 +77,7 @@ def of_prediction(module: pl.LightningModule, texts: Texts, job: Job) -> Cost:
     clock, job = Clock(), _unseen(job)
     _forget()
     asked = Batches(texts, [groups[place] for place in few])
-    make_trainer(job, [clock]).predict(module, loader(asked), return_predictions=False)
+    make_trainer(job, [clock]).predict(in_parts(module, job), loader(asked), return_predictions=False)
     return Cost(
         len(texts), int(texts.lengths.sum()), _whole(clock.seconds, padded[few], padded.sum()), _peak_mb()
     )
@@ -96,7 +96,7 @@ def of_training(model: Any, loss: Loss, texts: Texts, settings: Training, job: J
     schedule = plan(texts.lengths, settings, 0)
     few = Plan(schedule.steps[:TIMED], schedule.tokens[:TIMED])
     clock, job, total = Clock(), _unseen(job), len(few.steps)
-    module = FinetuneModule(model.train(), loss, settings, total, 0, texts)
+    module = FinetuneModule(model.train(), loss, settings, total, 0, texts, job.halving)
     _forget()
     train(module, Steps(texts, few, job.batch_tokens), make_trainer(job, [clock], max_steps=total))
     seconds = _whole(clock.seconds, np.diff(few.tokens, prepend=0), schedule.tokens[-1])

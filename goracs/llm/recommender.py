@@ -29,7 +29,7 @@ class Recommender:
     """The files of a backbone with a task's loss; models are loaded anew each time they are asked for.
 
     `prepared` is the folder of the examples that are read, None where none are; `prompts` counts those that
-    were read, and those of them that were shortened.
+    were read, and those of them that were shortened; a job adds `batch_tokens` where it had to take less.
 
     Raises:
         GoracsError: the task's answers are not single distinct tokens of this backbone.
@@ -80,4 +80,5 @@ class Recommender:
 
     def job(self, name: str, shorter: str) -> Job:
         """How a job of this backbone runs; `shorter` names what in the configuration makes it shorter."""
-        return Job(name, self.backbone.precision, self.backbone.batch_tokens, self.runtime, shorter)
+        backbone = self.backbone
+        return Job(name, backbone.precision, backbone.batch_tokens, self.runtime, shorter, self.prompts)
