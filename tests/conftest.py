@@ -22,7 +22,7 @@ from goracs.store import Store
 settings.register_profile("goracs", deadline=None)  # a loaded core is not a failure
 settings.load_profile("goracs")
 
-RUNTIME = Runtime(accelerator="cpu", progress=False, threads=1, keep_every=10)
+RUNTIME = Runtime(accelerator="cpu", progress=False, threads=1, keep_every=10, gradient_checkpointing=False)
 TINY = Backbone(name="tiny", model="tiny", precision="float32", max_length=512, batch_tokens=2048)
 LORA = Lora(r=4, alpha=8, dropout=0.1, targets=("q_proj", "v_proj"), rslora=False, dora=False)
 

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,8 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     from goracs.store import Store
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
+    logger = plain["logger"]["kind"]
+    _refuse_absent(logger)
     hashed = {name: value for name, value in plain.items() if name not in NOT_HASHED}
     place.claim(hashed)
     made = build(config)
@@ -167,16 +170,17 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     line.look()
     for warning in line.told.warnings:
         place.say(f"warning: {warning}")
-    artifact = store.get(line.result)
+    with job_folder.live(place.folder):
+        artifact = store.get(line.result)
     with job_folder.filling(place.folder) as partial:
         warnings = result.leave(artifact, partial, line.told, frozenset() if there else store.built)
-        if plain["logger"]["kind"] == "csv":
-            _write_csv(partial)
+        if logger in ("csv", "tensorboard"):
+            _write_down(logger, partial)
     for warning in warnings[len(line.told.warnings) :]:  # of what was made
         place.say(f"warning: {warning}")
     cached = sum(found.cached for found in store.used.values())
     used = len(store.used)
-    if plain["logger"]["kind"] == "wandb":
+    if logger == "wandb":
         store.get(track.stage(line.result, plain["logger"], _tracked(place, line)))
     if there:
         return "skipped", "its result is in the store"
@@ -220,10 +224,16 @@ def _speed(backbone: Backbone) -> str:
     return f"backbone {backbone.name} in {backbone.precision}: on a CPU up to 4 times slower than native bf16"
 
 
-def _write_csv(folder: Path) -> None:
-    from goracs.llm.loggers import write_csv
+def _refuse_absent(logger: str) -> None:
+    """Before anything long: the one logger that is an extra."""
+    if logger == "tensorboard" and find_spec("tensorboard") is None:
+        raise InvalidInput("logger=tensorboard needs a package that is not there: pip install tensorboard.")
 
-    write_csv(folder)
+
+def _write_down(logger: str, folder: Path) -> None:
+    from goracs.llm import loggers
+
+    {"csv": loggers.write_csv, "tensorboard": loggers.write_tensorboard}[logger](folder)
 
 
 def _tracked(place: Place, line: Line) -> dict[str, str | None]:

@@ -4,23 +4,28 @@ Record     outcome.json: the job, how it stands (started, done, skipped, failed,
            and the names of what it left. The next run in the folder removes these, and no other file.
 Order      what a run leaves is put in place at its end, result.json last: a killed run leaves nothing that
            looks finished.
+Live       live.jsonl: the steps of its trainings, a line each as they come, until the result is there. After
+           a run that failed or was interrupted it stays until the next.
 Not here   Hydra's own files (.hydra/, goracs.log), what result.json says (`goracs.stages.result`).
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from goracs.llm.settings import LIVE
 from goracs.types import GoracsError, InvalidInput
 
 OUTCOME = "outcome.json"
 RESULT = "result.json"
 PARTIAL = ".partial"  # where a run gathers what it leaves
+STEPS = "live.jsonl"
 
 
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
@@ -41,7 +46,7 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
                 f"this run reads {path}, which an earlier run left in the job folder {folder}: it would be "
                 "replaced. Give this run a folder of its own: hydra.run.dir=FOLDER or hydra.sweep.dir=FOLDER."
             )
-    for path in [*left, folder / PARTIAL]:
+    for path in [*left, folder / PARTIAL, folder / STEPS]:
         _remove(path)
     _write(folder, {"status": "started", "left": []})
 
@@ -67,6 +72,21 @@ def recorded(folder: Path) -> dict[str, Any]:
             f"{file} is no record of this version of goracs: take another job folder, or move it away."
         )
     return found
+
+
+@contextmanager
+def live(folder: Path) -> Iterator[None]:
+    """Write down what trainings tell; once the run is through, their curves take its place."""
+    handler = logging.FileHandler(folder / STEPS, mode="w", encoding="utf-8", delay=True)
+    logger = logging.getLogger(LIVE)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+        _remove(folder / STEPS)
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +30,7 @@ from goracs.llm.batch import Batch, Texts
 from goracs.llm.early_stop import BestLook
 from goracs.llm.finetune_module import Checkpoints, FinetuneModule
 from goracs.llm.jobs import Job, make_trainer, train
+from goracs.llm.live import Live
 from goracs.llm.losses import Loss
 from goracs.llm.recommender import Recommender
 from goracs.llm.resume import Keeper, Part
@@ -96,9 +99,37 @@ def _train(
     if done == total or any(look.over for look in callbacks if isinstance(look, BestLook)):
         return
     rest = schedule.after(done)
-    trainer = make_trainer(job, [*callbacks, rest.forecast(job), keeper], max_steps=total - done)
+    trainer = make_trainer(
+        job, [*callbacks, Live(job.name), rest.forecast(job), keeper], max_steps=total - done
+    )
     module.model.train()
-    train(module, Steps(module.texts, rest, job.batch_tokens), trainer)
+    with thrifty(module.model) if job.runtime.gradient_checkpointing else nullcontext():
+        train(module, Steps(module.texts, rest, job.batch_tokens), trainer)
+
+
+@contextmanager
+def thrifty(model: PeftModel) -> Iterator[None]:
+    """Have a model compute the activations within its layers again in the backward pass, dropout and all.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    bare = model.get_base_model()
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*gradient_checkpointing.*", category=FutureWarning
+        )  # renamed
+        try:
+            bare.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        except ValueError as error:
+            raise InvalidInput(
+                "runtime.gradient_checkpointing=true is nothing for this backbone "
+                f"({bare.name_or_path}): {error}"
+            ) from error
+        try:
+            yield
+        finally:
+            bare.gradient_checkpointing_disable()
 
 
 def _save(

@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 
 def write_csv(folder: Path) -> None:
     """Write csv/metrics.csv and csv/hparams.yaml beside a job's result.json and curve.json."""
     _tell(CSVLogger(folder, name="csv", version=""), folder)
+
+
+def write_tensorboard(folder: Path) -> None:
+    """Write tensorboard/events.out.tfevents.* and tensorboard/hparams.yaml beside them."""
+    _tell(TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False), folder)
 
 
 def tell_wandb(

@@ -21,6 +21,7 @@ MEASURED_ON = "HuggingFaceTB/SmolLM2-135M-Instruct"
 AUTO = "auto"
 ALL_LINEAR = "all-linear"
 ALL = "all"
+LIVE = "goracs.live"  # the logger of what a training tells while it runs (`goracs.llm.live`)
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class Runtime:
     `accelerator` is the Trainer's (auto, cpu, gpu, mps), of which each job uses one device; `progress` shows
     bars; `threads` bounds the CPU threads of torch (None: its own choice). Every `keep_every` seconds a long
     stage keeps how far it is: what a killed run loses at most, beside the batch or step it was in.
+    `gradient_checkpointing`: a training holds the activations within one layer at a time, and computes the
+    others again.
     """
 
     accelerator: str
     progress: bool
     threads: int | None
     keep_every: float
+    gradient_checkpointing: bool
 
     def __post_init__(self) -> None:
         if is_number(self.keep_every) and self.keep_every < 0:

@@ -15,11 +15,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from goracs.commands import run
 from goracs.config import conf_dir
 from goracs.data.prepare import read_examples, read_titles
 from goracs.data.readers.movielens import BUNDLED
 from goracs.llm import adapter, forecast
 from goracs.llm.backbone import load_model
+from goracs.llm.finetune_module import FinetuneModule
 from tests.conftest import TINY
 from tests.pipeline.conftest import Command
 
@@ -229,6 +231,71 @@ def test_the_csv_logger_writes_the_curve_and_the_figures(goracs: Command) -> Non
         rows = list(csv.DictReader(file))
     assert float(rows[0]["train/loss"]) > 0
     assert float(rows[-1]["tuned/auc"]) == pytest.approx(ended.result["metrics"]["tuned"]["auc"]["value"])
+
+
+def test_tensorboard_reads_the_curve_and_the_figures(goracs: Command) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    ended = goracs("logger=tensorboard", "finetune.patience=1", "finetune.looks=2", "finetune.epochs=4")
+    assert ended.code == 0, ended.text
+    told = events.EventAccumulator(str(ended.folder / "tensorboard")).Reload()
+    curve = json.loads((ended.folder / "curve.json").read_text())
+    for name, key in (("train/loss", "loss"), ("train/lr", "lr"), ("valid/loss", "valid_loss")):
+        wanted = {row["step"]: pytest.approx(row[key]) for row in curve if key in row}
+        assert {event.step: event.value for event in told.Scalars(name)} == wanted
+    (auc,) = told.Scalars("tuned/auc")
+    assert auc.value == pytest.approx(ended.result["metrics"]["tuned"]["auc"]["value"])
+
+
+def test_a_logger_whose_package_is_absent_is_refused_before_anything_is_made(
+    goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "find_spec", lambda _: None)
+    ended = goracs("logger=tensorboard", store=tmp_path / "store")
+    assert ended.code == 1
+    assert (
+        "error: logger=tensorboard needs a package that is not there: pip install tensorboard." in ended.text
+    )
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_steps_of_a_training_are_written_as_they_come(
+    goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is cut off leaves its lines; the next tells them again and removes them at its end."""
+    words = (
+        "until=finetune",
+        "selector=random",
+        "adapter=init",
+        "finetune.batch_size=2",
+        "runtime.keep_every=0",
+    )
+    lines = list[list[dict[str, Any]]]()
+    training_step = FinetuneModule.training_step
+
+    def watched(self: Any, parts: Any, place: int) -> None:
+        (file,) = tmp_path.glob("job*/live.jsonl") if self.curve else (None,)
+        lines.append([json.loads(line) for line in file.read_text().splitlines()] if file else [])
+        if len(self.curve) == ends:
+            raise GoracsTestEnd
+        training_step(self, parts, place)
+
+    monkeypatch.setattr(FinetuneModule, "training_step", watched)
+    ends = 2
+    cut = goracs(*words, store=tmp_path / "store")
+    assert [[row["step"] for row in seen] for seen in lines] == [[], [1], [1, 2]]
+    (cut.folder / "live.jsonl").unlink()
+    ends = -1
+    ended = goracs(*words, store=tmp_path / "store")
+    assert [row["step"] for row in lines[-1]] == [1, 2, 3]
+    curve = json.loads((ended.folder / "curve.json").read_text())
+    assert [(row["job"], row["loss"], row["lr"]) for row in lines[-1]] == [
+        ("finetune", row["loss"], row["lr"]) for row in curve[:3]
+    ]
+    assert not (ended.folder / "live.jsonl").exists()
+
+
+class GoracsTestEnd(Exception):
+    """What cuts a run off."""
 
 
 def test_the_coreset_is_that_of_goracs_select(goracs: Command, store_root: Path) -> None:

@@ -287,6 +287,39 @@ def test_fresh_refuses_targets_the_backbone_does_not_have(tiny_weights: Path) ->
         adapter.fresh(load_model(tiny_weights, TINY), replace(LORA, targets=("wq",)), seed=0)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_gradient_checkpointing_reads_layers_twice_and_changes_no_bit(
+    tiny_weights: Path, tmp_path: Path, precision: str
+) -> None:
+    """With dropout: it is drawn again as it was."""
+    left, reads = list[dict[str, bytes]](), list[int]()
+    for name, asked in (("plain", False), ("thrifty", True)):
+        count = [0]
+        model = adapter.fresh(load_model(tiny_weights, replace(TINY, precision=precision)), LORA, seed=0)
+        layer = model.get_base_model().model.layers[0].self_attn
+        layer.register_forward_hook(lambda *_, count=count: count.__setitem__(0, count[0] + 1))
+        job = Job("finetune", precision, 4096, replace(RUNTIME, gradient_checkpointing=asked))
+        (tmp_path / name).mkdir()
+        finetune(model, LOSS, texts(), SETTINGS, 0, job, tmp_path / name, tmp_path / "kept")
+        files = [file for file in (tmp_path / name).rglob("*") if file.is_file()]
+        left.append({str(file.relative_to(tmp_path / name)): file.read_bytes() for file in files})
+        reads.append(count[0])
+    assert left[0] == left[1]
+    assert reads[1] == reads[0] + 5  # steps
+
+
+def test_a_backbone_that_cannot_checkpoint_gradients_is_refused(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
+    monkeypatch.setattr(type(model.get_base_model()), "supports_gradient_checkpointing", False)
+    job = replace(JOB, runtime=replace(RUNTIME, gradient_checkpointing=True))
+    with pytest.raises(
+        InvalidInput, match=r"gradient_checkpointing=true is nothing for this backbone \(tiny\)"
+    ):
+        finetune(model, LOSS, texts(), SETTINGS, 0, job, tmp_path, tmp_path / "kept")
+
+
 def test_an_optimiser_step_is_unchanged_by_how_it_is_split_into_passes(
     tiny_weights: Path, tmp_path: Path
 ) -> None:

@@ -96,3 +96,9 @@ def test_a_record_never_removes_what_lies_outside_its_folder(tmp_path: Path) -> 
     job_folder.claim(folder, {})
     assert outside.is_dir()
     assert names(folder) == {"outcome.json"}
+
+
+def test_a_new_run_forgets_the_steps_of_one_that_was_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "live.jsonl").write_text("{}")
+    job_folder.claim(tmp_path, {})
+    assert names(tmp_path) == {"outcome.json"}
