@@ -12,12 +12,17 @@ Not here     drawing the candidates (`goracs.data`), the distances (`goracs.eval
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from goracs.evaluation.bootstrap import Users, mean_estimate
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 CUTOFFS = (5, 10)
+UNRANKED = float(
+    np.finfo(np.float64).max
+)  # the distance of a candidate of which nothing is known: the last tie
 
 
 def ranks(distances: FloatArray, target: IndexArray) -> IndexArray:
@@ -48,6 +53,20 @@ def ranks(distances: FloatArray, target: IndexArray) -> IndexArray:
             f"distances hold NaN, or the target's is not finite, in {len(bad)} rows: {bad[:10]}."
         )
     return np.asarray((distances <= own).sum(axis=1), dtype=np.int64)
+
+
+def foremost(distances: FloatArray, names: Sequence[str], k: int) -> list[int]:
+    """The columns of the first k candidates, the nearest first; those that are UNRANKED are none of them.
+
+    Ties go by name: the order of the columns has no part in it.
+
+    Args:
+        distances: [c] float64; smaller = better.
+        names: [c], one each.
+        k: >= 0.
+    """
+    ranked = np.flatnonzero(distances < UNRANKED).tolist()
+    return sorted(ranked, key=lambda column: (distances[column], names[column]))[:k]
 
 
 def ranking_metrics(

@@ -18,6 +18,7 @@ import numpy as np
 
 from goracs.data.tokens import title_ids
 from goracs.evaluation.grounding import nearest_distances
+from goracs.evaluation.ranking import UNRANKED
 from goracs.evaluation.written import title_in
 from goracs.llm import constrained
 from goracs.llm.likelihood import likelihoods
@@ -33,8 +34,9 @@ Titles = Sequence[Sequence[str]]
 class Ranking:
     """Candidates of some prompts in order.
 
-    `distances` are, for each prompt, [c] float64 of its candidates: smaller is better, all finite. `written`
-    is what the LLM wrote after each prompt, `decoding` by which settings; None where it wrote nothing.
+    `distances` are, for each prompt, [c] float64 of its candidates: smaller is better, all finite, UNRANKED
+    where no beam holds one. `written` is what the LLM wrote after each prompt, `decoding` by which settings;
+    None where it wrote nothing.
     """
 
     distances: Sequence[FloatArray]
@@ -105,7 +107,7 @@ def _constrained(
     distances = []
     for row, beams in zip(candidates, found, strict=True):
         place = {answer: float(number) for number, answer in enumerate(beams)}
-        distances.append(np.array([place.get(ids[title], len(beams)) for title in row], dtype=np.float64))
+        distances.append(np.array([place.get(ids[title], UNRANKED) for title in row], dtype=np.float64))
     written = llm.tokenizer.batch_decode([beams[0] for beams in found], skip_special_tokens=True)
     return Ranking(distances, written, how)
 

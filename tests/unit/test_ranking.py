@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from goracs.evaluation.ranking import hits, ndcg, ranking_metrics, ranks
+from goracs.evaluation.ranking import UNRANKED, foremost, hits, ndcg, ranking_metrics, ranks
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 ROUNDING = 1e-12  # float64 logarithms
@@ -33,6 +33,13 @@ def distinct_distances(seed: int) -> tuple[FloatArray, IndexArray]:
 )
 def test_ranks_equals_counting_by_hand(distances: list[float], target: int, rank: int) -> None:
     assert ranks(np.array([distances]), np.array([target])).tolist() == [rank]
+
+
+def test_the_foremost_are_the_nearest_by_name_where_they_tie_and_none_that_is_unranked() -> None:
+    distances, names = np.array([0.5, 0.1, UNRANKED, 0.5, 0.9]), ["d", "x", "a", "b", "c"]
+    assert foremost(distances, names, 3) == [1, 3, 0]
+    assert foremost(distances, names, 9) == [1, 3, 0, 4]
+    assert foremost(distances, names, 0) == []
 
 
 def test_ndcg_equals_its_formula_by_hand() -> None:
