@@ -2,7 +2,7 @@
 
 goracs recommend JOB_FOLDER history="Heat (1995); Alien (1979)" [top=10] [--store FOLDER]
 
-Titles of the run's catalogue, the oldest first; those that it recommends are printed in order, the best first.
+Titles of the run's catalogue, the oldest first; what it recommends is printed in order, the best first.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def _given(words: Sequence[str]) -> tuple[str, int]:
     given = dict(word.partition("=")[::2] for word in words)
     if set(given) - {"history", "top"} or not given.get("history", "").strip(" ;"):
         raise InvalidInput(
-            'goracs recommend takes history="A; B; C", titles of the catalogue, the oldest first, and top=10; '
-            f"got {' '.join(words)}."
+            'goracs recommend takes history="A; B; C", titles of the catalogue, the oldest first, and '
+            f"top={TOP}; got {' '.join(words)}."
         )
     top = given.get("top", str(TOP))
     if not top.isdecimal() or int(top) < 1:

@@ -44,7 +44,7 @@ def catalogue(ended: Ended, store: Path) -> pl.DataFrame:
 
 
 def prompts(ended: Ended, store: Path, task: Any, targets: list[str], tokenizer: Any) -> list[Any]:
-    """The prompt of each target behind the last three titles of the history, all liked, by the run's wording."""
+    """The prompt of each target behind the last three titles of the history, all liked."""
     titles = catalogue(ended, store)
     item = dict(zip(titles["title"], titles["item"], strict=True))
     rows = [
