@@ -28,6 +28,7 @@ from goracs.stages import (
     finetune,
     fits,
     head,
+    item_rule,
     prepare,
     result,
     rule,
@@ -37,7 +38,7 @@ from goracs.stages import (
     weights,
 )
 from goracs.stages.common import Llm, Source
-from goracs.stages.result import METRICS_OF, Told
+from goracs.stages.result import METRICS_OF, RULES_OF_ITEMS, Told
 from goracs.stages.settled import Settled
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput, Selector, resolve_budget
@@ -260,7 +261,7 @@ class Line:
 
     @cached_property
     def evaluations(self) -> dict[str, Source]:
-        """The backbone untuned, with the initial adapter and tuned, and the rule of a task with labels."""
+        """The backbone untuned, with the initial adapter and tuned, and the rules of the task."""
         if isinstance(self.made["dataset"], Prompts) and not isinstance(self.task, Ctr):
             raise InvalidInput(
                 "ready prompts name no items to rank (dataset=prompts): stop at until=finetune, or take "
@@ -272,9 +273,16 @@ class Line:
         line: dict[str, Source] = {"states": self.states} if seen else {}
         for part, source in {"untuned": None, "start": start, "tuned": self.tuned}.items():
             line[METRICS_OF[part]] = self._evaluated(source)
-        # ready prompts show no history whose likes could be counted
-        ruled = isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts)
-        return line | ({"rule": rule.stage(self.prepared, self.made["evaluate"])} if ruled else {})
+        return line | self._ruled
+
+    @property
+    def _ruled(self) -> dict[str, Source]:
+        """The rules that need no LLM; ready prompts show no history whose likes could be counted."""
+        settings: Evaluate = self.made["evaluate"]
+        if not isinstance(self.task, Ctr):
+            return {name: item_rule.stage(self.prepared, settings, name) for name in RULES_OF_ITEMS}
+        ready = isinstance(self.made["dataset"], Prompts)
+        return {} if ready else {"rule": rule.stage(self.prepared, settings)}
 
     @cached_property
     def states(self) -> Stage:

@@ -51,6 +51,24 @@ def drawn(
     return list(negatives(users, targets, seen, catalogue, count, seed))
 
 
+def to_rank(
+    kind: Kind,
+    examples: Sequence[Example],
+    seen: Mapping[str, Collection[str]],
+    catalogue: Sequence[str],
+    count: int,
+    seed: int,
+) -> tuple[list[Example], list[list[str]]]:
+    """The examples that are `rankable`, and for each its target (the first) and the items it is ranked among.
+
+    See `negatives`.
+    """
+    kept = rankable(kind, examples, seen, catalogue, count)
+    users, targets = [one.user for one in kept], [one.item for one in kept]
+    others = drawn(kind, users, targets, seen, catalogue, count, seed)
+    return kept, [[target, *row.tolist()] for target, row in zip(targets, others, strict=True)]
+
+
 def rankable(
     kind: Kind,
     examples: Sequence[Example],

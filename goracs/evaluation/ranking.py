@@ -1,8 +1,13 @@
-"""How high the right item stands among its candidates: NDCG and hit rate at 5 and 10.
+"""How high the right item stands among its candidates: NDCG and hit rate at 5 and 10; what stands before it.
 
 Symbols      t = samples, c = candidates (columns), k = cut-off.
 Rank         1 = nearest. One item is relevant, so NDCG@k = 1 / log2(1 + rank) if rank <= k, else 0 (a perfect
-             ranking has 1), and HR@k = 1 if rank <= k, else 0. Both are means over samples.
+             ranking has 1), HR@k = 1 if rank <= k, else 0, and MRR@k = 1 / rank if rank <= k, else 0. All are
+             means over samples.
+Coverage     coverage@k: the share of the catalogue that stands among the first k of some sample. It has no
+             interval: fewer users cover less, so a resample says nothing of it.
+Popular      popular@k: the share of the first k places that the most popular fifth of the catalogue fills,
+             the mean over samples. Of equal items the first by name are the more popular.
 Ties         count against the target: a model that says the same for every item stands last, not first.
 Candidates   a column that is no candidate of a row holds +inf there, so rows may differ in their number. A
              title that stands for several catalogue items is a candidate with each of its columns, and the
@@ -12,14 +17,18 @@ Not here     drawing the candidates (`goracs.data`), the distances (`goracs.eval
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.evaluation.bootstrap import Users, mean_estimate
+from goracs.evaluation.bootstrap import Estimate, Users, mean_estimate
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 CUTOFFS = (5, 10)
+PLACES = max(CUTOFFS)  # those of MRR, coverage and popularity
+HEAD = 0.2  # of the catalogue
 UNRANKED = float(
     np.finfo(np.float64).max
 )  # the distance of a candidate of which nothing is known: the last tie
@@ -61,18 +70,76 @@ def foremost(distances: FloatArray, names: Sequence[str], k: int) -> list[int]:
     Ties go by name: the order of the columns has no part in it.
 
     Args:
-        distances: [c] float64; smaller = better.
+        distances: [c] float64; smaller = better; c >= 1.
         names: [c], one each.
-        k: >= 0.
+        k: >= 1.
+
+    Cost: O(c) time, but for ties with the k-th.
     """
-    ranked = np.flatnonzero(distances < UNRANKED).tolist()
-    return sorted(ranked, key=lambda column: (distances[column], names[column]))[:k]
+    kth = np.partition(distances, min(k, len(distances)) - 1)[min(k, len(distances)) - 1]
+    near = np.flatnonzero((distances <= kth) & (distances < UNRANKED)).tolist()
+    return sorted(near, key=lambda column: (distances[column], names[column]))[:k]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of some samples: the targets' `ranks` [t], the names of the first PLACES candidates, all metrics."""
+
+    ranks: IndexArray
+    first: list[list[str]]
+    metrics: dict[str, dict[str, float | int | None]]
+
+
+def ranked_figures(
+    distances: Sequence[FloatArray],
+    candidates: Sequence[Sequence[str]],
+    users: Users,
+    popularity: Mapping[str, int],
+    catalogue: Collection[str],
+    *,
+    draws: int,
+    seed: int,
+) -> Figures:
+    """All metrics of ranked candidates.
+
+    Args:
+        distances: for each sample [c] float64 of its candidates, the target's first; see `ranks`.
+        candidates: their names, items of the catalogue.
+        users: [t] the user of each sample.
+        popularity: item -> any number, more is more popular; absent: 0.
+        catalogue: all items.
+        draws: resamples of users, >= 1.
+        seed: of the resamples.
+
+    Raises:
+        InvalidInput: as `ranks` and `ranking_metrics`.
+    """
+    target = np.zeros(1, dtype=np.int64)
+    positions = np.concatenate([ranks(row[None], target) for row in distances])
+    first = [
+        [names[column] for column in foremost(row, names, PLACES)]
+        for row, names in zip(distances, candidates, strict=True)
+    ]
+    head = most_popular(popularity, catalogue)
+    shares = np.array([sum(item in head for item in row) / len(row) for row in first], dtype=np.float64)
+    covered = len(set().union(*first)) / len(catalogue)
+    metrics = ranking_metrics(positions, users, draws=draws, seed=seed) | {
+        f"coverage@{PLACES}": Estimate(covered, None, None, len(users), len(set(users))).to_dict(),
+        f"popular@{PLACES}": mean_estimate(shares, users, draws=draws, seed=seed).to_dict(),
+    }
+    return Figures(positions, first, metrics)
+
+
+def most_popular(popularity: Mapping[str, int], catalogue: Collection[str]) -> set[str]:
+    """The most popular fifth of the catalogue, rounded up."""
+    ordered = sorted(catalogue, key=lambda item: (-popularity.get(item, 0), item))
+    return set(ordered[: math.ceil(len(ordered) * HEAD)])
 
 
 def ranking_metrics(
     positions: IndexArray, users: Users, *, draws: int, seed: int
 ) -> dict[str, dict[str, float | int | None]]:
-    """The metrics `ndcg@5`, `ndcg@10`, `hr@5` and `hr@10`, each as {value, low, high, n, users}.
+    """The metrics `ndcg@5`, `ndcg@10`, `hr@5`, `hr@10` and `mrr@10`, each as {value, low, high, n, users}.
 
     Args:
         positions: [t] int; ranks, 1 = nearest.
@@ -91,6 +158,7 @@ def ranking_metrics(
     values = {f"ndcg@{k}": ndcg(positions, k) for k in CUTOFFS} | {
         f"hr@{k}": hits(positions, k) for k in CUTOFFS
     }
+    values[f"mrr@{PLACES}"] = reciprocal(positions, PLACES)
     return {name: mean_estimate(v, users, draws=draws, seed=seed).to_dict() for name, v in values.items()}
 
 
@@ -102,6 +170,11 @@ def ndcg(positions: IndexArray, k: int) -> FloatArray:
 def hits(positions: IndexArray, k: int) -> FloatArray:
     """[t] float64: 1 for ranks [t] up to k, else 0."""
     return np.asarray(positions <= k, dtype=np.float64)
+
+
+def reciprocal(positions: IndexArray, k: int) -> FloatArray:
+    """[t] float64: 1 / rank for ranks [t] up to k, else 0."""
+    return np.where(positions <= k, 1.0 / positions, 0.0)
 
 
 def _span(values: IndexArray) -> str:

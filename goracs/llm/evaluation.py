@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from goracs.data.candidates import drawn, rankable
+from goracs.data.candidates import to_rank
+from goracs.data.popularity import popularity, read_pool
 from goracs.data.prepare import read_catalogue, read_examples, read_seen
 from goracs.evaluation.ctr import ctr_metrics
-from goracs.evaluation.ranking import ranking_metrics, ranks
+from goracs.evaluation.ranking import ranked_figures
 from goracs.llm.answers import answer
 from goracs.llm.losses import AnswerLoss
 from goracs.llm.ranking import rank
@@ -47,31 +48,29 @@ def evaluate_seqrec(llm: Recommender, model: Any, prepared: Path, settings: Eval
 
     Examples of users who have touched nearly every item are left out, and counted.
     """
-    everyone, catalogue, seen = (
-        read_examples(prepared, settings.part),
-        read_catalogue(prepared),
-        read_seen(prepared),
-    )
-    test = rankable(settings.candidates, everyone, seen, catalogue, settings.negatives)
-    llm.prompts["left_out"] = len(everyone) - len(test)
-    users, targets = [example.user for example in test], [example.item for example in test]
-    others = drawn(
+    catalogue, everyone = read_catalogue(prepared), read_examples(prepared, settings.part)
+    test, items = to_rank(
         settings.candidates,
-        users,
-        targets,
-        seen,
+        everyone,
+        read_seen(prepared),
         list(catalogue),
         settings.negatives,
         settings.seed,
     )
-    ranked = [[target, *row.tolist()] for target, row in zip(targets, others, strict=True)]
-    titles = [[catalogue[item] for item in row] for row in ranked]
+    llm.prompts["left_out"] = len(everyone) - len(test)
+    titles = [[catalogue[item] for item in row] for row in items]
     found = rank(llm, model, test, titles, set(catalogue.values()), settings)
-    first = np.zeros(1, dtype=np.int64)  # the target's column
-    positions = np.concatenate([ranks(distances[None], first) for distances in found.distances])
-    metrics = ranking_metrics(positions, users, draws=settings.draws, seed=settings.seed)
+    figures = ranked_figures(
+        found.distances,
+        items,
+        [example.user for example in test],
+        popularity(read_pool(prepared)),
+        catalogue,
+        draws=settings.draws,
+        seed=settings.seed,
+    )
     said = {} if found.written is None else {"written": found.written}
-    _write(folder, test, {**said, "rank": positions}, metrics)
+    _write(folder, test, {**said, "rank": figures.ranks, "first": figures.first}, figures.metrics)
     if found.decoding is not None:
         (folder / "decoding.json").write_text(json.dumps(found.decoding, indent=1))
 

@@ -10,7 +10,7 @@ Columns      what differs between groups. The settings of a choice (an adapter, 
              compared within that choice only: between two choices its name says it all.
 Pools        where every run has dataset.seed equal to its seed, each seed drew a pool of its own: the two are
              one, and no column; starts that come of the pools are one row then, a start a seed.
-References   `untuned`, `start` and `rule` do not depend on the coreset: one row per distinct set of values.
+References   `untuned`, `start` and the rules do not depend on the coreset: a row for each set of values.
 Conventions  nothing is ranked or highlighted; what was not measured is a dash.
 Not here     writing result.json (`goracs.stages`), the table as text (`goracs.report.markdown`) and as a
              picture (`goracs.report.plots`), the command (`goracs.commands.table`).
@@ -32,7 +32,7 @@ from goracs.report.varying import varying as differing
 from goracs.types import GoracsError, InvalidInput
 
 START = "start"
-REFERENCES = ("untuned", START, "rule")
+REFERENCES = ("untuned", START, "rule", "popular", "last_item")
 TITLES = {
     "auc": "AUC",
     "auc_per_user": "AUC per user",
@@ -41,6 +41,9 @@ TITLES = {
     "ndcg@10": "NDCG@10",
     "hr@5": "HR@5",
     "hr@10": "HR@10",
+    "mrr@10": "MRR@10",
+    "coverage@10": "coverage@10",
+    "popular@10": "popular@10",
     "poo": "POO",
 }
 

@@ -13,6 +13,7 @@ from goracs.stages.common import PROMPTS, Llm, without, write_json
 from goracs.store import Stage
 from goracs.types import InvalidInput
 
+ANSWERS, TITLES = 3, 4  # the versions of the two tasks' figures
 OF_TITLES = ("method", "likelihood")  # settings that a task of answers does not have
 
 
@@ -39,7 +40,8 @@ def stage(llm: Llm, tuned: Stage | None, settings: Evaluate) -> Stage:
 
     inputs = llm.inputs if tuned is None else {**llm.inputs, "tuned": tuned}
     asked = without(asdict(settings), *OF_TITLES) if answers else asdict(settings)
-    return Stage("evaluate", 3, {"evaluate": asked, **llm.params}, inputs, build)
+    version = ANSWERS if answers else TITLES
+    return Stage("evaluate", version, {"evaluate": asked, **llm.params}, inputs, build)
 
 
 def _refuse_few_beams(settings: Evaluate) -> None:

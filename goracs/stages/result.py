@@ -24,6 +24,7 @@ LEFT = {  # what a job leaves of its stages, where there is such a file
     "evaluate": ("predictions.parquet",),
 }
 METRICS_OF = {"untuned": "evaluate_untuned", "start": "evaluate_start", "tuned": "evaluate", "rule": "rule"}
+RULES_OF_ITEMS = ("popular", "last_item")  # parts and stages that only a task of items has
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         "precision": told.precision,
         "warnings": told.warnings,
         "coreset": _coreset(told, found, folder) if "select" in found else None,
-        "metrics": {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()},
+        "metrics": {name: _json(found.get(stage), "metrics.json") for name, stage in METRICS_OF.items()}
+        | {name: _json(found[name], "metrics.json") for name in RULES_OF_ITEMS if name in found},
         "steps": len(curve) if curve else None,
         "tokens_trained": curve[-1]["tokens"] if curve else None,
         "kept_step": _kept(curve),

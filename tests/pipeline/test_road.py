@@ -141,7 +141,16 @@ def test_seqrec_goes_the_road(goracs: Command) -> None:
     assert ended.code == 0, ended.text
     metrics = ended.result["metrics"]
     assert metrics["rule"] is None
-    assert set(metrics["tuned"]) == {"ndcg@5", "ndcg@10", "hr@5", "hr@10"}
+    figures = {"ndcg@5", "ndcg@10", "hr@5", "hr@10", "mrr@10", "coverage@10", "popular@10"}
+    for part in ("untuned", "start", "tuned", "popular", "last_item"):
+        assert set(metrics[part]) == figures
+        assert metrics[part]["hr@10"]["n"] == 6
+    assert metrics["popular"]["popular@10"]["value"] > metrics["tuned"]["popular@10"]["value"]
+    assert "| last_item " in ended.text
+    answers = pl.read_parquet(ended.folder / "predictions.parquet")
+    assert set(answers.columns) == {"user", "item", "written", "rank", "first"}
+    placed = [item in first for item, first in answers.select("item", "first").iter_rows()]
+    assert placed == (answers["rank"] <= 10).to_list()
     assert ended.result["coreset"]["report"]["lam"] == 0.1
     assert ended.result["decoding"] == {
         "num_beams": 2,

@@ -40,6 +40,7 @@ READ = {
     "states",
 }  # by the LLM
 ASKED = {"evaluate", "evaluate_untuned", "evaluate_start"}
+RULES = {"rule", "popular", "last_item"}
 STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a parameter of
     "dataset": {"prepare"},
     "dataset.name": set(),
@@ -73,13 +74,13 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "finetune": {"finetune"},
     "finetune.patience": {"finetune", "fits"},  # the validation set is read
     "evaluate": ASKED,
-    "evaluate.part": {*ASKED, "fits", "rule", "states"},
-    "evaluate.draws": {*ASKED, "rule"},
+    "evaluate.part": {*ASKED, *RULES, "fits", "states"},
+    "evaluate.draws": {*ASKED, *RULES},
     "evaluate.method": ASKED,
     "evaluate.likelihood": ASKED,
-    "evaluate.seed": {*ASKED, "rule"},
-    "evaluate.candidates": {*ASKED, "fits"},
-    "evaluate.negatives": {*ASKED, "fits"},
+    "evaluate.seed": {*ASKED, *RULES},
+    "evaluate.candidates": {*ASKED, "fits", "popular", "last_item"},
+    "evaluate.negatives": {*ASKED, "fits", "popular", "last_item"},
     "seed": {"select", "finetune"},
     "until": set(),
     "runtime": set(),

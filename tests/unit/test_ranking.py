@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from goracs.evaluation.ranking import UNRANKED, foremost, hits, ndcg, ranking_metrics, ranks
+from goracs.evaluation.ranking import (
+    UNRANKED,
+    foremost,
+    hits,
+    most_popular,
+    ndcg,
+    ranked_figures,
+    ranking_metrics,
+    ranks,
+    reciprocal,
+)
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 ROUNDING = 1e-12  # float64 logarithms
@@ -39,7 +49,32 @@ def test_the_foremost_are_the_nearest_by_name_where_they_tie_and_none_that_is_un
     distances, names = np.array([0.5, 0.1, UNRANKED, 0.5, 0.9]), ["d", "x", "a", "b", "c"]
     assert foremost(distances, names, 3) == [1, 3, 0]
     assert foremost(distances, names, 9) == [1, 3, 0, 4]
-    assert foremost(distances, names, 0) == []
+    assert foremost(distances, names, 1) == [1]
+    assert foremost(np.array([0.5, 0.5]), ["b", "a"], 1) == [1]
+
+
+def test_the_foremost_are_the_first_of_all_sorted_whatever_the_ties() -> None:
+    rng = np.random.default_rng(0)
+    for size in range(1, 30):
+        distances, names = rng.integers(0, 6, size).astype(float), [f"{n:02}" for n in rng.permutation(size)]
+        everything = sorted(range(size), key=lambda column: (distances[column], names[column]))
+        assert all(foremost(distances, names, k) == everything[:k] for k in range(1, size + 3))
+
+
+def test_coverage_and_popularity_equal_counts_by_hand() -> None:
+    """Of 20 items 4 are popular, the first by name among equals; a row of one place counts as one whole."""
+    catalogue = [f"i{number:02}" for number in range(20)]
+    popularity = {"i19": 9, "i18": 9, "i07": 3}
+    assert most_popular(popularity, catalogue) == {"i19", "i18", "i07", "i00"}
+    assert len(most_popular(popularity, catalogue[:16])) == 4  # rounded up
+    candidates = [catalogue[:12], ["i03", "i18"], ["i04", "i05"]]
+    distances = [np.arange(12.0), np.array([2.0, 1.0]), np.array([1.0, UNRANKED])]
+    found = ranked_figures(distances, candidates, ["a", "a", "b"], popularity, catalogue, draws=20, seed=0)
+    assert found.ranks.tolist() == [1, 2, 1]
+    assert found.first == [catalogue[:10], ["i18", "i03"], ["i04"]]
+    assert found.metrics["coverage@10"] == {"value": 11 / 20, "low": None, "high": None, "n": 3, "users": 2}
+    assert found.metrics["popular@10"]["value"] == pytest.approx((2 / 10 + 1 / 2 + 0) / 3, abs=ROUNDING)
+    assert found.metrics["popular@10"]["low"] is not None
 
 
 def test_ndcg_equals_its_formula_by_hand() -> None:
@@ -54,7 +89,11 @@ def test_ndcg_equals_its_formula_by_hand() -> None:
 @pytest.mark.parametrize("k", [5, 10])
 def test_ranking_metrics_equals_torchmetrics(k: int) -> None:
     import torch
-    from torchmetrics.functional.retrieval import retrieval_hit_rate, retrieval_normalized_dcg
+    from torchmetrics.functional.retrieval import (
+        retrieval_hit_rate,
+        retrieval_normalized_dcg,
+        retrieval_reciprocal_rank,
+    )
 
     distances, target = distinct_distances(0)
     positions = ranks(distances, target)
@@ -64,11 +103,14 @@ def test_ranking_metrics_equals_torchmetrics(k: int) -> None:
         expected = float(retrieval_normalized_dcg(score, relevant.long(), top_k=k))
         assert ndcg(position, k) == pytest.approx(expected, abs=SINGLE)
         assert hits(position, k) == float(retrieval_hit_rate(score, relevant, top_k=k))
+        expected = float(retrieval_reciprocal_rank(score, relevant, top_k=k))
+        assert reciprocal(position, k) == pytest.approx(expected, abs=SINGLE)
 
 
 def test_ranking_metrics_equals_means_worked_by_hand() -> None:
     found = ranking_metrics(np.array([1, 3, 7, 50]), ["a", "a", "b", "c"], draws=100, seed=0)
-    assert list(found) == ["ndcg@5", "ndcg@10", "hr@5", "hr@10"]
+    assert list(found) == ["ndcg@5", "ndcg@10", "hr@5", "hr@10", "mrr@10"]
+    assert found["mrr@10"]["value"] == pytest.approx((1 + 1 / 3 + 1 / 7) / 4, abs=ROUNDING)
     assert found["ndcg@5"]["value"] == pytest.approx((1 + 1 / 2) / 4, abs=ROUNDING)
     assert found["ndcg@10"]["value"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 4, abs=ROUNDING)
     assert (found["hr@5"]["value"], found["hr@10"]["value"]) == (2 / 4, 3 / 4)
