@@ -72,7 +72,7 @@ class Bench:
 
     def scored(self) -> None:
         """Gradient norms, losses and EL2N of every prompt."""
-        module = gradient.module(self.model, self.loss, self.settings, NAMES)
+        module = gradient.module(self.model, self.loss, self.settings, NAMES, self.precision)
         self._each(module.predict_step, self.read)
 
     def answered(self) -> None:
@@ -91,7 +91,7 @@ class Bench:
 
     def scored_few(self) -> None:
         """As `scored`, of a few prompts."""
-        module = gradient.module(self.model, self.loss, self.settings, NAMES)
+        module = gradient.module(self.model, self.loss, self.settings, NAMES, self.precision)
         self._each(module.predict_step, self.single)
 
     def one_backward_each(self) -> None:

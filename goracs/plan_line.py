@@ -167,7 +167,8 @@ class _Foretold:
         def cost() -> tuple[Cost, ...]:
             from goracs.llm import gradient, preflight
 
-            module = gradient.module(self._model(), self._llm.loss, settings, names)
+            precision = self._job.precision
+            module = gradient.module(self._model(), self._llm.loss, settings, names, precision)
             return (preflight.of_prediction(module, self._read(part).texts, self._job),)
 
         return self._once("score", part, sorted(names), settings, self.made["adapter"], cost=cost)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 LAYERS = {"hidden_size": 32, "num_hidden_layers": 2}
 USUAL = {**LAYERS, "num_attention_heads": 4, "intermediate_size": 48}
+WIDE = {**USUAL, "hidden_size": 128, "intermediate_size": 128, "initializer_range": 0.08}  # to be quantised
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
 SIZES: dict[str, dict[str, Any]] = {
     "llama": USUAL,
@@ -22,6 +25,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "mpt": {"d_model": 32, "n_layers": 2, "n_heads": 4},
     "qwen3_moe": {**USUAL, **EXPERTS, "num_key_value_heads": 2, "head_dim": 8},
     "mamba": LAYERS,
+    "mistral": {**WIDE, "num_key_value_heads": 4},
 }
 FEW = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.2}
 
@@ -44,4 +48,15 @@ def write(folder: Path, family: str, tokenizer: Path) -> Path:
     spoken = AutoTokenizer.from_pretrained(tokenizer)
     model(family, len(spoken)).save_pretrained(folder)
     spoken.save_pretrained(folder)
+    return folder
+
+
+def with_code(folder: Path, backbone: Path, code: str) -> Path:
+    """A backbone whose classes are in Python code beside its weights: HomemadeConfig, HomemadeForCausalLM."""
+    shutil.copytree(backbone, folder, ignore=shutil.ignore_patterns("manifest.json"))
+    (folder / "homemade.py").write_text(code)
+    config = json.loads((folder / "config.json").read_text())
+    own = {"AutoConfig": "homemade.HomemadeConfig", "AutoModelForCausalLM": "homemade.HomemadeForCausalLM"}
+    changed = {"model_type": "homemade", "architectures": ["HomemadeForCausalLM"], "auto_map": own}
+    (folder / "config.json").write_text(json.dumps({**config, **changed}))
     return folder

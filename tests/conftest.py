@@ -23,7 +23,16 @@ settings.register_profile("goracs", deadline=None)  # a loaded core is not a fai
 settings.load_profile("goracs")
 
 RUNTIME = Runtime(accelerator="cpu", progress=False, threads=1, keep_every=10, gradient_checkpointing=False)
-TINY = Backbone(name="tiny", model="tiny", precision="float32", max_length=512, batch_tokens=2048)
+TINY = Backbone(
+    name="tiny",
+    model="tiny",
+    precision="float32",
+    max_length=512,
+    batch_tokens=2048,
+    attention="auto",
+    quantize=None,
+    trust_remote_code=False,
+)
 LORA = Lora(r=4, alpha=8, dropout=0.1, targets=("q_proj", "v_proj"), rslora=False, dora=False)
 
 

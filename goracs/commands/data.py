@@ -93,4 +93,5 @@ def _tokens(folder: Path, made: dict[str, Any], store: Store) -> tuple[dict[str,
     source = store.get(tiny) if isinstance(tiny, Stage) else weights.at_hand(backbone.model)
     if source is None:
         return {}, f"tokens were not counted: backbone {backbone.name} is not on this machine"
-    return token_counts(folder, made["task"], load_tokenizer(source.path), backbone.max_length), ""
+    tokenizer = load_tokenizer(source.path, backbone.trust_remote_code)
+    return token_counts(folder, made["task"], tokenizer, backbone.max_length), ""

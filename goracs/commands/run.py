@@ -219,8 +219,8 @@ def _print_figures(folders: Sequence[Path], store: Path) -> None:
 
 
 def _speed(backbone: Backbone) -> str:
-    if backbone.precision == "bf16":
-        return f"backbone {backbone.name} in bf16"
+    if backbone.precision in ("bf16", "fp16"):
+        return f"backbone {backbone.name} in {backbone.precision}"
     return f"backbone {backbone.name} in {backbone.precision}: on a CPU up to 4 times slower than native bf16"
 
 

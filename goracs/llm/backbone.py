@@ -6,45 +6,121 @@ its base for other tools.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GgufConfig,
+    PreTrainedModel,
+)
 
-from goracs.llm.settings import Backbone
+from goracs.llm.settings import AUTO, Backbone
+from goracs.types import GoracsError
 
 transformers.utils.logging.disable_progress_bar()  # of loading and saving: the jobs have bars of their own
-DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "float32": torch.float32}
 
 
-def load_tokenizer(place: Path) -> Any:
-    """The tokenizer of a transformers folder or a GGUF file.
+def load_tokenizer(place: Path, trust: bool = False) -> Any:
+    """The tokenizer of a transformers folder or a GGUF file; `trust` lets its own code run.
 
     Without a padding token the end token pads (it is masked).
+
+    Raises:
+        GoracsError: it needs code of its own, and is not trusted.
     """
-    if place.suffix == ".gguf":
-        tokenizer = AutoTokenizer.from_pretrained(place.parent, gguf_file=place.name)
-    else:
-        tokenizer = AutoTokenizer.from_pretrained(place)
+    gguf = {"gguf_file": place.name} if place.suffix == ".gguf" else {}
+    with explained():
+        tokenizer = AutoTokenizer.from_pretrained(
+            place.parent if gguf else place, trust_remote_code=trust, **gguf
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def load_model(folder: Path, backbone: Backbone) -> PreTrainedModel:
-    """The frozen causal LM of a transformers folder, in the (resolved) precision of `backbone`."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[backbone.precision])
+    """The frozen causal LM of a transformers folder, as `backbone` says (its precision resolved).
+
+    Raises:
+        GoracsError: it needs code of its own and is not trusted, has no such attention, or its output layer
+            would be quantised.
+    """
+    asked = {} if backbone.attention == AUTO else {"attn_implementation": backbone.attention}
+    with explained(backbone):
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=DTYPES[backbone.precision],
+            trust_remote_code=backbone.trust_remote_code,
+            **asked,
+            **_quantized(backbone),
+        )
+    if backbone.quantize and type(model.get_output_embeddings()) is not torch.nn.Linear:
+        raise GoracsError(
+            f"backbone.quantize={backbone.quantize} would quantise the output layer of this backbone too, "
+            "and its logits with it: take backbone.quantize=null."
+        )
     model.config._name_or_path = model.name_or_path = backbone.model
     model.config.use_cache = False
     return model.requires_grad_(False).eval()
 
 
-def outline(folder: Path) -> PreTrainedModel:
-    """The causal LM of a transformers folder without its weights: its modules, on the meta device."""
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+def outline(folder: Path, backbone: Backbone) -> PreTrainedModel:
+    """The causal LM of a transformers folder without its weights: its modules, on the meta device.
+
+    Raises:
+        GoracsError: it needs code of its own, and is not trusted.
+    """
+    trust = backbone.trust_remote_code
+    with explained(), torch.device("meta"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+
+
+@contextmanager
+def explained(backbone: Backbone | None = None) -> Iterator[None]:
+    """Tell what transformers refuses as a user's mistake: code of a model's own, an attention it lacks."""
+    try:
+        yield
+    except (ImportError, ValueError) as error:
+        said = str(error).strip().partition("\n")[0]
+        if "trust_remote_code" in str(error):
+            raise GoracsError(
+                "This model is made by Python code that comes with it, which is not run unasked: if you "
+                "trust who wrote it, set backbone.trust_remote_code=true (an encoder's is never run). "
+                f"transformers says: {said}"
+            ) from error
+        if backbone and backbone.attention != AUTO:
+            raise GoracsError(
+                f"backbone.attention={backbone.attention} does not go with this backbone ({said}): take auto."
+            ) from error
+        if isinstance(error, ImportError):
+            raise GoracsError(f"This model cannot be loaded: {said}") from error
+        raise
+
+
+def _quantized(backbone: Backbone) -> dict[str, Any]:
+    """How the weights of the linears are quantised on the GPU; transformers itself skips the output layer."""
+    if backbone.quantize is None:
+        return {}
+    kinds = {
+        "4bit": {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_compute_dtype": DTYPES[backbone.precision],
+        },
+        "8bit": {"load_in_8bit": True},
+    }
+    device = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
+    return {"quantization_config": BitsAndBytesConfig(**kinds[backbone.quantize]), "device_map": device}
 
 
 def convert_gguf(file: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel
 
-from goracs.llm.backbone import load_tokenizer
+from goracs.llm.backbone import explained, load_tokenizer
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import SHORTER
 from goracs.llm.jobs import Job
@@ -39,7 +39,9 @@ class EmbeddingModule(pl.LightningModule):
 
 def load(weights: Path) -> Any:
     """The frozen encoder of a transformers folder, float32."""
-    return AutoModel.from_pretrained(weights, dtype=torch.float32).requires_grad_(False).eval()
+    with explained():
+        model = AutoModel.from_pretrained(weights, dtype=torch.float32, trust_remote_code=False)
+    return model.requires_grad_(False).eval()
 
 
 def read(texts: Sequence[str], weights: Path, encoder: Encoder, side: str) -> Texts:

@@ -65,7 +65,7 @@ def finetune(
             answer as the trained model does; then nothing is kept.
     """
     schedule, before = plan(texts.lengths, settings, seed), adapter.weights(model)
-    total = len(schedule.steps)
+    total, home = len(schedule.steps), model.device
     module = FinetuneModule(model, loss, settings, total, seed, texts, job.halving)
     passed = Checkpoints([round(total * (k + 1) / checkpoints) for k in range(checkpoints)])
     looks = _looks(settings, judging, total, job)
@@ -77,7 +77,8 @@ def finetune(
     try:
         keeper.go_on()
         _train(module, schedule, job, [passed, *looks], keeper)
-        model.eval()
+        model.eval().to(home)  # Lightning leaves it on the CPU, where not every quantised weight can be read
+        _tell_skipped(module.curve)
         for look in looks:
             look.restore(model)
         passed.save(model, folder / "checkpoints")
@@ -150,6 +151,16 @@ def _digest(start: dict[str, Tensor], *parts: Any) -> str:
         found.update(name.encode() + weight.numpy().tobytes())
     found.update(json.dumps([*parts, {name: version(name) for name in VERSIONS}]).encode())
     return found.hexdigest()
+
+
+def _tell_skipped(curve: Sequence[dict[str, float]]) -> None:
+    skipped = sum("skipped" in row for row in curve)
+    if skipped:
+        log.warning(
+            "warning: %d of %d steps changed nothing, since a gradient was beyond fp16 (`skipped` in "
+            "curve.json); backbone.precision=bf16 or float32 skips none.",
+            skipped, len(curve),
+        )  # fmt: skip
 
 
 def _looks(settings: Training, judging: Texts | None, total: int, job: Job) -> list[BestLook]:

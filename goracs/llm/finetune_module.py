@@ -73,11 +73,14 @@ class FinetuneModule(pl.LightningModule):
         examples = sum(len(part.rows) for part in parts)
         losses = self.halving.fitting(lambda: self._gradient(parts, step))
         loss = float(sum(part.sum() / examples for part in losses))
-        if not isfinite(loss) or not isfinite(self._gradient_norm()):
+        scale = self._scale()  # the gradients are those of so many times the loss, and so is their bound
+        if not isfinite(loss) or (scale == 1 and not isfinite(self._gradient_norm())):
             raise self._diverged(step, torch.cat([part.rows for part in parts]), torch.cat(losses))
-        self.clip_gradients(optimizer, self.settings.max_grad_norm, "norm")
+        self.clip_gradients(optimizer, self.settings.max_grad_norm * scale, "norm")
         self.curve.append({"step": step + 1, "loss": loss, "lr": optimizer.param_groups[0]["lr"]})
         optimizer.step()
+        if self._scale() < scale:  # a gradient was beyond fp16: nothing was changed, the next is scaled less
+            self.curve[-1]["skipped"] = True
         schedule.step()
         self.log("loss", loss, prog_bar=True, batch_size=examples)
 
@@ -99,6 +102,11 @@ class FinetuneModule(pl.LightningModule):
                 index, _, moment = name.partition("/")
                 self.moments.setdefault(int(index), {})[moment] = value
         adapter.put(self.model, weights)
+
+    def _scale(self) -> float:
+        """By what fp16 has the loss multiplied, lest small gradients vanish; 1 in every other precision."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return 1.0 if scaler is None else float(scaler.get_scale())
 
     def _gradient(self, parts: list[Batch], step: int) -> list[Tensor]:
         """Leave the gradient of a step at the weights; the losses of its parts."""

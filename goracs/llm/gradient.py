@@ -32,6 +32,8 @@ from goracs.types import InvalidInput
 
 WITH_GRADIENTS = frozenset({"gradient_norm", "sketch"})
 MOST_PROJECTED = 2**32  # bytes of a projection
+# fp16 loses digits below 6e-5, where slopes of long texts lie; a power of 2 rounds nothing
+LOSS_SCALE = {"fp16": 2.0**10}
 
 
 @dataclass
@@ -47,7 +49,7 @@ class ScoreModule(pl.LightningModule):
 
     Names: loss, answer_loss, margin, hidden, gradient_norm, sketch, and those of `goracs.llm.chances`.
     `matrices` are where gradients are taken, `projections` [k, out * in] what sketches that of each; empty
-    where no name asks for that.
+    where no name asks for that. Slopes are those of `scale` times the loss until they are float32.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class ScoreModule(pl.LightningModule):
         names: frozenset[str],
         matrices: Sequence[torch.nn.Module],
         projections: Sequence[Tensor],
+        scale: float,
     ) -> None:
         super().__init__()
-        self.model, self.loss, self.names = model, loss, names
+        self.model, self.loss, self.names, self.scale = model, loss, names, scale
         self.matrices, self.projections = list(matrices), projections
 
     def predict_step(self, batch: Batch, _place: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -84,7 +87,7 @@ class ScoreModule(pl.LightningModule):
         with torch.enable_grad(), ExitStack() as watching:
             seen = [watching.enter_context(watched(matrix)) for matrix in self.matrices]
             outcome = self.loss(self.model, batch)
-            slopes = torch.autograd.grad(outcome.losses.sum(), [one.output for one in seen])
+            slopes = torch.autograd.grad(outcome.losses.sum() * self.scale, [one.output for one in seen])
         with torch.autocast(batch.ids.device.type, enabled=False):  # it would round the sums to bf16
             return outcome, self._of_gradients(seen, slopes)
 
@@ -92,7 +95,8 @@ class ScoreModule(pl.LightningModule):
         """Norm and sketch, matrix by matrix: the gradient of all is never held."""
         norms, sketches = [], []
         for place, (one, slope) in enumerate(zip(seen, slopes, strict=True)):
-            gradients = torch.einsum("bto,bti->boi", slope.float(), one.input.float()).flatten(1)
+            unscaled = slope.float() / self.scale
+            gradients = torch.einsum("bto,bti->boi", unscaled, one.input.float()).flatten(1)
             norms.append(gradients.norm(dim=1))
             if self.projections:
                 sketches.append(gradients @ self.projections[place].to(gradients.device).T)
@@ -165,18 +169,20 @@ def projections(matrices: Sequence[torch.nn.Linear], settings: Score) -> list[Te
     ]
 
 
-def module(model: Any, loss: Loss, settings: Score | None, names: frozenset[str]) -> ScoreModule:
+def module(
+    model: Any, loss: Loss, settings: Score | None, names: frozenset[str], precision: str
+) -> ScoreModule:
     """What predicts the numbers `names`; `settings` may be None where no name asks for a gradient.
 
     Raises:
         InvalidInput: the adapter has no LoRA where gradients are taken; a sketch that takes too much memory.
     """
     if not names & WITH_GRADIENTS:
-        return ScoreModule(model, loss, names, [], [])
+        return ScoreModule(model, loss, names, [], [], 1.0)
     assert settings is not None
     matrices = chosen_matrices(model, settings)
     sketched = projections(matrices, settings) if "sketch" in names else []
-    return ScoreModule(model, loss, names, matrices, sketched)
+    return ScoreModule(model, loss, names, matrices, sketched, LOSS_SCALE.get(precision, 1.0))
 
 
 def score(
@@ -196,7 +202,7 @@ def score(
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    scoring = module(model, loss, settings, names)
+    scoring = module(model, loss, settings, names, job.precision)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), ())
     if "hidden" in names:
         shapes["hidden"] = (model.config.get_text_config().hidden_size,)

@@ -27,7 +27,7 @@ from goracs.types import FloatArray, GoracsError, IndexArray
 
 TERMINATED = 143  # the shell's code for a process ended by SIGTERM
 QUIET_REFRESH = 20  # batches between two states of a bar that nobody watches
-TRAINER_PRECISION = {"bf16": "bf16-mixed", "float32": "32-true"}
+TRAINER_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "float32": "32-true"}
 
 
 @dataclass(frozen=True)

@@ -10,39 +10,57 @@ from pathlib import Path
 
 from goracs.types import InvalidInput
 
-KNOWN = ("bf16", "float32")
+KNOWN = ("bf16", "fp16", "float32")
 BF16_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")
 GPU_DEVICES = ("nvidia*", "kfd", "dxg")  # NVIDIA's, AMD's, Windows' below Linux
+ROOT = Path("/")
 
 
 def resolved_precision(precision: str, accelerator: str) -> str:
-    """`auto` as this machine has it: bf16 where the accelerator or CPU computes it natively, else float32.
+    """`auto` as this machine has it: bf16 where that is native, else fp16 on a GPU, float32 on a CPU.
 
     Args:
-        precision: auto, bf16 or float32.
+        precision: auto, bf16, fp16 or float32.
         accelerator: the Trainer's; with cpu, a GPU that is there does not count.
 
     Raises:
-        InvalidInput: neither auto nor a known precision.
+        InvalidInput: neither auto nor a known precision; fp16 without a GPU.
     """
     if precision == "auto":
-        return "bf16" if has_native_bf16(accelerator) else "float32"
+        if has_native_bf16(accelerator):
+            return "bf16"
+        return "fp16" if has_gpu(accelerator) else "float32"
     if precision not in KNOWN:
-        raise InvalidInput(f"backbone.precision must be auto, bf16 or float32, got '{precision}'.")
+        raise InvalidInput(f"backbone.precision must be auto, bf16, fp16 or float32, got '{precision}'.")
+    if precision == "fp16" and not has_gpu(accelerator):
+        raise InvalidInput(
+            "backbone.precision=fp16 needs a CUDA GPU, and this run has none (runtime.accelerator="
+            f"{accelerator}): on a CPU Lightning would compute in bf16 instead. Take bf16 or float32."
+        )
     return precision
 
 
-def has_native_bf16(accelerator: str, system: Path = Path("/")) -> bool:
-    """Whether the accelerator, or a CPU without one, computes bf16 natively; `system` is where to look."""
-    features = _cpu_features(system)
-    if features and (accelerator == "cpu" or not _may_have_gpu(system)):
+def has_native_bf16(accelerator: str, system: Path = ROOT) -> bool:
+    """Whether the GPU, or a CPU without one, computes bf16 natively; `system` is where to look."""
+    if has_gpu(accelerator, system):
+        import torch
+
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if features := _cpu_features(system):
         return any(name in features for name in BF16_FEATURES)
     import torch
 
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in BF16_FEATURES)
+
+
+def has_gpu(accelerator: str, system: Path = ROOT) -> bool:
+    """Whether the run has a GPU that torch calls cuda."""
+    if accelerator == "cpu" or (_cpu_features(system) and not _may_have_gpu(system)):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _may_have_gpu(system: Path) -> bool:

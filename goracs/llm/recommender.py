@@ -45,7 +45,7 @@ class Recommender:
     @cached_property
     def tokenizer(self) -> Any:
         """The backbone's tokenizer."""
-        return load_tokenizer(self.weights)
+        return load_tokenizer(self.weights, self.backbone.trust_remote_code)
 
     def read(self, examples: Sequence[Example]) -> Texts:
         """The examples as token ids, as the task's loss reads them; what is too long loses old history items.

@@ -6,6 +6,7 @@ result comes, never what it is. Defaults live in conf/ alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,15 @@ from goracs.data.candidates import Kind
 from goracs.data.numbers import check_whole, is_number
 from goracs.types import InvalidInput
 
-# The largest change of a Yes/No margin by batch_tokens alone: docs/method.md, "Precision".
+# The largest change of a Yes/No margin by batch_tokens alone, with weights as they are and the usual
+# attention: docs/method.md, "Precision".
 MARGIN_NOISE = {"bf16": 0.1, "float32": 1.3e-5}
 MEASURED_ON = "HuggingFaceTB/SmolLM2-135M-Instruct"
+KNOWN_BACKBONE: dict[str, tuple[Any, ...]] = {
+    "attention": ("auto", "eager", "sdpa", "flash_attention_2"),
+    "quantize": (None, "4bit", "8bit"),
+    "trust_remote_code": (False, True),
+}
 AUTO = "auto"
 ALL_LINEAR = "all-linear"
 ALL = "all"
@@ -48,9 +55,12 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Backbone:
-    """The LLM: `model` is a name or folder, `precision` auto | bf16 | float32, `max_length` in tokens.
+    """The LLM: `model` is a name or folder, `precision` auto | bf16 | fp16 | float32, `max_length` in tokens.
 
-    `batch_tokens` bounds the padded tokens of one forward pass.
+    `batch_tokens` bounds the padded tokens of one forward pass. `attention` is transformers' word for how
+    attention is computed (auto: its own choice). `quantize` holds the weights of the linears in 4 or 8 bits
+    (None: as they are), the output layer left alone; `precision` is then what is computed in. With
+    `trust_remote_code` Python code that comes with a model is run.
     """
 
     name: str
@@ -58,16 +68,31 @@ class Backbone:
     precision: str
     max_length: int
     batch_tokens: int
+    attention: str
+    quantize: str | None
+    trust_remote_code: bool
+
+    def __post_init__(self) -> None:
+        for name, known in KNOWN_BACKBONE.items():
+            if getattr(self, name) not in known:
+                words = ", ".join(json.dumps(one).strip('"') for one in known)
+                raise InvalidInput(f"backbone.{name} must be one of {words}; got {getattr(self, name)!r}.")
 
     @property
     def exactness(self) -> dict[str, Any]:
-        """What says how far two runs may differ by rounding alone; `precision` must be resolved."""
-        noise = MARGIN_NOISE[self.precision]
+        """What says how far two runs may differ by rounding alone; `precision` must be resolved.
+
+        A figure that nobody has measured is None.
+        """
+        usual = self.quantize is None and self.attention in ("auto", "sdpa")
+        noise = MARGIN_NOISE.get(self.precision) if usual else None
         return {
             "backbone": self.precision,
             "batch_tokens": self.batch_tokens,
+            "attention": self.attention,
+            "quantize": self.quantize,
             "margin_noise": noise,
-            "measured_on": MEASURED_ON,
+            "measured_on": None if noise is None else MEASURED_ON,
         }
 
 

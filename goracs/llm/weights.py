@@ -12,7 +12,7 @@ from pathlib import Path
 
 from goracs.types import GoracsError
 
-USEFUL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+USEFUL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]  # code is run when trusted
 
 
 @dataclass(frozen=True)

@@ -73,4 +73,7 @@ def setting_of(result: Result) -> str | None:
     told = result.get("precision") or {}
     precision = told.get("backbone") or backbone.get("precision", UNASKED)
     batch_tokens = told.get("batch_tokens") or backbone.get("batch_tokens")
-    return None if precision == UNASKED else f"{precision}, batch_tokens {batch_tokens}"
+    if precision == UNASKED:
+        return None
+    others = [str(told[name]) for name in ("quantize", "attention") if told.get(name) not in (None, "auto")]
+    return ", ".join([precision, *others, f"batch_tokens {batch_tokens}"])

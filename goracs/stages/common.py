@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Source = Stage | External
 SIDES = {"pool": "train", "target": "valid"}
+READ_BY = ("precision", "max_length", "batch_tokens", "attention", "quantize", "trust_remote_code")
 PROMPTS = "prompts.json"  # how many prompts a stage of the LLM read, and how many of them it shortened
 
 
@@ -42,7 +43,7 @@ class Llm:
     @property
     def params(self) -> dict[str, Any]:
         """How the backbone reads: hashed with every LLM stage."""
-        return {name: getattr(self.backbone, name) for name in ("precision", "max_length", "batch_tokens")}
+        return {name: getattr(self.backbone, name) for name in READ_BY}
 
     def open(self, inputs: Mapping[str, Path]) -> Recommender:
         """The backbone, ready to load."""

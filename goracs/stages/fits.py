@@ -33,12 +33,17 @@ def stage(llm: Llm, parts: Sequence[Part], ranking: Evaluate | None) -> Stage:
             given = (examples, read_seen(prepared), list(read_catalogue(prepared)))
             asked = len(examples)
             left_out = asked - len(rankable(ranking.candidates, *given, ranking.negatives))
-        tokenizer = load_tokenizer(inputs["weights"])
+        tokenizer = load_tokenizer(inputs["weights"], llm.backbone.trust_remote_code)
         for part in parts:
             check_lengths(prepared, part, llm.task, tokenizer, llm.backbone.max_length)
         write_json(folder / "fits.json", {"left_out": left_out, "asked": asked})
 
-    params = {"max_length": llm.backbone.max_length, "parts": list(parts), "ranking": _hashed(ranking)}
+    params = {
+        "max_length": llm.backbone.max_length,
+        "trust_remote_code": llm.backbone.trust_remote_code,
+        "parts": list(parts),
+        "ranking": _hashed(ranking),
+    }
     return Stage("fits", 2, params, llm.inputs, build)
 
 

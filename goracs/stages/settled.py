@@ -29,12 +29,19 @@ class Settled:
 
     @cached_property
     def backbone(self) -> Backbone:
-        """With the precision of this machine."""
+        """With the precision of this machine.
+
+        Raises:
+            InvalidInput: something that this machine cannot serve.
+        """
+        from goracs.llm.available import refuse_unavailable
         from goracs.llm.precision import resolved_precision
 
         asked: Backbone = self.made["backbone"]
-        precision = resolved_precision(asked.precision, self.made["runtime"].accelerator)
-        return replace(asked, precision=precision)
+        accelerator = self.made["runtime"].accelerator
+        settled = replace(asked, precision=resolved_precision(asked.precision, accelerator))
+        refuse_unavailable(settled, accelerator)
+        return settled
 
     @cached_property
     def adapter(self) -> AdapterSettings:
@@ -74,7 +81,7 @@ class Settled:
     def _outline(self) -> Any:
         from goracs.llm.backbone import outline
 
-        return outline(self.weights())
+        return outline(self.weights(), self.backbone)
 
     @property
     def chosen(self) -> dict[str, str | tuple[str, ...]]:

@@ -204,6 +204,8 @@ def test_the_result_says_how_far_rounding_alone_moves_margins(goracs: Command, p
     assert goracs(*words).result["precision"] == {
         "backbone": precision,
         "batch_tokens": 999,
+        "attention": "auto",
+        "quantize": None,
         "margin_noise": MARGIN_NOISE[precision],
         "measured_on": "HuggingFaceTB/SmolLM2-135M-Instruct",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ import torch
 from goracs.data.tokens import answer_tokens
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.embedding import embed
-from goracs.llm.settings import Backbone, Encoder
+from goracs.llm.settings import Encoder
 from goracs.stages import weights as weights_of
 from goracs.store import External, Store
-from tests.conftest import RUNTIME
+from tests.conftest import RUNTIME, TINY
 from tests.unit.test_tokens import TEMPLATE, follows_one_rule
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real")]
 
-SMOLLM2 = Backbone("smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct", "float32", 512, 2048)
+SMOLLM2 = replace(TINY, name="smollm2", model="HuggingFaceTB/SmolLM2-135M-Instruct")
 MINILM = Encoder("minilm", "sentence-transformers/all-MiniLM-L6-v2", 256, 4096)
 
 

@@ -122,7 +122,7 @@ def test_gradients_of_many_matrices_equal_one_backward_pass_to_all_of_them(
 def test_a_projection_that_takes_too_much_memory_is_refused(model: Any) -> None:
     settings = replace(SETTINGS, layer="all", depth="all", sketch_dim=2**24)
     with pytest.raises(InvalidInput, match=r"a projection of .* GB, more than 4: lower score.sketch_dim"):
-        module(model, TextLoss(), settings, ALL)
+        module(model, TextLoss(), settings, ALL, "float32")
 
 
 KINDS: dict[str, dict[str, bool]] = {

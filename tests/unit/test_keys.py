@@ -61,6 +61,9 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "backbone.precision": READ - {"fits"},
     "backbone.max_length": READ,
     "backbone.batch_tokens": READ - {"fits"},
+    "backbone.attention": READ - {"fits"},
+    "backbone.quantize": READ - {"fits"},
+    "backbone.trust_remote_code": READ,
     "backbone.name": set(),
     "adapter": {"adapter"},
     "score.layer": {"score"},
@@ -94,6 +97,9 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "score.sketch_seed": {"score"},
         "backbone.precision": {"evaluate_start"},  # it is read from states
         "backbone.max_length": {"evaluate_start"},
+        "backbone.attention": {"evaluate_start"},
+        "backbone.quantize": {"evaluate_start"},
+        "backbone.trust_remote_code": {"evaluate_start"},
         "backbone.batch_tokens": {"evaluate_start"},
         "evaluate": {"evaluate_start"},
         "evaluate.method": ASKED,  # nothing is ranked
@@ -143,6 +149,8 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "encoder.model": SKIP,
     "backbone.model": SKIP,
     "backbone.precision": "bf16",
+    "backbone.attention": "eager",
+    "backbone.quantize": SKIP,  # refused without a GPU
     "adapter.lora.targets": ["q_proj", "v_proj", "k_proj"],
     "score.layer": "q_proj",
     "score.depth": "all",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from goracs.llm import precision
 from goracs.llm.precision import has_native_bf16, resolved_precision
 from goracs.types import InvalidInput
 
@@ -62,11 +63,30 @@ def test_torch_is_asked_where_the_system_lists_nothing(tmp_path: Path) -> None:
     assert has_native_bf16("cpu", tmp_path) == by_torch("cpu")
 
 
+@pytest.mark.parametrize(
+    ("gpu", "bf16", "expected"), [(True, True, "bf16"), (True, False, "fp16"), (False, False, "float32")]
+)
+def test_auto_is_the_fastest_that_is_native(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, bf16: bool, expected: str
+) -> None:
+    monkeypatch.setattr(precision, "has_gpu", lambda *_: gpu)
+    monkeypatch.setattr(precision, "_cpu_features", lambda _: ["fpu"])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bf16)
+    assert resolved_precision("auto", "auto") == expected
+
+
+def test_fp16_is_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidInput, match=r"precision=fp16 needs a CUDA GPU.*runtime\.accelerator=cpu"):
+        resolved_precision("fp16", "cpu")
+    monkeypatch.setattr(precision, "has_gpu", lambda *_: True)
+    assert resolved_precision("fp16", "gpu") == "fp16"
+
+
 def test_a_precision_that_is_given_needs_no_framework() -> None:
     code = (
         "import sys; from goracs.llm.precision import resolved_precision as r;"
         "assert r('bf16', 'auto') == 'bf16'; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    with pytest.raises(InvalidInput, match="must be auto, bf16 or float32"):
+    with pytest.raises(InvalidInput, match="must be auto, bf16, fp16 or float32"):
         resolved_precision("int3", "cpu")

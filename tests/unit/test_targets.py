@@ -84,7 +84,7 @@ def test_a_backbone_is_asked_without_its_weights(tiny_weights: Path, tmp_path: P
     folder = backbones.write(tmp_path / family, family, tiny_weights)
     for file in folder.glob("*.safetensors"):
         file.unlink()
-    assert targets.chosen_targets(outline(folder)) == CHOSEN[family]
+    assert targets.chosen_targets(outline(folder, TINY)) == CHOSEN[family]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
