@@ -111,7 +111,7 @@ def _quantized(backbone: Backbone) -> dict[str, Any]:
     """How the weights of the linears are quantised on the GPU; transformers itself skips the output layer."""
     if backbone.quantize is None:
         return {}
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "4bit": {
             "load_in_4bit": True,
             "bnb_4bit_quant_type": "nf4",

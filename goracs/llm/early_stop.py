@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil, inf, isfinite
 from typing import Any
 
@@ -97,6 +98,6 @@ def example_losses(model: Any, loss: Loss, read: Batches, halving: Halving) -> t
         return torch.cat(parts).double()
 
     model.eval()
-    losses = [halving.fitting(lambda batch=read[place]: of(batch)) for place in range(len(read))]
+    losses = [halving.fitting(partial(of, read[place])) for place in range(len(read))]
     model.train()
     return torch.from_numpy(np.concatenate(read.groups)), torch.cat(losses)

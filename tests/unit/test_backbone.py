@@ -20,9 +20,11 @@ from goracs.llm import adapter, available
 from goracs.llm.available import refuse_unavailable
 from goracs.llm.backbone import load_model, load_tokenizer, outline
 from goracs.llm.batch import Texts
-from goracs.llm.finetune import FinetuneModule, Steps, plan, refuse_unfaithful
-from goracs.llm.gradient import LOSS_SCALE, ScoreModule, last_lora_b, score
+from goracs.llm.finetune import refuse_unfaithful
+from goracs.llm.finetune_module import FinetuneModule
+from goracs.llm.gradient import module, score
 from goracs.llm.losses import AnswerLoss, TextLoss
+from goracs.llm.schedule import Steps, plan
 from goracs.llm.settings import MARGIN_NOISE, Training
 from goracs.types import GoracsError, InvalidInput
 from tests import backbones
@@ -85,8 +87,9 @@ def test_flash_attention_computes_in_half_precision(gpu: None, monkeypatch: pyte
     ("name", "value"), [("attention", "fast"), ("quantize", "2bit"), ("trust_remote_code", "yes")]
 )
 def test_a_setting_that_is_none_is_refused(name: str, value: str) -> None:
+    given: dict[str, Any] = {name: value}
     with pytest.raises(InvalidInput, match=rf"backbone\.{name} must be one of .*; got '{value}'"):
-        replace(TINY, **{name: value})
+        replace(TINY, **given)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +180,9 @@ def test_small_gradients_survive_fp16(tiny_weights: Path) -> None:
         return replace(outcome, losses=outcome.losses * SMALL)
 
     texts, model = mixed_texts("left"), half(tiny_weights)
-    module = ScoreModule(
-        model, small, frozenset({"gradient_norm"}), last_lora_b(model, SETTINGS), None, LOSS_SCALE["fp16"]
-    )
+    scoring = module(model, small, SETTINGS, frozenset({"gradient_norm"}), "fp16")
     with torch.autocast("cpu", torch.float16):
-        _, found = module.predict_step(texts.batch(np.arange(len(texts))), 0)
+        _, found = scoring.predict_step(texts.batch(np.arange(len(texts))), 0)
     exact = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0).eval()
     exact.load_state_dict({name: weight.float() for name, weight in model.state_dict().items()})
     expected = [SMALL * float(one.norm()) for one in one_by_one(exact, texts, answers_only=False)]
@@ -192,12 +193,12 @@ def trained(model: Any, plugin: Any, max_grad_norm: float) -> tuple[dict[str, to
     settings = Training(1e-2, None, 2, None, 6, 0.0, 0.0, max_grad_norm)
     texts = mixed_texts("left")
     schedule = plan(texts.lengths, settings, 0)
-    module = FinetuneModule(model.train(), TextLoss(), settings, 2, 0)
+    training = FinetuneModule(model.train(), TextLoss(), settings, 2, 0, texts, JOB.halving)
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(accelerator="cpu", max_steps=2, enable_model_summary=False, plugins=plugin, **options)
     data = torch.utils.data.DataLoader(Steps(texts, schedule, 64), batch_size=None)
-    trainer.fit(module, data)
-    return adapter.weights(model), module.curve
+    trainer.fit(training, data)
+    return adapter.weights(model), training.curve
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*LeafSpec.*")
@@ -205,7 +206,11 @@ def test_a_training_in_fp16_is_that_in_float32_but_for_rounding(
     tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SGD, so that the length of a gradient counts: the clip must bound it before it is scaled, not after."""
-    monkeypatch.setattr(torch.optim, "AdamW", lambda weights, **_: torch.optim.SGD(weights, lr=1.0))
+
+    def plain(groups: Any, **_: Any) -> torch.optim.SGD:
+        return torch.optim.SGD([{**group, "initial_lr": 1.0} for group in groups], lr=1.0)
+
+    monkeypatch.setattr(torch.optim, "AdamW", plain)
     found, exact = half(tiny_weights), adapter.fresh(load_model(tiny_weights, TINY), STILL, seed=0)
     exact.load_state_dict({name: weight.float() for name, weight in found.state_dict().items()})
     before = adapter.weights(exact)
@@ -239,9 +244,9 @@ def test_a_quantised_backbone_answers_nearly_as_it_was_and_is_scored_right(
     folder = backbones.write(tmp_path / "wide", "mistral", tiny_weights)
     model: Any = load_model(folder, replace(TINY, quantize=quantize))
     plain = load_model(folder, TINY)
-    for module in model.modules():  # a kernel of CPUs alone, which has no backward pass
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+    for part in model.modules():  # a kernel of CPUs alone, which has no backward pass
+        if hasattr(part, "support_avx512bf16_for_cpu"):
+            part.support_avx512bf16_for_cpu = False
     assert type(model.get_output_embeddings()) is torch.nn.Linear
     assert type(model.model.layers[0].mlp.down_proj).__name__ in ("Linear4bit", "Linear8bitLt")
     usual = plain(input_ids=IDS).logits
