@@ -22,7 +22,9 @@ from goracs.store import Store
 settings.register_profile("goracs", deadline=None)  # a loaded core is not a failure
 settings.load_profile("goracs")
 
-RUNTIME = Runtime(accelerator="cpu", progress=False, threads=1, keep_every=10, gradient_checkpointing=False)
+RUNTIME = Runtime(
+    accelerator="cpu", devices=1, progress=False, threads=1, keep_every=10, gradient_checkpointing=False
+)
 TINY = Backbone(
     name="tiny",
     model="tiny",

@@ -80,6 +80,7 @@ def live(folder: Path) -> Iterator[None]:
     handler = logging.FileHandler(folder / STEPS, mode="w", encoding="utf-8", delay=True)
     logger = logging.getLogger(LIVE)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # neither the console nor goracs.log shows every step
     logger.addHandler(handler)
     try:
         yield

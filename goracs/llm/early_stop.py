@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from math import ceil, inf, isfinite
 from typing import Any
@@ -18,6 +19,7 @@ from goracs.llm.diverged import diverged
 from goracs.llm.halving import Halving
 from goracs.llm.jobs import Batches, Job
 from goracs.llm.losses import Loss
+from goracs.llm.ranks import here
 from goracs.llm.resume import State
 from goracs.llm.settings import Finetune
 
@@ -98,6 +100,7 @@ def example_losses(model: Any, loss: Loss, read: Batches, halving: Halving) -> t
         return torch.cat(parts).double()
 
     model.eval()
-    losses = [halving.fitting(partial(of, read[place])) for place in range(len(read))]
+    mine = replace(read, groups=here().share(read.groups))
+    losses = here().gather([halving.fitting(partial(of, mine[place])).cpu() for place in range(len(mine))])
     model.train()
-    return torch.from_numpy(np.concatenate(read.groups)), torch.cat(losses)
+    return torch.from_numpy(np.concatenate(here().gather(mine.groups))), torch.cat(losses)

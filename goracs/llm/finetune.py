@@ -32,6 +32,7 @@ from goracs.llm.finetune_module import Checkpoints, FinetuneModule
 from goracs.llm.jobs import Job, make_trainer, train
 from goracs.llm.live import Live
 from goracs.llm.losses import Loss
+from goracs.llm.ranks import here
 from goracs.llm.recommender import Recommender
 from goracs.llm.resume import Keeper, Part
 from goracs.llm.schedule import Plan, Steps, plan
@@ -76,6 +77,7 @@ def finetune(
     keeper = Keeper(kept, _digest(before, read, how), job, parts)
     try:
         keeper.go_on()
+        here().meet()  # nobody writes what another is still reading
         _train(module, schedule, job, [passed, *looks], keeper)
         model.eval().to(home)  # Lightning leaves it on the CPU, where not every quantised weight can be read
         _tell_skipped(module.curve)

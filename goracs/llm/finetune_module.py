@@ -18,6 +18,7 @@ from goracs.llm.batch import Batch, Texts
 from goracs.llm.diverged import diverged
 from goracs.llm.halving import Halving
 from goracs.llm.losses import Loss
+from goracs.llm.ranks import here
 from goracs.llm.resume import State
 from goracs.llm.settings import Training
 from goracs.types import GoracsError
@@ -69,13 +70,16 @@ class FinetuneModule(pl.LightningModule):
             GoracsError: a loss or the gradient is not finite; no weight has changed then.
         """
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
-        step = len(self.curve)
-        examples = sum(len(part.rows) for part in parts)
-        losses = self.halving.fitting(lambda: self._gradient(parts, step))
+        step, rank = len(self.curve), here()
+        examples = sum(rank.gather([len(part.rows) for part in parts]))
+        mine = self.halving.fitting(lambda: self._gradient(parts, step, examples))
+        rank.total([weight for weight in self.model.parameters() if weight.requires_grad])
+        losses = rank.gather(mine)
         loss = float(sum(part.sum() / examples for part in losses))
         scale = self._scale()  # the gradients are those of so many times the loss, and so is their bound
         if not isfinite(loss) or (scale == 1 and not isfinite(self._gradient_norm())):
-            raise self._diverged(step, torch.cat([part.rows for part in parts]), torch.cat(losses))
+            rows = rank.gather([part.rows.cpu() for part in parts])
+            raise self._diverged(step, torch.cat(rows), torch.cat(losses))
         self.clip_gradients(optimizer, self.settings.max_grad_norm * scale, "norm")
         self.curve.append({"step": step + 1, "loss": loss, "lr": optimizer.param_groups[0]["lr"]})
         optimizer.step()
@@ -108,12 +112,12 @@ class FinetuneModule(pl.LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return 1.0 if scaler is None else float(scaler.get_scale())
 
-    def _gradient(self, parts: list[Batch], step: int) -> list[Tensor]:
-        """Leave the gradient of a step at the weights; the losses of its parts."""
+    def _gradient(self, parts: list[Batch], step: int, examples: int) -> list[Tensor]:
+        """Leave this rank's part of a step's gradient at the weights; the losses of its parts."""
         self.optimizers().zero_grad()  # what a part left that did not fit into memory
-        examples = sum(len(part.rows) for part in parts)
+        seeds = [self.seed, 1, step, *([here().number] if here().count > 1 else [])]
         with torch.random.fork_rng():
-            torch.manual_seed(int(np.random.default_rng([self.seed, 1, step]).integers(2**62)))
+            torch.manual_seed(int(np.random.default_rng(seeds).integers(2**62)))
             cut = [smaller for part in parts for smaller in self.halving.cut(part)]
             return [self._backward(part, examples) for part in cut]
 
@@ -121,7 +125,7 @@ class FinetuneModule(pl.LightningModule):
         """The part of the step's gradient; [B] losses."""
         losses = self.loss(self.model, part).losses
         self.manual_backward(losses.sum() / examples)
-        return losses.detach()
+        return losses.detach().cpu()
 
     def _diverged(self, step: int, rows: Tensor, losses: Tensor) -> GoracsError:
         told = f"step {step + 1} of {self.total_steps}"

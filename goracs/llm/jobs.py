@@ -10,7 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
 from goracs.llm.halving import Halving, joined
+from goracs.llm.ranks import here
 from goracs.llm.settings import Runtime
 from goracs.types import FloatArray, GoracsError, IndexArray
 
@@ -100,20 +101,34 @@ class NamedBar(TQDMProgressBar):
         self.train_progress_bar.set_description(self.job)
 
 
-def predict(
+def predict(module: pl.LightningModule, data: Batches, job: Job) -> list[Any]:
+    """Run a prediction job, of several ranks each its share; what the steps of all of them return.
+
+    Raises:
+        GoracsError: a batch does not fit into memory, even an eighth of it.
+    """
+    mine = replace(data, groups=here().share(data.groups))
+    return here().gather(predict_own(module, mine, job))
+
+
+def predict_own(
     module: pl.LightningModule,
     data: torch.utils.data.Dataset[Any],
     job: Job,
     writer: BasePredictionWriter | None = None,
 ) -> list[Any]:
-    """Run a prediction job; what its steps return, unless a `writer` takes it.
+    """Run a prediction job on this rank alone; what its steps return, unless a `writer` takes it.
 
     Raises:
-        GoracsError: a batch does not fit into memory, even an eighth of it.
+        GoracsError: as `predict`.
     """
-    forecast = [data.forecast(job)] if isinstance(data, Batches) else []
+    forecast = []
+    if isinstance(data, Batches):
+        if not len(data):
+            return []
+        module, forecast = in_parts(module, job), [data.forecast(job)]
     trainer = make_trainer(job, [*([writer] if writer else []), *forecast])
-    answers = trainer.predict(in_parts(module, job), loader(data), return_predictions=writer is None)
+    answers = trainer.predict(module, loader(data), return_predictions=writer is None)
     return answers or []
 
 
@@ -141,21 +156,29 @@ def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -
     """A quiet Trainer for one job: no logger, no checkpoints, no model summary, gradients allowed."""
     _hush()
     runtime = job.runtime
+    shown = runtime.progress and here().first
     if runtime.threads is not None:
         torch.set_num_threads(runtime.threads)
     return pl.Trainer(
         accelerator=runtime.accelerator,
-        devices=1,
+        devices=_device(runtime),
         precision=TRAINER_PRECISION[job.precision],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=runtime.progress,
-        callbacks=[Stop(), *callbacks, *([NamedBar(job.name)] if runtime.progress else [])],
+        enable_progress_bar=shown,
+        callbacks=[Stop(), *callbacks, *([NamedBar(job.name)] if shown else [])],
         inference_mode=False,
         max_steps=max_steps,
         max_epochs=1,
     )
+
+
+def _device(runtime: Runtime) -> int | list[int]:
+    """One, or of several GPUs that of this rank."""
+    if here().count > 1 and runtime.accelerator != "cpu" and torch.cuda.is_available():
+        return [here().number]
+    return 1
 
 
 def train(module: pl.LightningModule, data: torch.utils.data.Dataset[Any], trainer: pl.Trainer) -> None:

@@ -17,7 +17,6 @@ import pytorch_lightning as pl
 from goracs.llm.settings import LIVE
 
 log = logging.getLogger(LIVE)
-log.propagate = False  # neither the console nor goracs.log shows every step
 
 
 class Live(pl.Callback):

@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from goracs.llm.jobs import Job
+from goracs.llm.ranks import here
 
 FILE = "training.safetensors"
 log = logging.getLogger("goracs")
@@ -81,7 +82,9 @@ class Keeper(pl.Callback):
             self.keep()
 
     def keep(self) -> None:
-        """Write the file at once or not at all."""
+        """Write the file at once or not at all; of several ranks, all of one state, the first does."""
+        if not here().first:
+            return
         states = {name: part.state() for name, part in self.parts.items()}
         plain = {name: state.plain for name, state in states.items()}
         tensors = {

@@ -2,6 +2,7 @@
 
 Files   folder/<side>_<name>.npy, float32 [count, ...], memory-mapped, and folder/<side>.json: of which job
         they are, and how many of its batches are in them.
+Ranks   several write their batches into the same arrays, each with a note of its own.
 Law     a batch counts once its rows are on disk: the arrays are flushed, then the note of the count is
         replaced by one rename. So a job that is killed at any moment goes on from whole batches, and since
         batches do not touch each other it ends with the arrays of an undisturbed one, byte by byte.
@@ -24,7 +25,8 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from goracs.data.tokens import batches
 from goracs.llm.batch import Texts
-from goracs.llm.jobs import Batches, Job, predict, refuse_non_finite
+from goracs.llm.jobs import Batches, Job, predict_own, refuse_non_finite
+from goracs.llm.ranks import here
 from goracs.types import GoracsError
 
 log = logging.getLogger("goracs")
@@ -46,13 +48,18 @@ class RowWriter(BasePredictionWriter):
     ) -> None:
         super().__init__(write_interval="batch")
         folder.mkdir(exist_ok=True)
-        self.note, self.job, self.every = folder / f"{side}.json", job, every
+        self.notes = [folder / f"{side}{_of(rank, here().count)}.json" for rank in range(here().count)]
+        self.note, self.job, self.every = self.notes[here().number], job, every
         files = {folder / f"{side}_{name}.npy": shape for name, shape in shapes.items()}
-        self.done = self._noted() if all(file.exists() for file in files) else 0
-        if not self.done:
-            self.note.unlink(missing_ok=True)  # before the arrays that it tells of are emptied
-        arrays = [_mapped(file, None if self.done else shape) for file, shape in files.items()]
-        self.arrays, self.kept_at = dict(zip(shapes, arrays, strict=True)), time.monotonic()
+        if here().first and not (all(file.exists() for file in files) and any(map(self._noted, self.notes))):
+            for note in folder.glob(f"{side}.*json"):
+                note.unlink()  # before the arrays that it tells of are emptied
+            for file, shape in files.items():
+                _make(file, shape)
+        here().meet()
+        self.done, self.kept_at = self._noted(self.note), time.monotonic()
+        arrays = [np.lib.format.open_memmap(file, mode="r+") for file in files]
+        self.arrays = dict(zip(shapes, arrays, strict=True))
 
     def write_on_batch_end(self, _trainer: Any, _module: Any, prediction: Any, *_: Any) -> None:
         """Store the values of one batch at their rows."""
@@ -81,16 +88,16 @@ class RowWriter(BasePredictionWriter):
             for name, array in self.arrays.items():
                 refuse_non_finite(array, f"The {name.replace('_', ' ')} of {what}")
         except GoracsError:
-            for file in (self.note, *(Path(array.filename) for array in self.arrays.values())):
-                file.unlink()
+            for file in (*self.notes, *(Path(array.filename) for array in self.arrays.values())):
+                file.unlink(missing_ok=True)
             if not any(self.note.parent.iterdir()):
                 self.note.parent.rmdir()
             raise
 
-    def _noted(self) -> int:
-        if not self.note.exists():
+    def _noted(self, note: Path) -> int:
+        if not note.exists():
             return 0
-        noted = json.loads(self.note.read_text())
+        noted = json.loads(note.read_text())
         return int(noted["batches"]) if noted["job"] == self.job else 0
 
 
@@ -109,18 +116,21 @@ def fill(
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    groups = batches(texts.lengths, job.batch_tokens)
+    groups = here().share(batches(texts.lengths, job.batch_tokens))
     whole = {name: (len(texts), *shape) for name, shape in shapes.items()}
     writer = RowWriter(folder, side, whole, _name(texts, whole, job), job.runtime.keep_every)
     if writer.done:
         rows = sum(map(len, groups[: writer.done]))
-        log.info("  %s: going on after %s of %s examples", job.name, f"{rows:,}", f"{len(texts):,}")
+        of = sum(map(len, groups))
+        log.info("  %s: going on after %s of %s examples", job.name, f"{rows:,}", f"{of:,}")
     try:
-        if writer.done < len(groups):
-            predict(module, Batches(texts, groups[writer.done :]), job, writer)
+        predict_own(module, Batches(texts, groups[writer.done :]), job, writer)
     finally:
         writer.keep()
-    writer.refuse_non_finite(f"{side} examples")
+    here().meet()
+    if here().first:
+        writer.refuse_non_finite(f"{side} examples")
+    here().meet()
 
 
 def _name(texts: Texts, shapes: Mapping[str, tuple[int, ...]], job: Job) -> str:
@@ -129,10 +139,13 @@ def _name(texts: Texts, shapes: Mapping[str, tuple[int, ...]], job: Job) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _mapped(file: Path, shape: tuple[int, ...] | None) -> Any:
-    """An array on disk: the one that is there, or one of the given shape."""
-    if shape is None:
-        return np.lib.format.open_memmap(file, mode="r+")
+def _of(rank: int, count: int) -> str:
+    """What tells the notes of several ranks apart, and from those of another number of them."""
+    return "" if count == 1 else f".{rank}of{count}"
+
+
+def _make(file: Path, shape: tuple[int, ...]) -> None:
+    """An array on disk; a row that nobody writes is found by refuse_non_finite."""
     array = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
-    array[:] = np.nan  # a row that nobody writes is found by refuse_non_finite
-    return array
+    array[:] = np.nan
+    array.flush()

@@ -12,6 +12,7 @@ from goracs.data.tokens import batches
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
 from goracs.llm.jobs import Job
+from goracs.llm.ranks import here
 from goracs.llm.settings import Training
 from goracs.types import IndexArray
 
@@ -63,7 +64,7 @@ def plan(lengths: IndexArray, settings: Training, seed: int) -> Plan:
 
 @dataclass(frozen=True)
 class Steps(torch.utils.data.Dataset[list[Batch]]):
-    """For each optimiser step the padded batches that make it up, none above `batch_tokens`."""
+    """For each optimiser step the padded batches of this rank's share of it, none above `batch_tokens`."""
 
     texts: Texts
     schedule: Plan
@@ -73,5 +74,5 @@ class Steps(torch.utils.data.Dataset[list[Batch]]):
         return len(self.schedule.steps)
 
     def __getitem__(self, step: int) -> list[Batch]:
-        rows = self.schedule.steps[step]
+        rows = here().share(self.schedule.steps[step])
         return [self.texts.batch(rows[part]) for part in batches(self.texts.lengths[rows], self.batch_tokens)]

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from tqdm.auto import tqdm
 
-from goracs.llm.jobs import Job, predict
+from goracs.llm.jobs import Job, predict_own
 from goracs.search.watch import Watch
 from goracs.selection import by_class
 from goracs.types import Coreset, SelectionProblem, Selector
@@ -75,7 +75,7 @@ def select(
     selector, judged = by_class.settled(selector, problem, budget, seed)
     parts = by_class.parts(selector, problem, budget)
     module = SelectionModule(selector, seed, checkpoints, job.runtime.progress)
-    predict(module, Parts(parts), job)
+    predict_own(module, Parts(parts), job)
     found = [module.found[part.position] for part in parts]
     return by_class.told(by_class.join(problem, parts, found, budget), judged)
 

@@ -33,22 +33,25 @@ LIVE = "goracs.live"  # the logger of what a training tells while it runs (`gora
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how the LLM stages run; never hashed.
+    """Where and how the LLM stages run; not hashed, but for `devices` where something is trained by several.
 
-    `accelerator` is the Trainer's (auto, cpu, gpu, mps), of which each job uses one device; `progress` shows
-    bars; `threads` bounds the CPU threads of torch (None: its own choice). Every `keep_every` seconds a long
-    stage keeps how far it is: what a killed run loses at most, beside the batch or step it was in.
+    `accelerator` is the Trainer's (auto, cpu, gpu, mps), `devices` how many of it share a stage's work
+    (`goracs.llm.ranks`); `progress` shows bars; `threads` bounds the CPU threads of torch (None: its own
+    choice). Every `keep_every` seconds a long stage keeps how far it is: what a killed run loses at most,
+    beside the batch or step it was in.
     `gradient_checkpointing`: a training holds the activations within one layer at a time, and computes the
     others again.
     """
 
     accelerator: str
+    devices: int
     progress: bool
     threads: int | None
     keep_every: float
     gradient_checkpointing: bool
 
     def __post_init__(self) -> None:
+        check_whole("runtime.devices", self.devices, 1)
         if is_number(self.keep_every) and self.keep_every < 0:
             raise InvalidInput(f"runtime.keep_every must be seconds >= 0, got {self.keep_every!r}.")
 

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from goracs.llm.settings import AdapterSettings, InitAdapter, PathAdapter
-from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, spec, without, write_json
+from goracs.stages.common import (
+    PROMPTS,
+    Llm,
+    checkpoint,
+    examples,
+    spec,
+    spread,
+    trained_by,
+    without,
+    write_json,
+)
 from goracs.store import External, Stage, digest, file_digest
 from goracs.types import GoracsError
 
@@ -31,8 +41,11 @@ def stage(llm: Llm, settings: AdapterSettings) -> Stage:
             warm_up(opened, examples(inputs, "train"), settings, folder, checkpoint(folder))
             write_json(folder / PROMPTS, opened.prompts)
 
-    inputs = without(llm.inputs, "prepare") if isinstance(settings, InitAdapter) else llm.inputs
-    return Stage("adapter", 4, {"adapter": spec(settings), **llm.params}, inputs, build)
+    params = {"adapter": spec(settings), **llm.params}
+    if isinstance(settings, InitAdapter):
+        return Stage("adapter", 4, params, without(llm.inputs, "prepare"), build)
+    trained = {**params, **trained_by(llm.runtime)}
+    return Stage("adapter", 4, trained, llm.inputs, spread(llm.runtime, build))
 
 
 def linears(settings: AdapterSettings) -> frozenset[str] | None:

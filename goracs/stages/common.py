@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from goracs.llm.recommender import Recommender
 
 Source = Stage | External
+Build = Callable[[Path, Mapping[str, Path]], None]
 SIDES = {"pool": "train", "target": "valid"}
 READ_BY = ("precision", "max_length", "batch_tokens", "attention", "quantize", "trust_remote_code")
 PROMPTS = "prompts.json"  # how many prompts a stage of the LLM read, and how many of them it shortened
@@ -50,6 +51,24 @@ class Llm:
         from goracs.llm.recommender import Recommender
 
         return Recommender(inputs["weights"], self.backbone, self.task, self.runtime, inputs.get("prepare"))
+
+
+def spread(runtime: Runtime, build: Build) -> Build:
+    """The same work by as many processes as the runtime has devices."""
+    if runtime.devices == 1:
+        return build
+
+    def by_ranks(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm import ranks
+
+        ranks.run(build, folder, inputs, runtime)
+
+    return by_ranks
+
+
+def trained_by(runtime: Runtime) -> dict[str, int]:
+    """What is hashed of the devices that train: several sum in another order, and drop out otherwise."""
+    return {} if runtime.devices == 1 else {"devices": runtime.devices}
 
 
 def spec(settings: Any) -> dict[str, Any]:

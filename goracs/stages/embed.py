@@ -7,7 +7,7 @@ from pathlib import Path
 
 from goracs.data.tasks import Task
 from goracs.llm.settings import Encoder, Runtime
-from goracs.stages.common import SIDES, Source, checkpoint, examples, take_arrays
+from goracs.stages.common import SIDES, Source, checkpoint, examples, spread, take_arrays
 from goracs.store import Stage
 
 
@@ -32,4 +32,4 @@ def stage(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime:
         "batch_tokens": encoder.batch_tokens,
         "embed_output": task.embed_output,
     }
-    return Stage("embed", 1, params, {"prepare": prepared, "weights": files}, build)
+    return Stage("embed", 1, params, {"prepare": prepared, "weights": files}, spread(runtime, build))

@@ -9,7 +9,7 @@ from pathlib import Path
 from goracs.data.tasks import Ctr
 from goracs.evaluation.ranking import CUTOFFS
 from goracs.llm.settings import Evaluate
-from goracs.stages.common import PROMPTS, Llm, without, write_json
+from goracs.stages.common import PROMPTS, Llm, spread, without, write_json
 from goracs.store import Stage
 from goracs.types import InvalidInput
 
@@ -41,7 +41,7 @@ def stage(llm: Llm, tuned: Stage | None, settings: Evaluate) -> Stage:
     inputs = llm.inputs if tuned is None else {**llm.inputs, "tuned": tuned}
     asked = without(asdict(settings), *OF_TITLES) if answers else asdict(settings)
     version = ANSWERS if answers else TITLES
-    return Stage("evaluate", version, {"evaluate": asked, **llm.params}, inputs, build)
+    return Stage("evaluate", version, {"evaluate": asked, **llm.params}, inputs, spread(llm.runtime, build))
 
 
 def _refuse_few_beams(settings: Evaluate) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from goracs.llm.settings import Finetune
-from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, write_json
+from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, spread, trained_by, write_json
 from goracs.store import Stage
 
 
@@ -31,5 +31,6 @@ def stage(llm: Llm, start: Stage, selected: Stage, settings: Finetune, seed: int
         finetune(model, opened.loss, texts, settings, seed, job, folder, checkpoint(folder), judging=judging)
         write_json(folder / PROMPTS, opened.prompts)
 
-    params = {"finetune": asdict(settings), "seed": seed, **llm.params}
-    return Stage("finetune", 4, params, {**llm.inputs, "adapter": start, "select": selected}, build)
+    params = {"finetune": asdict(settings), "seed": seed, **llm.params, **trained_by(llm.runtime)}
+    inputs = {**llm.inputs, "adapter": start, "select": selected}
+    return Stage("finetune", 4, params, inputs, spread(llm.runtime, build))

@@ -17,7 +17,7 @@ import numpy as np
 
 from goracs.data.tasks import Ctr, Task
 from goracs.llm.settings import Score
-from goracs.stages.common import PROMPTS, SIDES, Llm, checkpoint, examples, take_arrays, write_json
+from goracs.stages.common import PROMPTS, SIDES, Llm, checkpoint, examples, spread, take_arrays, write_json
 from goracs.store import Stage
 from goracs.types import FloatArray, InvalidInput
 
@@ -80,7 +80,7 @@ def stage(
         params["at"] = [settings.layer, settings.depth, settings.matrices]
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
-    return Stage("score", 6, params, {**llm.inputs, "adapter": start}, build)
+    return Stage("score", 6, params, {**llm.inputs, "adapter": start}, spread(llm.runtime, build))
 
 
 def _ifd(kept: Path) -> FloatArray:

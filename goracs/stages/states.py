@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from goracs.data.tasks import Ctr
-from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, write_json
+from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, spread, write_json
 from goracs.store import Stage
 from goracs.types import InvalidInput
 
@@ -45,4 +45,5 @@ def stage(llm: Llm, start: Stage, part: str) -> Stage:
             shutil.copyfile(kept / f"{part}_{name}.npy", folder / f"{name}.npy")
         write_json(folder / PROMPTS, opened.prompts)
 
-    return Stage("states", 1, {"part": part, **llm.params}, {**llm.inputs, "adapter": start}, build)
+    params, inputs = {"part": part, **llm.params}, {**llm.inputs, "adapter": start}
+    return Stage("states", 1, params, inputs, spread(llm.runtime, build))

@@ -1,0 +1,241 @@
+"""The work of one stage done by several processes, the ranks, on as many devices.
+
+Start    `run` starts the ranks and does no work itself; each does the whole stage with its share of the
+         batches (`Rank.share`), and they meet where all need what each has found (`gather`, `total`, `meet`).
+Files    rank 0 writes to the stage's folder, the others beside it, to folders that are removed; the
+         checkpoint is one for all.
+Numbers  a batch is the same whoever reads it. A step's gradient is the sum of the ranks' parts.
+End      where one rank ends otherwise than well, the others are ended too, and the stage with an error that
+         names it. Ranks whose starter is gone end themselves.
+Source   SPMD over gloo, on one machine; only LoRA's gradients travel, which are small.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing as mp
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from logging.handlers import QueueHandler, QueueListener
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cloudpickle
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from goracs.llm.settings import LIVE, Runtime
+from goracs.types import GoracsError, InvalidInput
+
+Build = Callable[[Path, Mapping[str, Path]], None]
+T = TypeVar("T")
+LOGS = ("goracs", LIVE)
+PATIENCE = timedelta(days=30)  # of a rank for the others: whether they live is the starter's to see
+FAREWELL = 60.0  # seconds for a rank that is told to end
+log = logging.getLogger("goracs")
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One of `count` processes that do the same stage."""
+
+    number: int
+    count: int
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that tells, and writes for all."""
+        return self.number == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """Its part of items that the ranks have in the same order."""
+        return items if self.count == 1 else items[self.number :: self.count]
+
+    def gather(self, found: Sequence[T]) -> list[T]:
+        """What all ranks have found."""
+        if self.count == 1:
+            return list(found)
+        parts: list[Any] = [None] * self.count
+        dist.all_gather_object(parts, list(found))
+        return [one for part in parts for one in part]
+
+    def total(self, weights: Sequence[Tensor]) -> None:
+        """Give each weight the sum of its gradients over the ranks."""
+        if self.count == 1:
+            return
+        parts = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+        whole = torch.cat([part.flatten().float() for part in parts]).cpu()
+        dist.all_reduce(whole)
+        summed = whole.split([part.numel() for part in parts])
+        for weight, part in zip(weights, summed, strict=True):
+            weight.grad = part.reshape(weight.shape).to(weight.device, weight.dtype)
+
+    def meet(self) -> None:
+        """Wait until all ranks are here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+_here = Rank(0, 1)
+
+
+def here() -> Rank:
+    """This process."""
+    return _here
+
+
+def run(build: Build, folder: Path, inputs: Mapping[str, Path], runtime: Runtime) -> None:
+    """Have `runtime.devices` processes do what `build(folder, inputs)` would do.
+
+    Raises:
+        InvalidInput: more devices than this machine has.
+        GoracsError: what a rank found wrong, or that one ended in the middle.
+    """
+    _refuse_absent(runtime)
+    context, count = mp.get_context("spawn"), runtime.devices
+    said = context.Queue()
+    work = cloudpickle.dumps((build, inputs, runtime))
+    with tempfile.TemporaryDirectory() as place:
+        pipes, ranks = [], []
+        for number in range(count):
+            told, tell = context.Pipe(duplex=False)
+            args = (work, Rank(number, count), _folder(folder, number), Path(place) / "meeting", tell, said)
+            ranks.append(context.Process(target=_rank, args=args, name=f"rank {number} of {count}"))
+            pipes.append(told)
+        listener = QueueListener(said, _Again())
+        listener.start()
+        try:
+            for rank in ranks:
+                rank.start()
+            _wait(ranks, pipes)
+        finally:
+            _end(ranks)
+            listener.stop()
+            for number in range(1, count):
+                shutil.rmtree(_folder(folder, number), ignore_errors=True)
+
+
+def _refuse_absent(runtime: Runtime) -> None:
+    gpus = 0 if runtime.accelerator == "cpu" else torch.cuda.device_count()
+    if gpus and runtime.devices > gpus:
+        raise InvalidInput(
+            f"runtime.devices={runtime.devices}, and this machine has {gpus} GPUs: lower it, or take "
+            "runtime.accelerator=cpu."
+        )
+
+
+def _folder(folder: Path, number: int) -> Path:
+    """Of a rank: with the same checkpoint beside it as the stage's own."""
+    return folder if number == 0 else folder.with_suffix(f".rank{number}")
+
+
+class _Again(logging.Handler):
+    """Hands a rank's record to the logger that it was meant for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logging.getLogger(record.name).handle(record)
+
+
+def _wait(ranks: Sequence[Any], pipes: Sequence[Connection]) -> None:
+    """Until all ranks have ended well.
+
+    Raises:
+        GoracsError: one has not.
+    """
+    running = dict(enumerate(ranks))
+    while running:
+        wait([rank.sentinel for rank in running.values()])
+        ended = {number: rank for number, rank in running.items() if rank.exitcode is not None}
+        failed = [number for number, rank in ended.items() if rank.exitcode != 0]
+        if failed:
+            said = {number: _told(pipes[number]) for number in failed}
+            # one that was killed is the cause, one that only lost touch with it is not
+            cause = min(failed, key=lambda number: (ranks[number].exitcode > 0, said[number] is None))
+            raise said[cause] or _ended(ranks[cause])
+        running = {number: rank for number, rank in running.items() if number not in ended}
+
+
+def _told(pipe: Connection) -> GoracsError | None:
+    """What a rank found wrong, if it said so."""
+    try:
+        error: GoracsError | None = pipe.recv() if pipe.poll() else None
+    except EOFError:
+        return None
+    return error
+
+
+def _ended(rank: Any) -> GoracsError:
+    how = f"signal {-rank.exitcode}" if rank.exitcode < 0 else f"exit code {rank.exitcode}"
+    return GoracsError(
+        f"{rank.name} ended in the middle ({how}), so the others were ended too. Where the system ran out of "
+        "memory, lower runtime.devices or backbone.batch_tokens; the same command goes on from what was kept."
+    )
+
+
+def _end(ranks: Sequence[Any]) -> None:
+    """Have those end that are still running."""
+    alive = [rank for rank in ranks if rank.pid is not None and rank.is_alive()]
+    for rank in alive:
+        rank.terminate()
+    for rank in alive:
+        rank.join(FAREWELL)
+        rank.kill()
+        rank.join()
+
+
+def _rank(work: bytes, rank: Rank, folder: Path, meeting: Path, tell: Connection, said: Any) -> None:
+    """The life of a rank."""
+    global _here
+    _end_with_the_starter()
+    _speak(rank, said)
+    build, inputs, runtime = cloudpickle.loads(work)
+    _settle(rank, runtime)
+    if not rank.first:
+        folder.mkdir(exist_ok=True)
+    dist.init_process_group("gloo", f"file://{meeting}", PATIENCE, rank=rank.number, world_size=rank.count)
+    _here = rank
+    try:
+        build(folder, inputs)
+        rank.meet()
+    except GoracsError as error:
+        tell.send(error)
+        sys.exit(1)
+
+
+def _settle(rank: Rank, runtime: Runtime) -> None:
+    """One GPU for each rank, or a share of the CPU's threads."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if torch.cuda.is_available() and runtime.accelerator != "cpu":
+        torch.cuda.set_device(rank.number)
+    elif runtime.threads is None:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // rank.count))
+
+
+def _speak(rank: Rank, said: Any) -> None:
+    """The first rank speaks for all; of the others only warnings are heard."""
+    for name in LOGS:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [QueueHandler(said)], False
+        logger.setLevel(logging.INFO if rank.first else logging.ERROR)
+
+
+def _end_with_the_starter() -> None:
+    """Ctrl-C goes to the starter, which ends its ranks; one that dies without a word takes them along."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    starter = mp.parent_process()
+    assert starter is not None
+
+    def watch() -> None:
+        wait([starter.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
