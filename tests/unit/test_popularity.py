@@ -39,7 +39,7 @@ def test_counts_are_of_users_and_equal_enumeration(rows: Rows) -> None:
     steps = {
         (user, pair)
         for user, item, history in rows
-        for pair in zip(history, [*history[1:], item], strict=True)
+        for pair in zip(history, [*history, item][1:], strict=True)
     }
     pairs = {pair for _, pair in steps}
     assert followers(pool_of(rows)) == {pair: sum(one == pair for _, one in steps) for pair in pairs}
