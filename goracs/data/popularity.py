@@ -54,7 +54,7 @@ def last_item(
 ) -> list[FloatArray]:
     """The distances [c] float64 of each example's candidate items by the last item of its history."""
     behind, less = followers(pool), 1 + max(popularity(pool).values())
-    found = list[FloatArray]()
+    found: list[FloatArray] = []
     for example, row, base in zip(examples, candidates, popular(examples, candidates, pool), strict=True):
         last = example.history[-1] if example.history else ""
         taken = np.array([behind.get((last, item), 0) for item in row], dtype=np.float64)

@@ -22,7 +22,7 @@ Rows = list[tuple[str, str, list[str]]]
 
 
 def pool_of(rows: Rows) -> pl.DataFrame:
-    schema: Any = {"user": pl.String, "item": pl.String, "history": pl.List(pl.String)}
+    schema = pl.Schema({"user": pl.String(), "item": pl.String(), "history": pl.List(pl.String())})
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
