@@ -1,4 +1,4 @@
-"""How well Yes/No answers are predicted: AUC, AUC per user, log-loss.
+"""How well Yes/No answers are predicted: AUC, AUC per user, log-loss, calibration.
 
 Symbols      t = samples, b = weightings.
 AUC          the chance that a Yes scores above a No, ties counting half. It looks at the order alone.
@@ -6,11 +6,15 @@ Per user     the unweighted mean of the AUC within each user who has both classe
              says Yes often has .5 here. Its interval resamples those users.
 Log-loss     -log P(answer), natural logarithm, mean over samples; P(Yes) = 1 / (1 + exp(-margin)), computed
              from the margin, so that it is finite for every finite margin.
+ECE          the expected calibration error over BINS equal bins of P(Yes): the mean over samples of how far a
+             bin's mean P(Yes) is from its share of Yes. It has no interval: the fewer samples a bin has, the
+             more is it biased upwards, a resample's above all.
 Conventions  label 1 is Yes, 0 is No. What one class alone does not define is None, never a made-up .5.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +30,8 @@ from goracs.evaluation.bootstrap import (
 )
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
+BINS = 15  # of the ECE
+
 
 def ctr_metrics(
     scores: FloatArray,
@@ -36,14 +42,14 @@ def ctr_metrics(
     draws: int,
     seed: int,
 ) -> dict[str, dict[str, float | int | None]]:
-    """The metrics `auc`, `auc_per_user` and `log_loss`, each as {value, low, high, n, users}.
+    """The metrics `auc`, `auc_per_user`, `log_loss` and `ece`, each as {value, low, high, n, users}.
 
     Args:
         scores: [t] float; higher means rather Yes; finite.
         labels: [t] int; 1 = Yes, 0 = No.
         users: [t] the user of each sample.
         scores_are: "logit_margin" (logit of Yes minus logit of No) or "share" (of likes, in [0, 1]: it orders
-            the samples but is no probability, so its log_loss is None).
+            the samples but is no probability, so its log_loss and ece are None).
         draws: resamples of users, >= 1.
         seed: of the resamples.
 
@@ -63,11 +69,13 @@ def ctr_metrics(
         return weighted_auc(scores, labels, weights)
 
     auc = estimate(plain_auc(scores, labels), resampled_auc, users, n=len(users), draws=draws, seed=seed)
-    loss = Estimate(None, None, None, len(users), len(set(users)))
+    loss = ece = Estimate(None, None, None, len(users), len(set(users)))
     if scores_are == "logit_margin":
         loss = mean_estimate(log_losses(scores, labels), users, draws=draws, seed=seed)
+        ece = replace(ece, value=calibration_error(scores, labels))
     per_user = _auc_per_user(scores, labels, users, draws, seed)
-    return {"auc": auc.to_dict(), "auc_per_user": per_user.to_dict(), "log_loss": loss.to_dict()}
+    figures = {"auc": auc, "auc_per_user": per_user, "log_loss": loss, "ece": ece}
+    return {name: figure.to_dict() for name, figure in figures.items()}
 
 
 def resampled(
@@ -95,6 +103,16 @@ def resampled(
         mean = np.divide(of_user @ values, total, out=np.full(len(total), np.nan), where=total > 0)
         found["auc_per_user"].append(mean)
     return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def calibration_error(margins: FloatArray, labels: IndexArray) -> float:
+    """The ECE by torchmetrics, of margins [t] float64 and labels [t] of 0 and 1."""
+    import torch
+    from scipy.special import expit
+    from torchmetrics.functional.classification import binary_calibration_error
+
+    chance, yes = torch.from_numpy(expit(margins)), torch.from_numpy(labels)
+    return float(binary_calibration_error(chance, yes, n_bins=BINS, norm="l1"))
 
 
 def plain_auc(scores: FloatArray, labels: IndexArray) -> float | None:

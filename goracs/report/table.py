@@ -37,6 +37,7 @@ TITLES = {
     "auc": "AUC",
     "auc_per_user": "AUC per user",
     "log_loss": "log-loss",
+    "ece": "ECE",
     "ndcg@5": "NDCG@5",
     "ndcg@10": "NDCG@10",
     "hr@5": "HR@5",

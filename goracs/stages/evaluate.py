@@ -13,7 +13,6 @@ from goracs.stages.common import PROMPTS, Llm, spread, without, write_json
 from goracs.store import Stage
 from goracs.types import InvalidInput
 
-ANSWERS, TITLES = 3, 4  # the versions of the two tasks' figures
 OF_TITLES = ("method", "likelihood")  # settings that a task of answers does not have
 
 
@@ -40,8 +39,7 @@ def stage(llm: Llm, tuned: Stage | None, settings: Evaluate) -> Stage:
 
     inputs = llm.inputs if tuned is None else {**llm.inputs, "tuned": tuned}
     asked = without(asdict(settings), *OF_TITLES) if answers else asdict(settings)
-    version = ANSWERS if answers else TITLES
-    return Stage("evaluate", version, {"evaluate": asked, **llm.params}, inputs, spread(llm.runtime, build))
+    return Stage("evaluate", 4, {"evaluate": asked, **llm.params}, inputs, spread(llm.runtime, build))
 
 
 def _refuse_few_beams(settings: Evaluate) -> None:

@@ -34,4 +34,4 @@ def stage(prepared: Stage, states: Stage, fitted: Stage | None, settings: Evalua
 
     params = {"part": settings.part, "draws": settings.draws, "seed": settings.seed}
     inputs = {"prepare": prepared, "states": states, **({"tuned": fitted} if fitted else {})}
-    return Stage("evaluate_states", 1, params, inputs, build)
+    return Stage("evaluate_states", 2, params, inputs, build)

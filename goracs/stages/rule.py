@@ -28,4 +28,4 @@ def stage(prepared: Stage, settings: Evaluate) -> Stage:
         write_json(folder / "metrics.json", metrics)
 
     params = {"part": settings.part, "draws": settings.draws, "seed": settings.seed}
-    return Stage("rule", 2, params, {"prepare": prepared}, build)
+    return Stage("rule", 3, params, {"prepare": prepared}, build)

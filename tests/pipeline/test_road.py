@@ -42,7 +42,7 @@ def test_a_run_leaves_a_result_a_coreset_and_an_adapter(
     assert (result["schema"], result["status"], result["seed"]) == (1, "done", 0)
     assert set(result["metrics"]) == {"untuned", "start", "tuned", "rule"}
     for metrics in result["metrics"].values():
-        assert set(metrics) == {"auc", "auc_per_user", "log_loss"}
+        assert set(metrics) == {"auc", "auc_per_user", "log_loss", "ece"}
         assert set(metrics["auc"]) == {"value", "low", "high", "n", "users"}
     assert result["coreset"]["budget"] == 8
     assert (ended.folder / "trace.json").exists()

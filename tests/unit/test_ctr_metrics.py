@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from goracs.evaluation.bootstrap import user_weights
-from goracs.evaluation.ctr import ctr_metrics, log_losses, plain_auc, resampled, weighted_auc
+from goracs.evaluation.ctr import BINS, ctr_metrics, log_losses, plain_auc, resampled, weighted_auc
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 ROUNDING = 1e-12  # float64 sums in another order
@@ -46,6 +46,22 @@ def test_ctr_metrics_equals_scikit_learn(seed: int) -> None:
     assert counts == [len(set(users)), len(both), len(set(users))]
 
 
+def test_ece_is_the_mean_distance_of_chance_and_share_over_bins() -> None:
+    scores, labels, users = tied_samples(3)
+    chance = 1 / (1 + np.exp(-scores))
+    bins = np.minimum((chance * BINS).astype(int), BINS - 1)
+    parts = [bins == one for one in np.unique(bins)]
+    expected = sum(part.mean() * abs(chance[part].mean() - labels[part].mean()) for part in parts)
+    found = measured(scores, labels, users)["ece"]
+    assert found["value"] == pytest.approx(expected, abs=SINGLE)
+    assert (found["low"], found["high"], found["n"]) == (None, None, 300)
+
+
+def test_a_share_is_no_chance_that_could_be_calibrated() -> None:
+    found = measured([0.2, 0.7], [0, 1], ["a", "b"], scores_are="share")
+    assert found["ece"]["value"] is None
+
+
 def test_weighted_auc_equals_scikit_learn_with_sample_weights() -> None:
     scores, labels, _ = tied_samples(7)
     weights = np.random.default_rng(1).integers(0, 4, (20, 300)).astype(np.float64)
@@ -67,7 +83,8 @@ def test_ctr_metrics_equals_fractions_worked_by_hand() -> None:
 
 def test_ctr_metrics_keeps_the_auc_inside_its_interval() -> None:
     scores, labels, users = tied_samples(2)
-    for figure in measured(scores, labels, users).values():
+    found = measured(scores, labels, users)
+    for figure in (found[name] for name in found.keys() - {"ece"}):
         assert figure["low"] < figure["value"] < figure["high"]
 
 
@@ -147,8 +164,9 @@ def test_resampled_equals_the_metrics_of_the_rows_drawn_again() -> None:
         copy = np.concatenate([np.arange(count) for count in weight])
         names = [f"{users[row]}-{twin}" for row, twin in zip(rows, copy, strict=True)]
         expected = measured(scores[rows], labels[rows], names, draws=1)
-        for name, figures in expected.items():
-            assert found[name][draw] == pytest.approx(figures["value"], abs=SINGLE)
+        assert found.keys() == expected.keys() - {"ece"}
+        for name, drawn in found.items():
+            assert drawn[draw] == pytest.approx(expected[name]["value"], abs=SINGLE)
 
 
 def test_resampled_has_no_auc_where_a_class_is_not_drawn() -> None:
