@@ -87,6 +87,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "seed": {"select", "finetune"},
     "until": set(),
     "runtime": set(),
+    "runtime.devices": {"adapter", "finetune"},  # sums in another order, dropout on other parts
     "logger": set(),
     "store": set(),
 }
@@ -110,6 +111,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
     "seqrec": {
         "score.together": {"fits"},  # sketches are of the validation set anyway
         "finetune.patience": {"fits"},
+        "runtime.devices": {"adapter"},  # it is not trained
         "task.embed_output": {"embed"},  # nothing is embedded
         "encoder.max_length": {"embed"},
         "encoder.batch_tokens": {"embed"},
@@ -117,6 +119,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "task.by_class": {"select"},
     },
     "plain": {
+        "runtime.devices": {"adapter"},
         "score.sketch_dim": {"score"},
         "score.sketch_seed": {"score"},
         "task.lam": {"select"},
