@@ -16,7 +16,7 @@ from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
 from goracs.features.representation import Representation
-from goracs.llm.settings import Evaluate, Head, InitAdapter
+from goracs.llm.settings import Evaluate, Head, InitAdapter, WarmupAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
     adapter,
@@ -175,6 +175,8 @@ class Line:
         """The pass that computes these numbers."""
         asked = self.made["score"]
         settings = self.settled.score if score.takes_gradients(wanted, asked) else asked
+        if asked.course and not isinstance(self.settled.adapter, WarmupAdapter):
+            raise InvalidInput("score.course=true takes gradients along a warm-up: take adapter=warmup.")
         return score.stage(self.llm, self.start, adapter.linears(self.settled.adapter), settings, wanted)
 
     @property

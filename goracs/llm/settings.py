@@ -268,6 +268,7 @@ class Score:
     that has such a one or of all (`depth`), with respect to lora_B or to lora_A too (`matrices`). For `layer`
     "auto" is what `goracs.llm.targets` chooses among the adapted ones, and stands here only until it is
     known.
+    With `course` at every checkpoint of a warm-up instead of its end alone (`goracs.llm.course`).
     Sketches are the gradient's seeded Gaussian projection to `sketch_dim` numbers. `together` names numbers
     that are computed whenever anything is, whoever asks: jobs that want different ones then share one pass.
     """
@@ -275,6 +276,7 @@ class Score:
     layer: str | tuple[str, ...]
     depth: Literal["last", "all"]
     matrices: Literal["B", "AB"]
+    course: bool
     sketch_dim: int
     sketch_seed: int
     together: tuple[str, ...]

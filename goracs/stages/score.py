@@ -10,6 +10,7 @@ ifd     loss of the answer after its prompt / that of the answer alone, of texts
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,13 @@ from goracs.types import FloatArray, InvalidInput
 
 if TYPE_CHECKING:
     from goracs.llm.batch import Texts
+    from goracs.llm.recommender import Recommender
 
 TOGETHER = frozenset({"gradient_norm", "loss", "el2n"})
 OF_BOTH_SIDES = frozenset({"hidden", "margin", "sketch"})
 OF_THE_POOL = frozenset({"answer_loss", "entropy", "confidence", "lead", "ifd"})
 ALONE = frozenset({"answer_loss"})
+OF_GRADIENTS = frozenset({"gradient_norm", "sketch"})
 KNOWN = TOGETHER | OF_BOTH_SIDES | OF_THE_POOL
 
 
@@ -55,32 +58,69 @@ def stage(
         settings.among(adapted)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
-        from goracs.llm.forecast import SHORTER
-        from goracs.llm.gradient import score
-
         opened, kept = llm.open(inputs), checkpoint(folder)
-        model = opened.adapted(inputs["adapter"] / "adapter")
-
-        def run(side: str, texts: Texts, asked: frozenset[str]) -> None:
-            job = opened.job(f"score {side}", SHORTER["target" if side == "target" else "pool"])
-            score(model, opened.loss, texts, settings, asked, job, kept, side)
-
-        pool = opened.read(examples(inputs, SIDES["pool"]))
-        run("pool", pool, names - {"ifd"})
-        if both := names & OF_BOTH_SIDES:
-            run("target", opened.read(examples(inputs, SIDES["target"])), both)
-        if "ifd" in names:
-            run("alone", opened.alone(pool), ALONE)
-            np.save(folder / "pool_ifd.npy", _ifd(kept))
+        passes = _Passes(opened, settings, names, _read(opened, inputs, names))
+        passes.run(inputs["adapter"] / "adapter", kept)
         take_arrays(kept, folder)
+        if "ifd" in names:
+            np.save(folder / "pool_ifd.npy", _ifd(kept))
+        if settings.course and names & TOGETHER:
+            _follow(inputs["adapter"], kept, folder, passes)
         write_json(folder / PROMPTS, opened.prompts)
 
     params: dict[str, Any] = {"numbers": sorted(names), **llm.params}
     if names & TOGETHER:
-        params["at"] = [settings.layer, settings.depth, settings.matrices]
+        params["at"] = [settings.layer, settings.depth, settings.matrices, settings.course]
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
     return Stage("score", 6, params, {**llm.inputs, "adapter": start}, spread(llm.runtime, build))
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """What the stage reads, by side, and how it is scored."""
+
+    opened: Recommender
+    settings: Score
+    names: frozenset[str]
+    sides: Mapping[str, Texts]
+
+    def run(self, adapter: Path, place: Path, only: frozenset[str] = KNOWN) -> None:
+        """Write the numbers of every side, as an adapter has them, to a folder."""
+        from goracs.llm.forecast import SHORTER
+        from goracs.llm.gradient import score
+
+        model = self.opened.adapted(adapter)
+        asked = {"pool": self.names - {"ifd"}, "target": self.names & OF_BOTH_SIDES, "alone": ALONE}
+        for side, texts in self.sides.items():
+            job = self.opened.job(f"score {side}", SHORTER.get(side, SHORTER["pool"]))
+            if names := asked[side] & only:
+                score(model, self.opened.loss, texts, self.settings, names, job, place, side)
+
+
+def _read(opened: Recommender, inputs: Mapping[str, Path], names: frozenset[str]) -> dict[str, Texts]:
+    """The texts of every side that somebody asks for; `alone` are the pool's answers without prompts."""
+    sides = {"pool": opened.read(examples(inputs, SIDES["pool"]))}
+    if names & OF_BOTH_SIDES:
+        sides["target"] = opened.read(examples(inputs, SIDES["target"]))
+    if "ifd" in names:
+        sides["alone"] = opened.alone(sides["pool"])
+    return sides
+
+
+def _follow(warmed: Path, kept: Path, folder: Path, passes: _Passes) -> None:
+    """Write over the gradients' numbers those of the whole course of a warm-up."""
+    from goracs.llm.course import joined_sketch, mean_norm, weighted_checkpoints
+
+    *earlier, (_, last) = weighted_checkpoints(warmed)
+    weights = [*(weight for _, weight in earlier), last]
+    places = [kept / adapter.name for adapter, _ in earlier]
+    for (adapter, _), place in zip(earlier, places, strict=True):
+        passes.run(adapter, place, OF_GRADIENTS)
+    for name, combined in {"gradient_norm": mean_norm, "sketch": joined_sketch}.items():
+        for file in sorted(kept.glob(f"*_{name}.npy")):
+            parts = [np.load(place / file.name) for place in (*places, kept)]
+            np.save(folder / file.name, combined(parts, weights))
 
 
 def _ifd(kept: Path) -> FloatArray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from goracs.config import build, composed
@@ -12,7 +14,7 @@ from goracs.data.prepare import read_examples
 from goracs.data.tokens import marks_in_front, tokenized
 from goracs.llm.recommender import Recommender
 from tests.conftest import RUNTIME, TINY
-from tests.pipeline.conftest import Command
+from tests.pipeline.conftest import Command, Ended
 
 NAMES = ("answer_loss", "confidence", "entropy", "ifd", "lead")
 TEXTS = (
@@ -54,6 +56,63 @@ def loss(model: torch.nn.Module, before: tuple[int, ...], answer: tuple[int, ...
     with torch.no_grad():
         logits = model(input_ids=ids).logits[0, first - 1 : -1]
     return float(torch.nn.functional.cross_entropy(logits, ids[0, first:]))
+
+
+def test_gradients_over_the_course_of_a_warm_up_are_those_of_its_checkpoints(
+    goracs: Command, tmp_path: Path
+) -> None:
+    """Against a run at each checkpoint alone: the adapter of that folder given, its gradients taken."""
+    words = (
+        "selector=random",
+        "until=score",
+        "score.together=[sketch]",
+        "score.sketch_dim=16",
+        "assess=true",
+    )
+    warm = ("adapter.checkpoints=2", "adapter.training.batch_size=2", "adapter.training.warmup_share=0.5")
+    store = tmp_path / "store"
+    found = scores(goracs(*words, *warm, "score.course=true", store=store), store)
+    (warmed,) = (path for path in (store / "adapter").iterdir() if path.is_dir())
+    rates = [row["lr"] for row in json.loads((warmed / "curve.json").read_text())]
+    assert len(rates) == 4
+    weights = np.array([np.mean(rates[:2]), np.mean(rates[2:])]) / (np.mean(rates[:2]) + np.mean(rates[2:]))
+    assert abs(weights[0] - weights[1]) > 0.1
+    alone = []
+    for step in ("2", "4"):
+        given = ("adapter=path", f"adapter.path={warmed / 'checkpoints' / step}")
+        alone.append(scores(goracs(*words, *given, store=store), store))
+    norms = [one["pool_gradient_norm"] for one in alone]
+    np.testing.assert_allclose(found["pool_gradient_norm"], weights @ np.stack(norms), rtol=1e-5)
+    for side in ("pool", "target"):
+        inner = sum(
+            w * one[f"{side}_sketch"] @ one["pool_sketch"].T for w, one in zip(weights, alone, strict=True)
+        )
+        np.testing.assert_allclose(
+            found[f"{side}_sketch"] @ found["pool_sketch"].T, inner, rtol=1e-4, atol=1e-6
+        )
+    np.testing.assert_array_equal(found["pool_loss"], alone[1]["pool_loss"])  # all else is of its end
+
+
+def scores(ended: Ended, store: Path) -> dict[str, np.ndarray]:
+    assert ended.code == 0, ended.text
+    place = store / "score" / ended.result["digests"]["score"][:24]
+    return {file.stem: np.load(file) for file in place.glob("*.npy")}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("adapter=init",), "score.course=true takes gradients along a warm-up: take adapter=warmup"),
+        ((), "which left its end alone: raise adapter.checkpoints"),
+    ],
+)
+def test_without_checkpoints_there_is_no_course(
+    goracs: Command, words: tuple[str, ...], message: str
+) -> None:
+    without = ("adapter.rows",) if words else ()
+    ended = goracs(*words, "score.course=true", "until=score", "assess=true", without=without)
+    assert ended.code == 1
+    assert message in ended.text
 
 
 def test_ifd_of_yes_and_no_is_refused(goracs: Command) -> None:

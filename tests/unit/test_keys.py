@@ -69,6 +69,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "score.layer": {"score"},
     "score.depth": {"score"},
     "score.matrices": {"score"},
+    "score.course": {"score"},
     "score.sketch_dim": {"score"},
     "score.sketch_seed": {"score"},
     "score.together": {"score", "fits"},  # hidden states are of the validation set too

@@ -36,7 +36,9 @@ IDS = torch.tensor([[5, 7, 300, 9, 41, 6]])
 
 
 def score_at(layer: str) -> Score:
-    return Score(layer=layer, depth="last", matrices="B", sketch_dim=16, sketch_seed=3, together=())
+    return Score(
+        layer=layer, depth="last", matrices="B", course=False, sketch_dim=16, sketch_seed=3, together=()
+    )
 
 
 def drawn(family: str, lora_targets: str | tuple[str, ...]) -> Any:
