@@ -69,8 +69,8 @@ class Texts:
         return np.array([len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)], np.int64)
 
     def without_answers(self) -> Texts:
-        """The prompts alone."""
-        return replace(self, answers=[()] * len(self))
+        """The prompts alone, padded on the left: what is written or read after them stands beside them."""
+        return replace(self, answers=[()] * len(self), side="left")
 
     def named(self, rows: IndexArray) -> list[str]:
         """What messages call the given rows: their place, and what the data call their user and item."""

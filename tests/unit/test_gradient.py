@@ -109,7 +109,7 @@ def test_gradients_of_many_matrices_equal_one_backward_pass_to_all_of_them(
     named = {name: weight for name, weight in model.named_parameters() if re.search(SETS[chosen], name)}
     assert {id(matrix.weight) for matrix in chosen_matrices(model, settings)} == {*map(id, named.values())}
     texts, ctr = mixed_texts(side), task == "ctr"
-    read = texts.without_answers() if ctr else texts
+    read = replace(texts, answers=[()] * len(texts)) if ctr else texts
     score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, settings, ALL, JOB, tmp_path, "pool")
     expected = one_by_one(model, texts, ctr, settings)
     norms = [float(gradient.norm()) for gradient in expected]
