@@ -139,6 +139,7 @@ class SeqRec:
         input: wording with {item}, {items}, {verb} and {history}.
         template: the frame, see `goracs.data.prompts`.
         embed_output: whether the output is part of the text that is embedded.
+        loss: of which tokens it is that is scored and trained: all of prompt and answer, or the answer's.
         lam, published_lam, max_exchanges, candidates, by_class: what the selectors take from the task by
             interpolation; the second is the paper's, for its own search.
     """
@@ -153,6 +154,7 @@ class SeqRec:
     input: str
     template: str
     embed_output: bool
+    loss: Literal["all", "answer"]
     lam: float | Literal["auto"]
     published_lam: float
     max_exchanges: int

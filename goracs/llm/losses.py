@@ -1,7 +1,8 @@
 """The loss of each task, one number per example: what is scored is what is trained.
 
 answer (CTR)      the prompt ends where the answer begins; cross-entropy over the logits of {No, Yes} there.
-text (SeqRec)     mean negative log-likelihood of every token of prompt and answer but the first.
+text (SeqRec)     mean negative log-likelihood of every token of prompt and answer but the first, or of the
+                  answer's tokens alone.
 figures           of the chances (`goracs.llm.chances`): at the answer over {No, Yes}; mean over the answer's
                   tokens.
 Source            GORACS, loss block of its gradient pass.
@@ -88,7 +89,9 @@ class AnswerLoss:
 
 @dataclass(frozen=True)
 class TextLoss:
-    """Mean negative log-likelihood over prompt and answer."""
+    """Mean negative log-likelihood over prompt and answer, or over the answer alone."""
+
+    answer_alone: bool = False
 
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass; where the model leaves its logits alone they exist for a block at a time."""
@@ -97,21 +100,22 @@ class TextLoss:
         if head is not None:
             with states_alone(model) as seen:
                 model(**read)
-            return _by_blocks(seen[0], head, batch)
+            return _by_blocks(seen[0], head, batch, self.answer_alone)
         with watched_head(model) as seen:
             logits = model(**read).logits
-        return _by_logits(seen[0], logits, batch)
+        return _by_logits(seen[0], logits, batch, self.answer_alone)
 
 
-def _by_blocks(states: Tensor, head: torch.nn.Linear, batch: Batch) -> Outcome:
+def _by_blocks(states: Tensor, head: torch.nn.Linear, batch: Batch, answer_alone: bool) -> Outcome:
     """From hidden states [B, T, d] with their graph."""
     tokens, before, labels = batch.ids[:, 1:], states[:, :-1], next_tokens(batch)
     real = labels != IGNORED
     answer = batch.answer[:, 1:] & real  # with nothing before it an answer's first token is not predicted
-    losses = token_losses(before[real], head, labels[real])
+    counted = answer if answer_alone else real
+    losses = token_losses(before[counted], head, labels[counted])
     return Outcome(
-        row_means(losses, real),
-        answer_losses=lambda: row_means(losses.detach()[answer[real]], answer),
+        row_means(losses, counted),
+        answer_losses=lambda: row_means(losses.detach()[answer[counted]], answer),
         figures=lambda asked: _answer_means(
             token_figures(before[answer].detach(), head, tokens[answer], asked), answer
         ),
@@ -120,19 +124,20 @@ def _by_blocks(states: Tensor, head: torch.nn.Linear, batch: Batch) -> Outcome:
     )
 
 
-def _by_logits(states: Tensor, logits: Tensor, batch: Batch) -> Outcome:
+def _by_logits(states: Tensor, logits: Tensor, batch: Batch, answer_alone: bool) -> Outcome:
     """From hidden states [B, T, d] and all logits [B, T, V], as a model that changes them gives them."""
     logits = logits[:, :-1].float()
     tokens, labels = batch.ids[:, 1:], next_tokens(batch)
     answer = batch.answer[:, 1:] & (labels != IGNORED)
+    of_answer = labels.masked_fill(~answer, IGNORED)
 
     def figures(asked: Mapping[str, Figure]) -> dict[str, Tensor]:
         chance, right = logits[answer].detach().softmax(1), tokens[answer]
         return _answer_means({name: figure(chance, right) for name, figure in asked.items()}, answer)
 
     return Outcome(
-        text_losses(logits, labels),
-        answer_losses=lambda: text_losses(logits.detach(), labels.masked_fill(~answer, IGNORED)),
+        text_losses(logits, of_answer if answer_alone else labels),
+        answer_losses=lambda: text_losses(logits.detach(), of_answer),
         figures=figures,
         hidden=lambda: answer_mean(states, batch.answer),
         margin=no_margin,
@@ -185,7 +190,7 @@ def loss_of(task: Task, tokenizer: Any) -> Loss:
     """The loss that a task is scored and trained by."""
     if isinstance(task, Ctr):
         return AnswerLoss(*answer_tokens(task.answer_no, task.answer_yes, task.template, tokenizer))
-    return TextLoss()
+    return TextLoss(answer_alone=task.loss == "answer")
 
 
 def read(encoded: Sequence[Encoded], examples: Sequence[Example], task: Task, tokenizer: Any) -> Texts:

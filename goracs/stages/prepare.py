@@ -12,7 +12,8 @@ from goracs.data.tasks import Task
 from goracs.stages.common import spec, without
 from goracs.store import Stage
 
-NOT_WORDS = ("lam", "published_lam", "max_exchanges", "candidates", "by_class", "embed_output")  # of a task
+# of a task
+NOT_WORDS = ("lam", "published_lam", "max_exchanges", "candidates", "by_class", "embed_output", "loss")
 
 
 def stage(dataset: Dataset | Prompts, split: Splitter, task: Task) -> Stage:

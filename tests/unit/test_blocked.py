@@ -101,10 +101,10 @@ def batch(side: str) -> Batch:
     return Texts(prompts, answers, [-1, -1, -1], pad_id=0, side=side).batch(np.arange(3))
 
 
-def outcome(model: Any, side: str) -> dict[str, torch.Tensor]:
+def outcome(model: Any, side: str, answer_alone: bool) -> dict[str, torch.Tensor]:
     """Losses, numbers and the gradients of the LoRA weights."""
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    found = TextLoss()(model, batch(side))
+    found = TextLoss(answer_alone)(model, batch(side))
     mixed = (found.losses * torch.tensor([1.0, 2.0, 3.0])).sum()
     slopes = dict(zip(trained, torch.autograd.grad(mixed, list(trained.values())), strict=True))
     numbers = {"losses": found.losses.detach(), "answer": found.answer_losses(), "hidden": found.hidden()}
@@ -112,17 +112,18 @@ def outcome(model: Any, side: str) -> dict[str, torch.Tensor]:
     return numbers | slopes
 
 
+@pytest.mark.parametrize("answer_alone", [False, True])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_texts_loss_is_the_same_by_blocks_and_by_logits(
-    family: tuple[str, Any], side: str, monkeypatch: pytest.MonkeyPatch
+    family: tuple[str, Any], side: str, answer_alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, model = family
     with monkeypatch.context() as patch:
         other = "_by_blocks" if name in CHANGED else "_by_logits"
         patch.setattr(losses, other, lambda *_: pytest.fail(f"{name} went {other}"))
-        found = outcome(model, side)
+        found = outcome(model, side, answer_alone)
     monkeypatch.setattr(losses, "plain_head", lambda *_: None)
-    whole = outcome(model, side)
+    whole = outcome(model, side, answer_alone)
     assert found.keys() == whole.keys()
     for key, value in whole.items():
         assert float(value.abs().max()) > 0, key

@@ -50,6 +50,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "split": {"prepare"},
     "task": {"prepare"},
     "task.embed_output": {"embed"},
+    "task.loss": READ - {"fits"},
     "task.lam": {"select", "assess"},
     "task.by_class": {"select"},
     "task.published_lam": set(),  # of the paper's selectors
@@ -69,7 +70,6 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "score.layer": {"score"},
     "score.depth": {"score"},
     "score.matrices": {"score"},
-    "score.course": {"score"},
     "score.sketch_dim": {"score"},
     "score.sketch_seed": {"score"},
     "score.together": {"score", "fits"},  # hidden states are of the validation set too
@@ -156,6 +156,8 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "backbone.attention": "eager",
     "backbone.quantize": SKIP,  # refused without a GPU
     "adapter.lora.targets": ["q_proj", "v_proj", "k_proj"],
+    "task.loss": "answer",
+    "score.course": SKIP,  # not every start has one (tests/pipeline/test_scores_road.py)
     "score.layer": "q_proj",
     "score.depth": "all",
     "score.matrices": "AB",

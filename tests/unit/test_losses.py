@@ -64,7 +64,7 @@ def absolute_positions() -> Any:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("loss", [AnswerLoss(300, 301), TextLoss()])
+@pytest.mark.parametrize("loss", [AnswerLoss(300, 301), TextLoss(), TextLoss(answer_alone=True)])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_losses_row_is_unchanged_by_its_neighbours(
     tiny_weights: Path, side: str, loss: Any, family: str
@@ -117,10 +117,15 @@ def test_figures_of_a_text_are_means_over_its_answers_tokens(tiny_weights: Path,
     model = load_model(tiny_weights, TINY)
     found = TextLoss()(model, Texts(prompts, answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2)))
     told = found.figures(FIGURES)
+    alone = TextLoss(answer_alone=True)(
+        model, Texts(prompts, answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2))
+    )
     for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
         right, chance = torch.tensor(answer), logits.softmax(1)
         close(found.answer_losses()[row], functional.cross_entropy(logits, right))
+        close(alone.losses[row], found.answer_losses()[row])
+        close(alone.answer_losses()[row], found.answer_losses()[row])
         for name, figure in FIGURES.items():
             close(told[name][row], figure(chance, right).mean())
 
