@@ -104,7 +104,7 @@ class Bench:
 
     def ranked(self) -> None:
         """The likelihood of every candidate after each of a few prompts."""
-        module = LikelihoodModule(self.model, [self.candidates] * SINGLE, self.batch_tokens)
+        module = LikelihoodModule(self.model, [self.candidates] * SINGLE, self.llm.job("rank", "").halving)
         prompts = self._few()
         self._each(module.predict_step, [prompts.batch(np.arange(SINGLE))])
 

@@ -153,9 +153,24 @@ class _Foretold:
         return self._once("train", count, settings, self.made["adapter"], cost=cost)
 
     def _score(self) -> tuple[Cost, ...]:
-        names = self.line.scores
-        sides = {"train": names, "valid": names & score.OF_BOTH_SIDES}
-        return tuple(cost for part, asked in sides.items() if asked for cost in self._predicted(part, asked))
+        names, settings = self.line.scores, self.made["score"]
+        sides = {"train": names - {"ifd"}, "valid": names & score.OF_BOTH_SIDES}
+        found = [cost for part, asked in sides.items() if asked for cost in self._predicted(part, asked)]
+        if settings.course:
+            found *= self.made["adapter"].checkpoints
+        return (*found, *(self._alone() if "ifd" in names else ()))
+
+    def _alone(self) -> tuple[Cost, ...]:
+        """Of the pass over the answers without their prompts."""
+
+        def cost() -> tuple[Cost, ...]:
+            from goracs.llm import gradient, preflight
+
+            module = gradient.module(self._model(), self._llm.loss, None, score.ALONE, self._job.precision)
+            alone = self._llm.alone(self._read("train").texts)
+            return (preflight.of_prediction(module, alone, self._job),)
+
+        return self._once("alone", self.made["adapter"], cost=cost)
 
     def _states(self) -> tuple[Cost, ...]:
         return self._predicted(self.made["evaluate"].part, frozenset({"hidden", "margin"}))

@@ -79,6 +79,7 @@ def finetune(
         keeper.go_on()
         here().meet()  # nobody writes what another is still reading
         _train(module, schedule, job, [passed, *looks], keeper)
+        job.agree()
         model.eval().to(home)  # Lightning leaves it on the CPU, where not every quantised weight can be read
         _tell_skipped(module.curve)
         for look in looks:

@@ -17,6 +17,7 @@ from goracs.llm.batch import Batch
 from goracs.types import GoracsError
 
 HALVINGS = 3
+BOUND = "batch_tokens"  # as it is noted
 CPU_WORDS = ("DefaultCPUAllocator", "not enough memory")  # torch has no error of its own for a CPU's
 log = logging.getLogger("goracs")
 T = TypeVar("T")
@@ -33,6 +34,11 @@ class Halving:
 
     def __init__(self, job: str, batch_tokens: int, told: dict[str, int]) -> None:
         self.job, self.batch_tokens, self.told, self.parts = job, batch_tokens, told, 1
+
+    @property
+    def bound(self) -> int:
+        """The padded tokens of a pass that fits, as far as is known."""
+        return self.batch_tokens // self.parts
 
     def cut(self, batch: Batch) -> list[Batch]:
         """A batch in as many parts as it takes, rows in order; a row is never cut."""
@@ -58,13 +64,13 @@ class Halving:
         if self.parts == 2**HALVINGS:
             said = str(error).partition("\n")[0]
             raise GoracsError(
-                f"{self.job}: out of memory, even in passes of {self.batch_tokens // self.parts} tokens: "
+                f"{self.job}: out of memory, even in passes of {self.bound} tokens: "
                 "lower backbone.batch_tokens, backbone.max_length or dataset.history, or take a smaller "
                 f"backbone or a machine with more memory. ({said})"
             ) from error
         self.parts *= 2
-        bound = self.batch_tokens // self.parts
-        self.told["batch_tokens"] = min(bound, self.told.get("batch_tokens", bound))
+        bound = self.bound
+        self.told[BOUND] = min(bound, self.told.get(BOUND, bound))
         log.warning(
             "  %s: out of memory in passes of up to %d tokens: it goes on with %d, as with "
             "backbone.batch_tokens=%d",

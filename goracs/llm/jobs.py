@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
-from goracs.llm.halving import Halving, joined
+from goracs.llm.halving import BOUND, Halving, joined
 from goracs.llm.ranks import here
 from goracs.llm.settings import Runtime
 from goracs.types import FloatArray, GoracsError, IndexArray
@@ -46,6 +46,12 @@ class Job:
     runtime: Runtime
     shorter: str = ""
     told: dict[str, int] = field(default_factory=dict, compare=False)
+
+    def agree(self) -> None:
+        """Have all ranks note the smallest bound that one of them came to."""
+        bound = {name: value for name, value in self.told.items() if name == BOUND}
+        here().agree(bound)
+        self.told.update(bound)
 
     @property
     def halving(self) -> Halving:
@@ -108,7 +114,9 @@ def predict(module: pl.LightningModule, data: Batches, job: Job) -> list[Any]:
         GoracsError: a batch does not fit into memory, even an eighth of it.
     """
     mine = replace(data, groups=here().share(data.groups))
-    return here().gather(predict_own(module, mine, job))
+    answers = here().gather(predict_own(module, mine, job))
+    job.agree()
+    return answers
 
 
 def predict_own(

@@ -8,7 +8,8 @@ Padding  prompts on the left, candidates on the right: real tokens stand side by
          counts them.
 Law      the numbers are those of one whole forward pass a candidate, up to rounding, whatever the blocks and
          whatever is padded.
-Memory   a block's padded tokens, those of the expanded prompts among them, are at most `batch_tokens`.
+Memory   a block's padded tokens, those of the expanded prompts among them, are at most `batch_tokens`; blocks
+         that do not fit are made smaller (`goracs.llm.halving`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 from goracs.data.tokens import batches
 from goracs.llm.batch import IGNORED, Batch, Texts
+from goracs.llm.halving import Halving
 from goracs.llm.jobs import Batches, Job, predict, refuse_non_finite
 from goracs.types import FloatArray, GoracsError, IndexArray
 
@@ -37,9 +39,9 @@ Kept = dict[str, DynamicCache]
 class LikelihoodModule(pl.LightningModule):
     """Predicts the rows of a batch and the log-likelihood [c] of each of their candidates."""
 
-    def __init__(self, model: Any, candidates: Sequence[Sequence[Ids]], batch_tokens: int) -> None:
+    def __init__(self, model: Any, candidates: Sequence[Sequence[Ids]], halving: Halving) -> None:
         super().__init__()
-        self.model, self.candidates, self.batch_tokens = model, candidates, batch_tokens
+        self.model, self.candidates, self.halving = model, candidates, halving
 
     @torch.no_grad()
     def predict_step(self, batch: Batch, _place: int) -> list[tuple[int, FloatArray]]:
@@ -47,16 +49,22 @@ class LikelihoodModule(pl.LightningModule):
         cache, following = self._read(batch)  # the cache under the model's own name for it
         rows = batch.rows.tolist()
         sizes = [len(self.candidates[row]) for row in rows]
-        owners = np.repeat(np.arange(len(rows)), sizes)
+        found = self.halving.fitting(lambda: self._of_candidates(batch, cache, following))
+        return list(zip(rows, np.split(found, np.cumsum(sizes)[:-1]), strict=True))
+
+    def _of_candidates(self, batch: Batch, cache: Kept, following: Tensor) -> FloatArray:
+        """The log-likelihood of the candidates of all rows, one after the other."""
+        rows = batch.rows.tolist()
+        owners = np.repeat(np.arange(len(rows)), [len(self.candidates[row]) for row in rows])
         answers = [ids for row in rows for ids in self.candidates[row]]
         lengths = np.array([len(ids) for ids in answers], dtype=np.int64)
-        found = np.full(len(answers), np.nan, dtype=np.float32)
-        for block in batches(lengths + batch.ids.shape[1], self.batch_tokens):
+        found: FloatArray = np.full(len(answers), np.nan, dtype=np.float32)
+        for block in batches(lengths + batch.ids.shape[1], self.halving.bound):
             own = torch.as_tensor(owners[block], device=batch.ids.device)
             asked = [answers[place] for place in block]
             first = following[own, torch.tensor([ids[0] for ids in asked], device=own.device)]
             found[block] = (first + self._rest(batch, cache, own, asked)).cpu().numpy()
-        return list(zip(rows, np.split(found, np.cumsum(sizes)[:-1]), strict=True))
+        return found
 
     def _read(self, batch: Batch) -> tuple[Kept, Tensor]:
         """Keys and values of the prompts, and [B, V] float32, the log-likelihood of what follows them."""
@@ -107,7 +115,7 @@ def likelihoods(
     """
     asked = texts.without_answers()
     data = Batches(asked, batches(asked.lengths, job.batch_tokens))
-    answers = predict(LikelihoodModule(model, candidates, job.batch_tokens), data, job)
+    answers = predict(LikelihoodModule(model, candidates, job.halving), data, job)
     found = dict(pair for answer in answers for pair in answer)
     worst = np.array([found[row].min() for row in range(len(texts))], dtype=np.float32)  # NaN where one is
     refuse_non_finite(worst, "The likelihood of the candidates")

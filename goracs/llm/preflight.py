@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from goracs import memory
 from goracs.data.tokens import batches, title_ids
 from goracs.llm import constrained
 from goracs.llm.batch import Texts
+from goracs.llm.finetune import thrifty
 from goracs.llm.finetune_module import FinetuneModule
 from goracs.llm.jobs import Batches, Job, in_parts, loader, make_trainer, train
 from goracs.llm.likelihood import LikelihoodModule
@@ -98,7 +100,8 @@ def of_training(model: Any, loss: Loss, texts: Texts, settings: Training, job: J
     clock, job, total = Clock(), _unseen(job), len(few.steps)
     module = FinetuneModule(model.train(), loss, settings, total, 0, texts, job.halving)
     _forget()
-    train(module, Steps(texts, few, job.batch_tokens), make_trainer(job, [clock], max_steps=total))
+    with thrifty(model) if job.runtime.gradient_checkpointing else nullcontext():
+        train(module, Steps(texts, few, job.batch_tokens), make_trainer(job, [clock], max_steps=total))
     seconds = _whole(clock.seconds, np.diff(few.tokens, prepend=0), schedule.tokens[-1])
     return Cost(sum(map(len, schedule.steps)), schedule.tokens[-1], seconds, _peak_mb())
 
@@ -124,7 +127,7 @@ def of_ranking(
         return of_prediction(writing, asked, job), of_prediction(TitleModule(model), places, job)
     candidates = [list(title_ids(each, llm.task.template, llm.tokenizer).values())] * len(asked)
     if settings.method == "likelihood":
-        return (of_prediction(LikelihoodModule(model, candidates, job.batch_tokens), asked, job),)
+        return (of_prediction(LikelihoodModule(model, candidates, job.halving), asked, job),)
     longest = max(map(len, candidates[0]))
     how = constrained.decoding(llm.tokenizer, settings.beams, longest, settings.likelihood == "mean")
     return (of_prediction(constrained.ConstrainedModule(model, candidates, how), asked, job),)

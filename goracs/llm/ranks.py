@@ -20,6 +20,7 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -78,6 +79,11 @@ class Rank:
         summed = whole.split([part.numel() for part in parts])
         for weight, part in zip(weights, summed, strict=True):
             weight.grad = part.reshape(weight.shape).to(weight.device, weight.dtype)
+
+    def agree(self, told: dict[str, int]) -> None:
+        """Give each rank the smallest value that any of them has told of a name."""
+        for name, value in self.gather(list(told.items())):
+            told[name] = min(value, told.get(name, value))
 
     def meet(self) -> None:
         """Wait until all ranks are here."""
@@ -139,9 +145,17 @@ def _folder(folder: Path, number: int) -> Path:
 
 
 class _Again(logging.Handler):
-    """Hands a rank's record to the logger that it was meant for."""
+    """Hands a rank's record to the logger that it was meant for; what several warn of is heard once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warned: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            if record.getMessage() in self.warned:
+                return
+            self.warned.add(record.getMessage())
         logging.getLogger(record.name).handle(record)
 
 
@@ -149,31 +163,34 @@ def _wait(ranks: Sequence[Any], pipes: Sequence[Connection]) -> None:
     """Until all ranks have ended well.
 
     Raises:
-        GoracsError: one has not.
+        BaseException: what one of them found wrong, or that it has not.
     """
-    running = dict(enumerate(ranks))
+    running, lost = dict(enumerate(ranks)), list[BaseException]()
     while running:
-        wait([rank.sentinel for rank in running.values()])
+        if not wait([rank.sentinel for rank in running.values()], FAREWELL if lost else None):
+            raise lost[0]
         ended = {number: rank for number, rank in running.items() if rank.exitcode is not None}
-        failed = [number for number, rank in ended.items() if rank.exitcode != 0]
-        if failed:
-            said = {number: _told(pipes[number]) for number in failed}
-            # one that was killed is the cause, one that only lost touch with it is not
-            cause = min(failed, key=lambda number: (ranks[number].exitcode > 0, said[number] is None))
-            raise said[cause] or _ended(ranks[cause])
+        for number, rank in sorted(ended.items(), key=lambda item: item[1].exitcode):  # killed ones first
+            if rank.exitcode != 0:
+                error, touch = _told(pipes[number]) or (_vanished(rank), True)
+                if touch:
+                    raise error
+                lost.append(error)  # it only lost touch with the one that is the cause, which comes next
         running = {number: rank for number, rank in running.items() if number not in ended}
+    if lost:
+        raise lost[0]
 
 
-def _told(pipe: Connection) -> GoracsError | None:
-    """What a rank found wrong, if it said so."""
+def _told(pipe: Connection) -> tuple[BaseException, bool] | None:
+    """What ended a rank, if it said so, and whether it was in touch with the others."""
     try:
-        error: GoracsError | None = pipe.recv() if pipe.poll() else None
+        said: tuple[BaseException, bool] | None = pipe.recv() if pipe.poll() else None
     except EOFError:
         return None
-    return error
+    return said
 
 
-def _ended(rank: Any) -> GoracsError:
+def _vanished(rank: Any) -> GoracsError:
     how = f"signal {-rank.exitcode}" if rank.exitcode < 0 else f"exit code {rank.exitcode}"
     return GoracsError(
         f"{rank.name} ended in the middle ({how}), so the others were ended too. Where the system ran out of "
@@ -206,9 +223,17 @@ def _rank(work: bytes, rank: Rank, folder: Path, meeting: Path, tell: Connection
     try:
         build(folder, inputs)
         rank.meet()
-    except GoracsError as error:
-        tell.send(error)
+    except Exception as error:
+        tell.send(_as_told(error, rank))
         sys.exit(1)
+
+
+def _as_told(error: Exception, rank: Rank) -> tuple[BaseException, bool]:
+    """A user's error as it is, one of ours with its course; and whether the others could be reached."""
+    if isinstance(error, (GoracsError, OSError)):
+        return error, True
+    course = "".join(traceback.format_exception(error))
+    return RuntimeError(f"rank {rank.number} of {rank.count} failed:\n{course}"), "gloo" not in str(error)
 
 
 def _settle(rank: Rank, runtime: Runtime) -> None:
@@ -225,7 +250,7 @@ def _speak(rank: Rank, said: Any) -> None:
     for name in LOGS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [QueueHandler(said)], False
-        logger.setLevel(logging.INFO if rank.first else logging.ERROR)
+        logger.setLevel(logging.INFO if rank.first else logging.WARNING)
 
 
 def _end_with_the_starter() -> None:

@@ -127,7 +127,7 @@ def fill(
         predict_own(module, Batches(texts, groups[writer.done :]), job, writer)
     finally:
         writer.keep()
-    here().meet()
+    job.agree()
     if here().first:
         writer.refuse_non_finite(f"{side} examples")
     here().meet()

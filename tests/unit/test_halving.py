@@ -20,6 +20,7 @@ from goracs.llm.finetune import finetune
 from goracs.llm.gradient import score
 from goracs.llm.halving import Halving
 from goracs.llm.jobs import Job
+from goracs.llm.likelihood import likelihoods
 from goracs.llm.losses import AnswerLoss
 from goracs.llm.settings import Finetune, Lora
 from goracs.types import GoracsError
@@ -87,6 +88,18 @@ def test_predictions_are_the_same_in_halves_and_the_size_is_noted(model: Any, er
     np.testing.assert_allclose(found, whole, rtol=1e-5)
     assert told == {"batch_tokens": 32}
     assert sizes == [8, 4, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("rows", [2, 3, 5])
+def test_likelihoods_are_the_same_in_smaller_blocks(model: Any, rows: int) -> None:
+    """Prompts fit and the blocks of their candidates do not, or neither does."""
+    candidates = [[(7, 8, 9), (3, 2), (5, 2), (6, 4, 4, 2), (11, 2)]] * 8
+    whole = likelihoods(model.eval(), texts(), candidates, False, job())
+    told: dict[str, int] = {}
+    with memory_for(rows, model, ERRORS["gpu"]):
+        found = likelihoods(model, texts(), candidates, False, job(told))
+    np.testing.assert_allclose(np.stack(found), np.stack(whole), rtol=1e-5)
+    assert told["batch_tokens"] < 128
 
 
 def test_numbers_on_disk_are_the_same_in_halves(model: Any, tmp_path: Path) -> None:

@@ -106,6 +106,12 @@ def killed(_folder: Path, _inputs: Mapping[str, Path]) -> None:
     here().meet()
 
 
+def full(_folder: Path, _inputs: Mapping[str, Path]) -> None:
+    if here().number == 1:
+        raise OSError("No space left on device")
+    here().meet()
+
+
 def broken(_folder: Path, _inputs: Mapping[str, Path]) -> None:
     if here().number == 0:
         raise ZeroDivisionError
@@ -121,7 +127,8 @@ def broken(_folder: Path, _inputs: Mapping[str, Path]) -> None:
             GoracsError,
             r"^rank 1 of 2 ended in the middle \(signal 9\), so the others were ended too\.",
         ),
-        (broken, GoracsError, r"^rank 0 of 2 ended in the middle \(exit code 1\)"),
+        (full, OSError, r"^No space left on device$"),
+        (broken, RuntimeError, r"(?s)^rank 0 of 2 failed:\nTraceback .*ZeroDivisionError"),
     ],
 )
 def test_the_rank_that_failed_is_the_one_that_is_named(
