@@ -61,19 +61,20 @@ def jobs(words: Sequence[str]) -> list[list[str]]:
     from hydra.types import RunMode
 
     flags = [word for word in words if word in SWEEPS]
-    given = [word for word in words if word not in SWEEPS]
-    overrides = _overrides(given)
+    own = [word for word in words if word.startswith(OWN)]
+    given = [word for word in words if word not in (*SWEEPS, *own)]
+    overrides = _overrides([*own, *given])
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         settings = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra
         if not flags and settings.mode is not RunMode.MULTIRUN:
-            return [given]
+            return [[*own, *given]]
         if not settings.sweeper["_target_"].endswith(".BasicSweeper"):
             raise InvalidInput("this sweeper chooses its jobs as it goes: they cannot be told beforehand.")
         params = [f"{name}={value}" for name, value in (settings.sweeper.params or {}).items()]
         parsed = OverridesParser.create(loader).parse_overrides([*params, *given])
         (batch,) = BasicSweeper.split_arguments(parsed, None)
-    return [list(job) for job in batch]
+    return [[*own, *job] for job in batch]
 
 
 def _overrides(words: Sequence[str]) -> list[str]:

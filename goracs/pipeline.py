@@ -175,9 +175,13 @@ class Line:
         """The pass that computes these numbers."""
         asked = self.made["score"]
         settings = self.settled.score if score.takes_gradients(wanted, asked) else asked
-        if asked.course and not isinstance(self.settled.adapter, WarmupAdapter):
-            raise InvalidInput("score.course=true takes gradients along a warm-up: take adapter=warmup.")
-        return score.stage(self.llm, self.start, adapter.linears(self.settled.adapter), settings, wanted)
+        start = self.settled.adapter
+        if asked.course and not (isinstance(start, WarmupAdapter) and start.checkpoints > 1):
+            raise InvalidInput(
+                "score.course=true takes gradients along a warm-up: take adapter=warmup, and "
+                "adapter.checkpoints of at least 2."
+            )
+        return score.stage(self.llm, self.start, adapter.linears(start), settings, wanted)
 
     @property
     def scores(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goracs.data.tasks import Ctr
-from goracs.llm.settings import InitAdapter, PathAdapter, WarmupAdapter
+from goracs.llm.settings import InitAdapter, PathAdapter, WarmupAdapter, refuse_more_rows
 from goracs.pipeline import Line
 from goracs.stages import score
 from goracs.stages.common import SIDES, Source, examples
@@ -133,6 +133,7 @@ class _Foretold:
         settings = self.line.settled.adapter
         if not isinstance(settings, WarmupAdapter):
             return ()
+        refuse_more_rows(settings, len(self._read("train").texts))
         return self._trained(settings.rows, settings.training)
 
     def _finetune(self) -> tuple[Cost, ...]:
@@ -141,7 +142,8 @@ class _Foretold:
         if settings.patience is None:
             return trained
         (look,) = self._predicted("valid", frozenset({"loss"}))
-        return (*trained, replace(look, seconds=look.seconds * settings.looks))
+        steps = max(1, -(-trained[0].examples // settings.batch_size))
+        return (*trained, replace(look, seconds=look.seconds * min(settings.looks, steps)))
 
     def _trained(self, count: int, settings: Any) -> tuple[Cost, ...]:
         def cost() -> tuple[Cost, ...]:
@@ -177,7 +179,7 @@ class _Foretold:
 
     def _predicted(self, part: str, names: frozenset[str]) -> tuple[Cost, ...]:
         """Of the pass that gives numbers of a part."""
-        settings = self.line.settled.score if names & score.TOGETHER else None
+        settings = self.line.settled.score if names & (score.TOGETHER | score.OF_GRADIENTS) else None
 
         def cost() -> tuple[Cost, ...]:
             from goracs.llm import gradient, preflight

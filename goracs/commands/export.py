@@ -172,7 +172,8 @@ def _filled(out: Path) -> Iterator[Path]:
     Raises:
         InvalidInput: there is something at its place, or at that of the folder it is gathered in.
     """
-    partial = out.with_name(f"{out.name}.partial")
+    out = out.resolve()
+    partial = out.parent / f"{out.name}.partial"
     for place in (out, partial):
         if place.exists():
             raise InvalidInput(f"{place} is there already: name another FOLDER, or move it away.")

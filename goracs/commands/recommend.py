@@ -78,9 +78,9 @@ def _recommended(folder: Path, history: str, top: int, root: Path) -> list[str]:
     items = {title: item for item, title in reversed(read_catalogue(llm.prepared).items())}
     if not items:
         raise GoracsError("this run was made of ready prompts, which name no items to recommend.")
-    shown = [items[title] for title in _titles(history, items)][-result["config"]["dataset"]["history"] :]
+    had, longest = [items[title] for title in _titles(history, items)], result["config"]["dataset"]["history"]
     made = _settings(result)
-    return recommend(llm, llm.adapted(folder / "adapter"), shown, made["evaluate"], top)
+    return recommend(llm, llm.adapted(folder / "adapter"), had, longest, made["evaluate"], top)
 
 
 def _refuse_untuned(result: Result, folder: Path) -> None:

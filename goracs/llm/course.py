@@ -28,8 +28,8 @@ def weighted_checkpoints(warmed: Path) -> list[tuple[Path, float]]:
     steps = sorted(int(place.name) for place in (warmed / "checkpoints").iterdir())
     if len(steps) < 2:
         raise InvalidInput(
-            "score.course=true takes gradients along the warm-up, which left its end alone: raise "
-            "adapter.checkpoints."
+            "score.course=true takes gradients along the warm-up, which left its end alone: it has too few "
+            "steps for adapter.checkpoints."
         )
     rates = [row["lr"] for row in json.loads((warmed / "curve.json").read_text())]
     means = [float(np.mean(rates[before:step])) for before, step in zip([0, *steps], steps, strict=False)]

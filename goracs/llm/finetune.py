@@ -36,7 +36,7 @@ from goracs.llm.ranks import here
 from goracs.llm.recommender import Recommender
 from goracs.llm.resume import Keeper, Part
 from goracs.llm.schedule import Plan, Steps, plan
-from goracs.llm.settings import Finetune, Training, WarmupAdapter
+from goracs.llm.settings import Finetune, Training, WarmupAdapter, refuse_more_rows
 from goracs.types import Example, GoracsError, InvalidInput
 
 RELOAD_TOLERANCE = 1e-4  # the same weights by the same kernels: anything above rounding is a lost weight
@@ -205,8 +205,7 @@ def warm_up(
         InvalidInput: more rows asked for than the pool has.
         GoracsError: as `finetune`.
     """
-    if settings.rows > len(pool):
-        raise InvalidInput(f"adapter.rows={settings.rows} is more than the pool has: {len(pool)} examples.")
+    refuse_more_rows(settings, len(pool))
     rows = np.random.default_rng([settings.seed, 2]).choice(len(pool), settings.rows, replace=False)
     texts = llm.read([pool[row] for row in np.sort(rows)])
     model = llm.fresh(settings.lora, settings.seed)

@@ -46,6 +46,7 @@ class FinetuneModule(pl.LightningModule):
         self.total_steps, self.seed, self.texts, self.halving = total_steps, seed, texts, halving
         self.curve: list[dict[str, float]] = []
         self.moments: dict[int, dict[str, Tensor]] = {}  # of AdamW, where a training goes on
+        self.scaled: dict[str, Any] | None = None  # of fp16's scaler, likewise
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up and linear decay, as it is after the steps in `curve`."""
@@ -62,6 +63,11 @@ class FinetuneModule(pl.LightningModule):
             last_epoch=len(self.curve) - 1,
         )
         return [optimizer], [schedule]
+
+    def on_train_start(self) -> None:
+        """Scale as an interrupted training did."""
+        if self.scaled is not None:
+            self._scaler().load_state_dict(self.scaled)
 
     def training_step(self, parts: list[Batch], _place: int) -> None:
         """One optimiser step over all its parts.
@@ -93,11 +99,19 @@ class FinetuneModule(pl.LightningModule):
         weights = {f"weight/{name}": weight for name, weight in adapter.weights(self.model).items()}
         moments = self.optimizers().state_dict()["state"]
         named = {f"moment/{k}/{name}": value for k, of in moments.items() for name, value in of.items()}
-        return State({"curve": self.curve}, {**weights, **named})
+        scaler = self._scaler()
+        plain = {
+            "curve": self.curve,
+            "parts": self.halving.parts,
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+        return State(plain, {**weights, **named})
 
     def go_on(self, state: State) -> None:
         """Be as when `state` was taken."""
         self.curve, weights = list(state.plain["curve"]), dict[str, Tensor]()
+        self.halving.go_on(state.plain["parts"])
+        self.scaled = state.plain["scaler"]
         for key, value in state.tensors.items():
             kind, _, name = key.partition("/")
             if kind == "weight":
@@ -109,14 +123,17 @@ class FinetuneModule(pl.LightningModule):
 
     def _scale(self) -> float:
         """By what fp16 has the loss multiplied, lest small gradients vanish; 1 in every other precision."""
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        scaler = self._scaler()
         return 1.0 if scaler is None else float(scaler.get_scale())
+
+    def _scaler(self) -> Any:
+        return getattr(self.trainer.precision_plugin, "scaler", None)
 
     def _gradient(self, parts: list[Batch], step: int, examples: int) -> list[Tensor]:
         """Leave this rank's part of a step's gradient at the weights; the losses of its parts."""
         self.optimizers().zero_grad()  # what a part left that did not fit into memory
         seeds = [self.seed, 1, step, *([here().number] if here().count > 1 else [])]
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(int(np.random.default_rng(seeds).integers(2**62)))
             cut = [smaller for part in parts for smaller in self.halving.cut(part)]
             return [self._backward(part, examples) for part in cut]

@@ -60,6 +60,15 @@ class Halving:
             if torch.cuda.is_available():  # outside the handler: the error's frames hold what has to go
                 torch.cuda.empty_cache()
 
+    def go_on(self, parts: int) -> None:
+        """Cut as small as an interrupted job had to."""
+        self.parts = parts
+        if parts > 1:
+            self._note()
+
+    def _note(self) -> None:
+        self.told[BOUND] = min(self.bound, self.told.get(BOUND, self.bound))
+
     def _halve(self, error: BaseException) -> None:
         if self.parts == 2**HALVINGS:
             said = str(error).partition("\n")[0]
@@ -70,7 +79,7 @@ class Halving:
             ) from error
         self.parts *= 2
         bound = self.bound
-        self.told[BOUND] = min(bound, self.told.get(BOUND, bound))
+        self._note()
         log.warning(
             "  %s: out of memory in passes of up to %d tokens: it goes on with %d, as with "
             "backbone.batch_tokens=%d",

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from goracs.data.tasks import Ctr, Task
+from goracs.data.tasks import Ctr, SeqRec, Task
 from goracs.data.tokens import Encoded, answer_tokens
 from goracs.llm.batch import IGNORED, Batch, Texts
 from goracs.llm.blocked import token_figures, token_losses
@@ -190,7 +190,7 @@ def loss_of(task: Task, tokenizer: Any) -> Loss:
     """The loss that a task is scored and trained by."""
     if isinstance(task, Ctr):
         return AnswerLoss(*answer_tokens(task.answer_no, task.answer_yes, task.template, tokenizer))
-    return TextLoss(answer_alone=task.loss == "answer")
+    return TextLoss(answer_alone=isinstance(task, SeqRec) and task.loss == "answer")
 
 
 def read(encoded: Sequence[Encoded], examples: Sequence[Example], task: Task, tokenizer: Any) -> Texts:

@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from logging.handlers import QueueHandler, QueueListener
+from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,13 +34,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from goracs import memory
 from goracs.llm.settings import LIVE, Runtime
-from goracs.types import GoracsError, InvalidInput
+from goracs.types import GoracsError, IndexArray, InvalidInput
 
 Build = Callable[[Path, Mapping[str, Path]], None]
 T = TypeVar("T")
 LOGS = ("goracs", LIVE)
 PATIENCE = timedelta(days=30)  # of a rank for the others: whether they live is the starter's to see
+LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 FAREWELL = 60.0  # seconds for a rank that is told to end
 log = logging.getLogger("goracs")
 
@@ -60,6 +62,10 @@ class Rank:
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """Its part of items that the ranks have in the same order."""
         return items if self.count == 1 else items[self.number :: self.count]
+
+    def part(self, rows: IndexArray) -> IndexArray:
+        """Its part of some rows."""
+        return rows[self.number :: self.count]
 
     def gather(self, found: Sequence[T]) -> list[T]:
         """What all ranks have found."""
@@ -108,24 +114,20 @@ def run(build: Build, folder: Path, inputs: Mapping[str, Path], runtime: Runtime
     """
     _refuse_absent(runtime)
     context, count = mp.get_context("spawn"), runtime.devices
-    said = context.Queue()
     work = cloudpickle.dumps((build, inputs, runtime))
     with tempfile.TemporaryDirectory() as place:
-        pipes, ranks = [], []
-        for number in range(count):
-            told, tell = context.Pipe(duplex=False)
-            args = (work, Rank(number, count), _folder(folder, number), Path(place) / "meeting", tell, said)
-            ranks.append(context.Process(target=_rank, args=args, name=f"rank {number} of {count}"))
-            pipes.append(told)
-        listener = QueueListener(said, _Again())
-        listener.start()
+        ranks: list[Any] = []
+        ear = _Ear()
         try:
-            for rank in ranks:
-                rank.start()
-            _wait(ranks, pipes)
+            for number in range(count):
+                ear.pipes[number], mouth = context.Pipe(duplex=False)
+                args = (work, Rank(number, count), _folder(folder, number), Path(place) / "meeting", mouth)
+                ranks.append(context.Process(target=_rank, args=args, name=f"rank {number} of {count}"))
+                ranks[-1].start()
+                mouth.close()  # else its end would not be heard
+            _wait(ranks, ear)
         finally:
             _end(ranks)
-            listener.stop()
             for number in range(1, count):
                 shutil.rmtree(_folder(folder, number), ignore_errors=True)
 
@@ -144,14 +146,30 @@ def _folder(folder: Path, number: int) -> Path:
     return folder if number == 0 else folder.with_suffix(f".rank{number}")
 
 
-class _Again(logging.Handler):
-    """Hands a rank's record to the logger that it was meant for; what several warn of is heard once."""
+class _Ear:
+    """What the ranks say: log records, their peak memory, and what ended them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.pipes: dict[int, Connection] = {}
+        self.ends: dict[int, tuple[BaseException, bool]] = {}
         self.warned: set[str] = set()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def hear(self, number: int) -> None:
+        """All that a rank has said by now."""
+        try:
+            while number in self.pipes and self.pipes[number].poll():
+                kind, said = self.pipes[number].recv()
+                if kind == "log":
+                    self._repeat(said)
+                elif kind == "peak":
+                    memory.also(said)
+                else:
+                    self.ends[number] = said
+        except (EOFError, OSError):  # it is gone, perhaps in the middle of a word
+            self.pipes.pop(number).close()
+
+    def _repeat(self, record: logging.LogRecord) -> None:
+        """Hand a record to the logger that it was meant for; what several warn of is heard once."""
         if record.levelno >= logging.WARNING:
             if record.getMessage() in self.warned:
                 return
@@ -159,7 +177,14 @@ class _Again(logging.Handler):
         logging.getLogger(record.name).handle(record)
 
 
-def _wait(ranks: Sequence[Any], pipes: Sequence[Connection]) -> None:
+class _Mouth(QueueHandler):
+    """Says log records to the starter."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self.queue.send(("log", record))
+
+
+def _wait(ranks: Sequence[Any], ear: _Ear) -> None:
     """Until all ranks have ended well.
 
     Raises:
@@ -167,27 +192,21 @@ def _wait(ranks: Sequence[Any], pipes: Sequence[Connection]) -> None:
     """
     running, lost = dict(enumerate(ranks)), list[BaseException]()
     while running:
-        if not wait([rank.sentinel for rank in running.values()], FAREWELL if lost else None):
+        sentinels = [rank.sentinel for rank in running.values()]
+        if not wait([*sentinels, *ear.pipes.values()], FAREWELL if lost else None):
             raise lost[0]
         ended = {number: rank for number, rank in running.items() if rank.exitcode is not None}
+        for number in range(len(ranks)):
+            ear.hear(number)
         for number, rank in sorted(ended.items(), key=lambda item: item[1].exitcode):  # killed ones first
             if rank.exitcode != 0:
-                error, touch = _told(pipes[number]) or (_vanished(rank), True)
+                error, touch = ear.ends.get(number, (_vanished(rank), True))
                 if touch:
                     raise error
                 lost.append(error)  # it only lost touch with the one that is the cause, which comes next
         running = {number: rank for number, rank in running.items() if number not in ended}
     if lost:
         raise lost[0]
-
-
-def _told(pipe: Connection) -> tuple[BaseException, bool] | None:
-    """What ended a rank, if it said so, and whether it was in touch with the others."""
-    try:
-        said: tuple[BaseException, bool] | None = pipe.recv() if pipe.poll() else None
-    except EOFError:
-        return None
-    return said
 
 
 def _vanished(rank: Any) -> GoracsError:
@@ -209,11 +228,11 @@ def _end(ranks: Sequence[Any]) -> None:
         rank.join()
 
 
-def _rank(work: bytes, rank: Rank, folder: Path, meeting: Path, tell: Connection, said: Any) -> None:
+def _rank(work: bytes, rank: Rank, folder: Path, meeting: Path, mouth: Connection) -> None:
     """The life of a rank."""
     global _here
     _end_with_the_starter()
-    _speak(rank, said)
+    _speak(rank, mouth)
     build, inputs, runtime = cloudpickle.loads(work)
     _settle(rank, runtime)
     if not rank.first:
@@ -224,8 +243,9 @@ def _rank(work: bytes, rank: Rank, folder: Path, meeting: Path, tell: Connection
         build(folder, inputs)
         rank.meet()
     except Exception as error:
-        tell.send(_as_told(error, rank))
+        mouth.send(("end", _as_told(error, rank)))
         sys.exit(1)
+    mouth.send(("peak", memory.peak_mb()))
 
 
 def _as_told(error: Exception, rank: Rank) -> tuple[BaseException, bool]:
@@ -238,18 +258,20 @@ def _as_told(error: Exception, rank: Rank) -> tuple[BaseException, bool]:
 
 def _settle(rank: Rank, runtime: Runtime) -> None:
     """One GPU for each rank, or a share of the CPU's threads."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if sys.platform in LOOPBACK:  # gloo looks for the machine's name otherwise, which may be known nowhere
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
     if torch.cuda.is_available() and runtime.accelerator != "cpu":
         torch.cuda.set_device(rank.number)
     elif runtime.threads is None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // rank.count))
 
 
-def _speak(rank: Rank, said: Any) -> None:
+def _speak(rank: Rank, mouth: Any) -> None:
     """The first rank speaks for all; of the others only warnings are heard."""
+    handler = _Mouth(mouth)
     for name in LOGS:
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [QueueHandler(said)], False
+        logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO if rank.first else logging.WARNING)
 
 

@@ -25,21 +25,23 @@ from goracs.types import Example, FloatArray
 
 
 def recommend(
-    llm: Recommender, model: Any, history: Sequence[str], settings: Evaluate, top: int
+    llm: Recommender, model: Any, whole: Sequence[str], longest: int, settings: Evaluate, top: int
 ) -> list[str]:
     """At most `top` titles of the catalogue, the best first, each once and none of the history.
 
     Args:
         llm: with a prepared catalogue.
         model: of it, with an adapter or without.
-        history: items of the catalogue, the oldest first; at least one.
+        whole: the history, items of the catalogue, the oldest first; at least one.
+        longest: so many of its last items are shown, as in the run's prompts.
         settings: of the run; a constrained search has at least `top` beams here.
         top: >= 1.
     """
     assert llm.prepared is not None
     catalogue = read_titles(llm.prepared)
-    shown = catalogue.filter(pl.col("item").is_in(list(history)))["title"]
-    others = catalogue.filter(~pl.col("title").is_in(shown.to_list())).unique("title", maintain_order=True)
+    had = catalogue.filter(pl.col("item").is_in(list(whole)))["title"]
+    others = catalogue.filter(~pl.col("title").is_in(had.to_list())).unique("title", maintain_order=True)
+    history = whole[-longest:]
     titles = others["title"].to_list()
     if isinstance(llm.task, Ctr):
         distances = -_margins(llm, model, _asked(llm, history, others["item"].to_list(), catalogue))

@@ -88,7 +88,7 @@ class RowWriter(BasePredictionWriter):
             for name, array in self.arrays.items():
                 refuse_non_finite(array, f"The {name.replace('_', ' ')} of {what}")
         except GoracsError:
-            for file in (*self.notes, *(Path(array.filename) for array in self.arrays.values())):
+            for file in (*self.notes, *(Path(str(array.filename)) for array in self.arrays.values())):
                 file.unlink(missing_ok=True)
             if not any(self.note.parent.iterdir()):
                 self.note.parent.rmdir()

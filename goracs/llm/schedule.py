@@ -74,5 +74,5 @@ class Steps(torch.utils.data.Dataset[list[Batch]]):
         return len(self.schedule.steps)
 
     def __getitem__(self, step: int) -> list[Batch]:
-        rows = here().share(self.schedule.steps[step])
+        rows = here().part(self.schedule.steps[step])
         return [self.texts.batch(rows[part]) for part in batches(self.texts.lengths[rows], self.batch_tokens)]

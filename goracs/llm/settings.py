@@ -249,6 +249,12 @@ class WarmupAdapter:
     training: Training
 
 
+def refuse_more_rows(settings: WarmupAdapter, pool_size: int) -> None:
+    """Raise InvalidInput if a warm-up asks for more rows than the pool has."""
+    if settings.rows > pool_size:
+        raise InvalidInput(f"adapter.rows={settings.rows} is more than the pool has: {pool_size} examples.")
+
+
 @dataclass(frozen=True)
 class PathAdapter:
     """A peft adapter in a folder, trained elsewhere for the same backbone."""

@@ -42,7 +42,7 @@ MISTAKES = [
     (["task.answer_yes=Absolutely"], r"'Absolutely' is \d+ tokens of this backbone"),
     (["task.answer_yes=No"], "are the same token"),
     (["task.template=chat"], "needs a backbone with a chat template"),
-    (["backbone.precision=int3"], "backbone.precision must be auto, bf16 or float32"),
+    (["backbone.precision=int3"], "backbone.precision must be auto, bf16, fp16 or float32"),
     (["backbone=hf", "backbone.model=no/such-model"], "'no/such-model' was not found: it is no local folder"),
     (["adapter=path", "adapter.path=/nowhere"], "adapter.path=/nowhere is no peft adapter"),
     (["score.layer=o_proj"], "it adapts: q_proj, v_proj"),

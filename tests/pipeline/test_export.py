@@ -180,7 +180,8 @@ def tuned(goracs: Command) -> Ended:
 
 def test_what_is_there_is_never_written_over(tuned: Ended, export: Export, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    refused(export, "is there already: name another FOLDER", tuned.folder, tmp_path / "out")
+    for place in (tmp_path / "out", Path(), Path("/")):
+        refused(export, "is there already: name another FOLDER", tuned.folder, place)
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -61,6 +61,32 @@ def test_a_plan_counts_the_prompts_that_will_be_shortened(tmp_path: Path, goracs
     assert line in told
 
 
+def test_a_sweep_with_a_configuration_of_ones_own_is_planned(tmp_path: Path) -> None:
+    """Sketches of both sides, at each checkpoint of the warm-up, count as often as they are taken."""
+    (tmp_path / "conf" / "selector").mkdir(parents=True)
+    own = "_target_: goracs.selection.random.Random\nby_class: false\n"
+    (tmp_path / "conf" / "selector" / "mine.yaml").write_text(own)
+    words = [
+        "-m",
+        f"--config-dir={tmp_path / 'conf'}",
+        *ALL,
+        "selector=mine,random",
+        "budget=4",
+        "assess=true",
+    ]
+    sketched = ("score.together=[sketch]", "adapter.rows=8", "adapter.checkpoints=2", "score.course=true")
+    told = planned([*words, *sketched], tmp_path / "store")
+    assert told["score"][:2] == ["0 of 1", str(2 * (60 + 24))]
+    assert told["select"][0] == "0 of 1"  # the same method under two names
+
+
+def test_a_warm_up_on_more_than_the_pool_is_refused_in_a_plan_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan.run([*ALL, "budget=4", "adapter.rows=99", f"store.root={tmp_path / 'store'}"]) == 1
+    assert "adapter.rows=99 is more than the pool has: 60 examples." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("method", "read"), [("ground", 24 + 24 * 6), ("likelihood", 24), ("constrained", 24)]
 )

@@ -103,14 +103,17 @@ def scores(ended: Ended, store: Path) -> dict[str, np.ndarray]:
     ("words", "message"),
     [
         (("adapter=init",), "score.course=true takes gradients along a warm-up: take adapter=warmup"),
-        ((), "which left its end alone: raise adapter.checkpoints"),
+        ((), "and adapter.checkpoints of at least 2"),
+        (
+            ("adapter.checkpoints=2", "adapter.training.steps=1", "adapter.training.epochs=null"),
+            "which left its end alone",
+        ),
     ],
 )
 def test_without_checkpoints_there_is_no_course(
     goracs: Command, words: tuple[str, ...], message: str
 ) -> None:
-    without = ("adapter.rows",) if words else ()
-    ended = goracs(*words, "score.course=true", "until=score", "assess=true", without=without)
+    ended = goracs(*words, "score.course=true", "until=score", "assess=true")
     assert ended.code == 1
     assert message in ended.text
 

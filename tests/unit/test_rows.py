@@ -108,17 +108,16 @@ def test_a_note_never_outlives_the_arrays_it_tells_of(
 ) -> None:
     """Another job was killed when it had emptied the arrays and noted nothing yet."""
 
-    def killed(file: Path, shape: Any) -> Any:
-        array = mapped(file, shape)
+    def killed(file: Path, shape: Any) -> None:
+        make(file, shape)
         if "sketch" in file.name:
             raise Halt
-        return array
 
-    mapped = rows._mapped
+    make = rows._make
     with pytest.raises(Halt):
         fill(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool")
     with monkeypatch.context() as patch:
-        patch.setattr(rows, "_mapped", killed)
+        patch.setattr(rows, "_make", killed)
         with pytest.raises(Halt):
             fill(Sums(), texts(), SHAPES, replace(JOB, batch_tokens=60), tmp_path, "pool")
     fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
