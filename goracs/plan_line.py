@@ -75,7 +75,11 @@ class Preflight:
     @property
     def shortened(self) -> dict[str, tuple[int, int]]:
         """Part -> how many of its prompts will be shortened, of how many."""
-        return {part: (read.shortened, len(read.texts)) for (*_, part), read in self.read.items()}
+        found: dict[str, tuple[int, int]] = {}
+        for (*_, part), read in self.read.items():
+            count, of = found.get(part, (0, 0))
+            found[part] = (count + read.shortened, of + len(read.texts))
+        return found
 
     def once(self, key: tuple[Any, ...], cost: Callable[[], tuple[Cost, ...]]) -> tuple[Cost, ...]:
         """What has been timed under a key, else timed now."""
@@ -244,7 +248,10 @@ class _Foretold:
 def totals(plans: Sequence[Sequence[Planned]]) -> dict[str, list[Planned]]:
     """Role -> the stages of some jobs that play it, each once, in the order of the line."""
     found: dict[str, dict[str, Planned]] = {}
+    role: dict[str, str] = {}  # of a stage that plays two, the first has its costs
     for plan in plans:
         for planned in plan:
-            found.setdefault(planned.name, {}).setdefault(planned.key, planned)
+            first = role.setdefault(planned.key, planned.name)
+            once = planned if first == planned.name else replace(planned, costs=())
+            found.setdefault(planned.name, {}).setdefault(planned.key, once)
     return {name: list(stages.values()) for name, stages in found.items()}

@@ -40,7 +40,7 @@ def fresh(model: Any, lora: Lora, seed: int) -> PeftModel:
         task_type="CAUSAL_LM",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2's linears
     )
-    with torch.random.fork_rng(), _quiet():
+    with torch.random.fork_rng([]), _quiet():
         torch.manual_seed(seed)
         try:
             made = get_peft_model(model, config)

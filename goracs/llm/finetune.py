@@ -29,6 +29,7 @@ from goracs.llm import adapter
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.early_stop import BestLook
 from goracs.llm.finetune_module import Checkpoints, FinetuneModule
+from goracs.llm.halving import OutOfMemory
 from goracs.llm.jobs import Job, make_trainer, train
 from goracs.llm.live import Live
 from goracs.llm.losses import Loss
@@ -86,6 +87,8 @@ def finetune(
             look.restore(model)
         passed.save(model, folder / "checkpoints")
         _save(model, before, texts, settings, folder)
+    except OutOfMemory:
+        raise  # another time it may fit, and go on
     except GoracsError:
         keeper.forget()
         raise

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -91,6 +92,10 @@ class ScoreModule(pl.LightningModule):
         with torch.autocast(batch.ids.device.type, enabled=False):  # it would round the sums to bf16
             return outcome, self._of_gradients(seen, slopes)
 
+    def on_predict_start(self) -> None:
+        """Projections go to the device once."""
+        self.projections = [projection.to(self.device) for projection in self.projections]
+
     def _of_gradients(self, seen: Sequence[Seen], slopes: Sequence[Tensor]) -> dict[str, Tensor]:
         """Norm and sketch, matrix by matrix: the gradient of all is never held."""
         norms, sketches = [], []
@@ -99,7 +104,7 @@ class ScoreModule(pl.LightningModule):
             gradients = torch.einsum("bto,bti->boi", unscaled, one.input.float()).flatten(1)
             norms.append(gradients.norm(dim=1))
             if self.projections:
-                sketches.append(gradients @ self.projections[place].to(gradients.device).T)
+                sketches.append(gradients @ self.projections[place].T)
         whole = norms[0] if len(norms) == 1 else torch.stack(norms).norm(dim=0)
         values = {"gradient_norm": whole} if "gradient_norm" in self.names else {}
         return values | ({"sketch": torch.stack(sketches).sum(0)} if sketches else {})
@@ -150,6 +155,11 @@ def gaussian_projection(rows: int, columns: int, seed: int) -> Tensor:
     return torch.randn(rows, columns, generator=generator) / rows**0.5
 
 
+def seed_of(seed: int, place: int) -> int:
+    """Of the projection of one matrix: for the first `seed` itself, for others no other seed's."""
+    return seed if place == 0 else int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+
+
 def projections(matrices: Sequence[torch.nn.Linear], settings: Score) -> list[Tensor]:
     """What sketches the gradient of each matrix; their sum sketches that of all.
 
@@ -164,7 +174,7 @@ def projections(matrices: Sequence[torch.nn.Linear], settings: Score) -> list[Te
             "fewer matrices (score.layer, score.depth, score.matrices)."
         )
     return [
-        gaussian_projection(settings.sketch_dim, matrix.weight.numel(), settings.sketch_seed + place)
+        gaussian_projection(settings.sketch_dim, matrix.weight.numel(), seed_of(settings.sketch_seed, place))
         for place, matrix in enumerate(matrices)
     ]
 

@@ -23,6 +23,10 @@ log = logging.getLogger("goracs")
 T = TypeVar("T")
 
 
+class OutOfMemory(GoracsError):
+    """What would fit on another machine, or at another time."""
+
+
 class Halving:
     """Cuts the batches of one job.
 
@@ -44,11 +48,15 @@ class Halving:
         """A batch in as many parts as it takes, rows in order; a row is never cut."""
         return batch.split(min(self.parts, len(batch.rows)))
 
-    def fitting(self, work: Callable[[], T]) -> T:
+    def fitting(self, work: Callable[[], T], rows: int) -> T:
         """What `work` returns, begun anew with smaller parts as long as it runs out of memory.
 
+        Args:
+            work: cuts its batches by this.
+            rows: of the largest of them.
+
         Raises:
-            GoracsError: it does after `HALVINGS` halvings.
+            OutOfMemory: it does after `HALVINGS` halvings, or with one row alone.
         """
         while True:
             try:
@@ -56,7 +64,7 @@ class Halving:
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                self._halve(error)
+                self._halve(error, rows)
             if torch.cuda.is_available():  # outside the handler: the error's frames hold what has to go
                 torch.cuda.empty_cache()
 
@@ -69,11 +77,12 @@ class Halving:
     def _note(self) -> None:
         self.told[BOUND] = min(self.bound, self.told.get(BOUND, self.bound))
 
-    def _halve(self, error: BaseException) -> None:
-        if self.parts == 2**HALVINGS:
+    def _halve(self, error: BaseException, rows: int) -> None:
+        if self.parts == 2**HALVINGS or self.parts >= rows:
             said = str(error).partition("\n")[0]
-            raise GoracsError(
-                f"{self.job}: out of memory, even in passes of {self.bound} tokens: "
+            alone = f"passes of {self.bound} tokens" if self.parts < rows else "a pass of one example alone"
+            raise OutOfMemory(
+                f"{self.job}: out of memory, even in {alone}: "
                 "lower backbone.batch_tokens, backbone.max_length or dataset.history, or take a smaller "
                 f"backbone or a machine with more memory. ({said})"
             ) from error

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,10 @@ from torch.utils.data import DataLoader
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
 from goracs.llm.halving import BOUND, Halving, joined
-from goracs.llm.ranks import here
+from goracs.llm.ranks import TERMINATED, here
 from goracs.llm.settings import Runtime
 from goracs.types import FloatArray, GoracsError, IndexArray
 
-TERMINATED = 143  # the shell's code for a process ended by SIGTERM
 QUIET_REFRESH = 20  # batches between two states of a bar that nobody watches
 TRAINER_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "float32": "32-true"}
 
@@ -53,7 +53,7 @@ class Job:
         here().agree(bound)
         self.told.update(bound)
 
-    @property
+    @cached_property
     def halving(self) -> Halving:
         """What cuts its batches where they do not fit into memory."""
         return Halving(self.name, self.batch_tokens, self.told)
@@ -77,7 +77,8 @@ class Batches(torch.utils.data.Dataset[Batch]):
         lengths = [self.texts.lengths[group] for group in self.groups]
         padded = np.array([len(group) * group.max() for group in lengths], dtype=np.int64)
         read = np.concatenate(lengths)
-        return Forecast(job.name, job.shorter, len(read), int(read.sum()), padded)
+        name = job.name if here().count == 1 else f"{job.name}, one of {here().count} shares"
+        return Forecast(name, job.shorter, len(read), int(read.sum()), padded)
 
 
 class Stop(pl.Callback):
@@ -145,7 +146,10 @@ def in_parts(module: pl.LightningModule, job: Job) -> pl.LightningModule:
     step, halving = module.predict_step, job.halving
 
     def predict_step(batch: Batch, batch_idx: int) -> Any:  # a name that Lightning looks for
-        return halving.fitting(lambda: joined([step(part, batch_idx) for part in halving.cut(batch)]))
+        def parts() -> Any:
+            return joined([step(part, batch_idx) for part in halving.cut(batch)])
+
+        return halving.fitting(parts, len(batch.rows))
 
     module.predict_step = predict_step
     return module

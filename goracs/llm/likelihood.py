@@ -15,7 +15,7 @@ Memory   a block's padded tokens, those of the expanded prompts among them, are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ class LikelihoodModule(pl.LightningModule):
         cache, following = self._read(batch)  # the cache under the model's own name for it
         rows = batch.rows.tolist()
         sizes = [len(self.candidates[row]) for row in rows]
-        found = self.halving.fitting(lambda: self._of_candidates(batch, cache, following))
+        found = self._of_candidates(batch, cache, following)
         return list(zip(rows, np.split(found, np.cumsum(sizes)[:-1]), strict=True))
 
     def _of_candidates(self, batch: Batch, cache: Kept, following: Tensor) -> FloatArray:
@@ -143,8 +143,9 @@ def _kept(read: Mapping[str, Any]) -> Kept:
 
 def _expanded(cache: Kept, rows: Tensor) -> Kept:
     """The cache of some of its rows, which may come many times; it stays as it was."""
-    chosen = deepcopy(cache)
+    chosen = {name: copy(keys_and_values) for name, keys_and_values in cache.items()}
     for keys_and_values in chosen.values():
+        keys_and_values.layers = [copy(layer) for layer in keys_and_values.layers]  # not what they hold
         keys_and_values.batch_select_indices(rows)
     return chosen
 

@@ -86,7 +86,11 @@ def plain_head(model: Any, read: Mapping[str, Tensor]) -> torch.nn.Linear | None
 
 @torch.no_grad()
 def _left_alone(model: Any, head: torch.nn.Linear, read: Mapping[str, Tensor]) -> bool:
-    with torch.random.fork_rng(), watched_head(model) as seen:  # a dropout here moves none of the training's
+    devices = [head.weight.device] if head.weight.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices),
+        watched_head(model) as seen,
+    ):  # a dropout moves no training's
         logits = model(**read).logits
     return torch.equal(logits.float(), functional.linear(seen[0], head.weight, head.bias).float())
 

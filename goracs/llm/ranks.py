@@ -21,7 +21,8 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from logging.handlers import QueueHandler
@@ -43,6 +44,7 @@ T = TypeVar("T")
 LOGS = ("goracs", LIVE)
 PATIENCE = timedelta(days=30)  # of a rank for the others: whether they live is the starter's to see
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
+TERMINATED = 143  # the shell's code for a process ended by SIGTERM
 FAREWELL = 60.0  # seconds for a rank that is told to end
 log = logging.getLogger("goracs")
 
@@ -119,17 +121,37 @@ def run(build: Build, folder: Path, inputs: Mapping[str, Path], runtime: Runtime
         ranks: list[Any] = []
         ear = _Ear()
         try:
-            for number in range(count):
-                ear.pipes[number], mouth = context.Pipe(duplex=False)
-                args = (work, Rank(number, count), _folder(folder, number), Path(place) / "meeting", mouth)
-                ranks.append(context.Process(target=_rank, args=args, name=f"rank {number} of {count}"))
-                ranks[-1].start()
-                mouth.close()  # else its end would not be heard
-            _wait(ranks, ear)
+            with _terminable():
+                for number in range(count):
+                    ear.pipes[number], mouth = context.Pipe(duplex=False)
+                    args = (
+                        work,
+                        Rank(number, count),
+                        _folder(folder, number),
+                        Path(place) / "meeting",
+                        mouth,
+                    )
+                    ranks.append(context.Process(target=_rank, args=args, name=f"rank {number} of {count}"))
+                    ranks[-1].start()
+                    mouth.close()  # else its end would not be heard
+                _wait(ranks, ear)
         finally:
             _end(ranks)
             for number in range(1, count):
                 shutil.rmtree(_folder(folder, number), ignore_errors=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """End as Lightning does, by an exit, when the process is told to terminate: the ranks are ended then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse_absent(runtime: Runtime) -> None:
@@ -152,7 +174,7 @@ class _Ear:
     def __init__(self) -> None:
         self.pipes: dict[int, Connection] = {}
         self.ends: dict[int, tuple[BaseException, bool]] = {}
-        self.warned: set[str] = set()
+        self.warned: dict[str, int] = {}  # the rank that did
 
     def hear(self, number: int) -> None:
         """All that a rank has said by now."""
@@ -160,7 +182,7 @@ class _Ear:
             while number in self.pipes and self.pipes[number].poll():
                 kind, said = self.pipes[number].recv()
                 if kind == "log":
-                    self._repeat(said)
+                    self._repeat(number, said)
                 elif kind == "peak":
                     memory.also(said)
                 else:
@@ -168,12 +190,11 @@ class _Ear:
         except (EOFError, OSError):  # it is gone, perhaps in the middle of a word
             self.pipes.pop(number).close()
 
-    def _repeat(self, record: logging.LogRecord) -> None:
-        """Hand a record to the logger that it was meant for; what several warn of is heard once."""
-        if record.levelno >= logging.WARNING:
-            if record.getMessage() in self.warned:
-                return
-            self.warned.add(record.getMessage())
+    def _repeat(self, number: int, record: logging.LogRecord) -> None:
+        """Hand a record to the logger that it was meant for; what several warn of is heard of one."""
+        warning = record.levelno >= logging.WARNING
+        if warning and self.warned.setdefault(record.getMessage(), number) != number:
+            return
         logging.getLogger(record.name).handle(record)
 
 
@@ -181,7 +202,8 @@ class _Mouth(QueueHandler):
     """Says log records to the starter."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        self.queue.send(("log", record))
+        pipe: Any = self.queue
+        pipe.send(("log", record))
 
 
 def _wait(ranks: Sequence[Any], ear: _Ear) -> None:
@@ -263,7 +285,7 @@ def _settle(rank: Rank, runtime: Runtime) -> None:
     if torch.cuda.is_available() and runtime.accelerator != "cpu":
         torch.cuda.set_device(rank.number)
     elif runtime.threads is None:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // rank.count))
+        torch.set_num_threads(max(1, torch.get_num_threads() // rank.count))
 
 
 def _speak(rank: Rank, mouth: Any) -> None:

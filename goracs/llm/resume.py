@@ -105,10 +105,10 @@ class Keeper(pl.Callback):
         try:
             training, states = _read(self.file)
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            self._set_aside(f"cannot be read ({error})")
+            self._tell_anew(f"cannot be read ({error})")
             return
         if training != self.training or states.keys() != self.parts.keys():
-            self._set_aside("is of other settings, data or versions")
+            self._tell_anew("is of other settings, data or versions")
             return
         for name, part in self.parts.items():
             part.go_on(states[name])
@@ -117,7 +117,7 @@ class Keeper(pl.Callback):
         """Leave nothing to go on from."""
         shutil.rmtree(self.file.parent, ignore_errors=True)
 
-    def _set_aside(self, why: str) -> None:
+    def _tell_anew(self, why: str) -> None:
         log.warning(
             "  %s: what an interrupted run kept in %s %s: it starts anew", self.job.name, self.file, why
         )

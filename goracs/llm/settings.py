@@ -294,6 +294,11 @@ class Score:
         if not self.layer:
             raise InvalidInput("score.layer names no linear: a name, several as in [q_proj,v_proj], or all.")
 
+    @property
+    def names(self) -> list[str]:
+        """The linears that are named, in one order."""
+        return [self.layer] if isinstance(self.layer, str) else sorted(set(self.layer))
+
     def among(self, adapted: Collection[str]) -> tuple[str, ...]:
         """The names of the linears where gradients are taken, of those that an adapter is for.
 
@@ -302,15 +307,14 @@ class Score:
         """
         if self.layer == ALL:
             return tuple(sorted(adapted))
-        names = (self.layer,) if isinstance(self.layer, str) else self.layer
-        absent = next((name for name in names if name not in adapted), None)
+        absent = next((name for name in self.names if name not in adapted), None)
         if absent is not None:
             raise InvalidInput(
                 f"Gradients are taken at the LoRA of '{absent}', which this adapter does not have; it "
                 f"adapts: {', '.join(sorted(adapted)) or 'none'}. Set score.layer to one of these, or add "
                 f"'{absent}' to adapter.lora.targets."
             )
-        return names
+        return tuple(self.names)
 
 
 @dataclass(frozen=True)

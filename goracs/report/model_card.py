@@ -12,6 +12,8 @@ PARTS = {
     "start": "the adapter it started from",
     "tuned": "this model",
     "rule": "the rule of the task, which reads no title",
+    "popular": "the rule that ranks by popularity",
+    "last_item": "the rule that ranks by what followed the last item",
 }
 LOAD = {
     True: """from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -1,6 +1,7 @@
 """How other trainers would train on a coreset: their configurations, and the prompts as a data set for both.
 
-Prompts    prompts.json has each prompt as the LLM read it, in one piece (`instruction`), and the answer
+Prompts    prompts.json has each prompt as the LLM read it (but whole, where it was shortened to
+           backbone.max_length), in one piece (`instruction`), and the answer
            (`output`), so that no trainer's own template comes between; in `ended` an answer that is a text
            has its end mark, for the trainer that adds none.
 Sources    LLaMA-Factory's arguments and its template `empty`; axolotl's configuration reference. Nothing of

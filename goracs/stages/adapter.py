@@ -43,7 +43,7 @@ def stage(llm: Llm, settings: AdapterSettings) -> Stage:
 
     params = {"adapter": spec(settings), **llm.params}
     if isinstance(settings, InitAdapter):
-        return Stage("adapter", 4, params, without(llm.inputs, "prepare"), build)
+        return Stage("adapter", 4, without(params, "loss"), without(llm.inputs, "prepare"), build)
     trained = {**params, **trained_by(llm.runtime)}
     return Stage("adapter", 4, trained, llm.inputs, spread(llm.runtime, build))
 

@@ -39,7 +39,8 @@ def stage(llm: Llm, tuned: Stage | None, settings: Evaluate) -> Stage:
 
     inputs = llm.inputs if tuned is None else {**llm.inputs, "tuned": tuned}
     asked = without(asdict(settings), *OF_TITLES) if answers else asdict(settings)
-    return Stage("evaluate", 4, {"evaluate": asked, **llm.params}, inputs, spread(llm.runtime, build))
+    params = {"evaluate": asked, **without(llm.params, "loss")}
+    return Stage("evaluate", 4, params, inputs, spread(llm.runtime, build))
 
 
 def _refuse_few_beams(settings: Evaluate) -> None:

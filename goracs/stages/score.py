@@ -63,6 +63,7 @@ def stage(
         passes.run(inputs["adapter"] / "adapter", kept)
         take_arrays(kept, folder)
         if "ifd" in names:
+            (folder / "alone_answer_loss.npy").unlink()
             np.save(folder / "pool_ifd.npy", _ifd(kept))
         if settings.course and names & TOGETHER:
             _follow(inputs["adapter"], kept, folder, passes)
@@ -70,7 +71,7 @@ def stage(
 
     params: dict[str, Any] = {"numbers": sorted(names), **llm.params}
     if names & TOGETHER:
-        params["at"] = [settings.layer, settings.depth, settings.matrices, settings.course]
+        params["at"] = [settings.names, settings.depth, settings.matrices, settings.course]
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
     return Stage("score", 6, params, {**llm.inputs, "adapter": start}, spread(llm.runtime, build))

@@ -15,7 +15,7 @@ from goracs.llm import adapter
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import Texts
 from goracs.llm.chances import FIGURES
-from goracs.llm.gradient import chosen_matrices, gaussian_projection, module, score
+from goracs.llm.gradient import chosen_matrices, gaussian_projection, module, score, seed_of
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss, TextLoss
 from goracs.llm.settings import Score
@@ -115,7 +115,8 @@ def test_gradients_of_many_matrices_equal_one_backward_pass_to_all_of_them(
     norms = [float(gradient.norm()) for gradient in expected]
     np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), norms, rtol=RELATIVE)
     sizes = [matrix.weight.numel() for matrix in chosen_matrices(model, settings)]
-    whole = torch.cat([gaussian_projection(16, size, 3 + place) for place, size in enumerate(sizes)], dim=1)
+    drawn = [gaussian_projection(16, size, seed_of(3, place)) for place, size in enumerate(sizes)]
+    whole = torch.cat(drawn, dim=1)
     sketches = torch.stack([whole @ gradient for gradient in expected])
     scale = float(sketches.abs().max())
     np.testing.assert_allclose(np.load(tmp_path / "pool_sketch.npy"), sketches, atol=RELATIVE * scale)

@@ -18,12 +18,11 @@ from goracs.llm.backbone import load_model
 from goracs.llm.batch import Texts
 from goracs.llm.finetune import finetune
 from goracs.llm.gradient import score
-from goracs.llm.halving import Halving
+from goracs.llm.halving import Halving, OutOfMemory
 from goracs.llm.jobs import Job
 from goracs.llm.likelihood import likelihoods
 from goracs.llm.losses import AnswerLoss
 from goracs.llm.settings import Finetune, Lora
-from goracs.types import GoracsError
 from tests.conftest import RUNTIME, TINY
 from tests.saved_adapters import WEIGHTS
 from tests.unit.test_finetune import SETTINGS
@@ -131,13 +130,15 @@ def test_a_training_that_goes_on_in_halves_ends_with_the_same_weights(
         torch.testing.assert_close(found[1][name], weight, rtol=1e-4, atol=1e-6)
 
 
-def test_what_never_fits_is_told_in_one_paragraph(model: Any) -> None:
+@pytest.mark.parametrize(("times", "what"), [(1, "a pass of one example alone"), (2, "passes of 16 tokens")])
+def test_what_never_fits_is_told_in_one_paragraph(model: Any, times: int, what: str) -> None:
+    asked = Texts(PROMPTS * times, [()] * 8 * times, [0] * 8 * times, pad_id=0)
     message = (
-        r"^score: out of memory, even in passes of 16 tokens: lower backbone\.batch_tokens, .* "
+        rf"^score: out of memory, even in {what}: lower backbone\.batch_tokens, .* "
         r"\(CUDA out of memory\. Tried to allocate 2\.00 GiB\)$"
     )
-    with memory_for(0, model, ERRORS["gpu"]), pytest.raises(GoracsError, match=message):
-        answer(model, LOSS, texts(), job())
+    with memory_for(0, model, ERRORS["gpu"]), pytest.raises(OutOfMemory, match=message):
+        answer(model, LOSS, asked, job())
 
 
 def test_another_error_of_the_model_stays_what_it_is(model: Any) -> None:

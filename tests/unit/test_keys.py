@@ -50,7 +50,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "split": {"prepare"},
     "task": {"prepare"},
     "task.embed_output": {"embed"},
-    "task.loss": READ - {"fits"},
+    "task.loss": {"score", "finetune"},  # and of a start that is trained, which these tasks' are not
     "task.lam": {"select", "assess"},
     "task.by_class": {"select"},
     "task.published_lam": set(),  # of the paper's selectors
