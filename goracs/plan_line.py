@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,7 @@ class _Foretold:
         if settings.patience is None:
             return trained
         (look,) = self._predicted("valid", frozenset({"loss"}))
-        steps = max(1, -(-trained[0].examples // settings.batch_size))
+        steps = ceil(trained[0].examples / min(settings.batch_size, self.line.budget))
         return (*trained, replace(look, seconds=look.seconds * min(settings.looks, steps)))
 
     def _trained(self, count: int, settings: Any) -> tuple[Cost, ...]:
@@ -162,8 +163,10 @@ class _Foretold:
         names, settings = self.line.scores, self.made["score"]
         sides = {"train": names - {"ifd"}, "valid": names & score.OF_BOTH_SIDES}
         found = [cost for part, asked in sides.items() if asked for cost in self._predicted(part, asked)]
-        if settings.course:
-            found *= self.made["adapter"].checkpoints
+        if settings.course:  # what earlier checkpoints give
+            slopes = {part: asked & score.OF_GRADIENTS for part, asked in sides.items()}
+            once = [cost for part, asked in slopes.items() if asked for cost in self._predicted(part, asked)]
+            found += once * (self.made["adapter"].checkpoints - 1)
         return (*found, *(self._alone() if "ifd" in names else ()))
 
     def _alone(self) -> tuple[Cost, ...]:

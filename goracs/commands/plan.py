@@ -51,7 +51,8 @@ def _tell(words: Sequence[str]) -> None:
     stages = totals([preflight.planned(Line(Job(build(job), {}, "", ""), store)) for job in asked])
     seconds = sum(_seconds(found) for found in stages.values())
     print("\n".join(padded([HEAD, *(_row(name, found) for name, found in stages.items())])))
-    print(f"\n{len(asked)} job{'s' * (len(asked) > 1)}: {_time(seconds)}, and what selection takes.")
+    device = " on one device" if asked[0].runtime.devices > 1 else ""
+    print(f"\n{len(asked)} job{'s' * (len(asked) > 1)}: {_time(seconds)}{device}, and what selection takes.")
     for part, (count, of) in preflight.shortened.items():
         if count:
             print(f"{count:,} of {of:,} {part} prompts will be shortened to backbone.max_length.")

@@ -41,6 +41,7 @@ from goracs.llm.settings import Finetune, Training, WarmupAdapter, refuse_more_r
 from goracs.types import Example, GoracsError, InvalidInput
 
 RELOAD_TOLERANCE = 1e-4  # the same weights by the same kernels: anything above rounding is a lost weight
+STATE = 2  # the version of what is kept of a training
 VERSIONS = ("goracs", "torch", "transformers", "peft", "pytorch-lightning")  # of what the numbers follow from
 log = logging.getLogger("goracs")
 
@@ -74,7 +75,7 @@ def finetune(
     parts: dict[str, Part] = {"module": module, "checkpoints": passed}
     parts |= {f"look {place}": look for place, look in enumerate(looks)}
     read = [schedule.rows, texts.lengths.tolist(), [] if judging is None else judging.lengths.tolist()]
-    how = [asdict(settings), seed, job.precision, job.batch_tokens, checkpoints]
+    how = [STATE, asdict(settings), seed, job.precision, job.batch_tokens, checkpoints]
     keeper = Keeper(kept, _digest(before, read, how), job, parts)
     try:
         keeper.go_on()
