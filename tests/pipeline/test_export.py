@@ -46,8 +46,8 @@ def refused(export: Export, message: str, *words: Any, **options: Any) -> None:
     assert "Traceback" not in text
     (told,) = [line for line in text.splitlines() if line.startswith("error: ")]
     assert message in told
-    folder = Path(words[1])
-    assert not folder.with_name(f"{folder.name}.partial").exists()
+    folder = Path(words[1]).resolve()
+    assert not folder.name or not folder.with_name(f"{folder.name}.partial").exists()
 
 
 def ids_of(folder: Path) -> torch.Tensor:
