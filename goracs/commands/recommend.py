@@ -2,7 +2,8 @@
 
 goracs recommend JOB_FOLDER history="Heat (1995); Alien (1979)" [top=10] [--store FOLDER]
 
-Titles of the run's catalogue, the oldest first; what it recommends is printed in order, the best first.
+Titles of the run's catalogue, the oldest first; what it recommends is printed in order, the best first. A run
+of task=ctr asks for every other title of the catalogue, each a prompt: a large one takes a while.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ def _opened(result: Result, root: Path) -> Recommender:
     """
     from goracs.llm.recommender import Recommender
     from goracs.stages import weights
+    from goracs.stages.settled import Settled
     from goracs.store import Store
 
     made, keys, store = _settings(result), result["digests"], Store(root)
@@ -115,8 +117,9 @@ def _opened(result: Result, root: Path) -> Recommender:
             f"the backbone {made['backbone'].model} is another one than when this run fine-tuned it: its "
             f"adapter fits no other. Run its command again: {result['command']}"
         )
-    runtime = replace(made["runtime"], progress=False)
-    return Recommender(store.folder(files), made["backbone"], made["task"], runtime, prepared.path)
+    runtime, place = replace(made["runtime"], progress=False), store.folder(files)
+    backbone = Settled(made, lambda: place).backbone  # refused where this machine cannot do as the run did
+    return Recommender(place, backbone, made["task"], runtime, prepared.path)
 
 
 def _settings(result: Result) -> dict[str, Any]:
