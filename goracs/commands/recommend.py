@@ -118,8 +118,8 @@ def _opened(result: Result, root: Path) -> Recommender:
             f"adapter fits no other. Run its command again: {result['command']}"
         )
     runtime, place = replace(made["runtime"], progress=False), store.folder(files)
-    backbone = Settled(made, lambda: place).backbone  # refused where this machine cannot do as the run did
-    return Recommender(place, backbone, made["task"], runtime, prepared.path)
+    settled = Settled(made, lambda: place)  # refused where this machine cannot compute as the run did
+    return Recommender(place, settled.backbone, made["task"], runtime, prepared.path)
 
 
 def _settings(result: Result) -> dict[str, Any]:
