@@ -75,7 +75,7 @@ def test_results_of_two_set_ups_are_no_study(tmp_path: Path) -> None:
     """Another history is another set-up; a setting that only the one knows, of a later version, is not."""
     folder = shutil.copytree(Path(__file__).parents[2] / "docs" / "study" / "movielens", tmp_path / "study")
     plain = study.table(folder)
-    changed(folder, "random-32-seed0", later=3)
+    changed(folder, "random-32-seed0", later=3, _target_="goracs.as.it.was.called")
     assert study.table(folder) == plain
     changed(folder, "random-32-seed0", history=4)
     with pytest.raises(GoracsError, match="are of two set-ups, so of two studies"):
