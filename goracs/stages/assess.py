@@ -20,7 +20,7 @@ from goracs.types import SelectionProblem
 
 NEEDS = frozenset({"features", "gradient_norm"})
 AFTER = ("budget", "seed", "until", "assess", "selector", "finetune", "evaluate")  # no part in what is needed
-PASS = ("numbers", "layer", "sketch")  # which numbers a pass of the LLM took: the others are the same bits
+PASS = ("numbers", "at", "sketch")  # which numbers a pass of the LLM took: the others are the same bits
 BEFORE = ("prepare", "weights", "adapter", "embed", "score", "features")  # stages up to what is needed
 
 
