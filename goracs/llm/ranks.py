@@ -46,7 +46,6 @@ PATIENCE = timedelta(days=30)  # of a rank for the others: whether they live is 
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 TERMINATED = 143  # the shell's code for a process ended by SIGTERM
 FAREWELL = 60.0  # seconds for a rank that is told to end
-log = logging.getLogger("goracs")
 
 
 @dataclass(frozen=True)

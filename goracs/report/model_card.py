@@ -28,7 +28,7 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}")
 UNKNOWN = "The data set was configured without a notice: its terms are not known here."
 OTHERS = """coreset.json and indices.json are the coreset as the run left it; dataset_info.json names two
 data sets for LLaMA-Factory. llama_factory.yaml and axolotl.yaml would train on the same rows with the same
-settings (prompts.json has the prompts as this model read them), in this folder:
+settings (prompts.json has the prompts as this model reads them, none shortened), in this folder:
 `llamafactory-cli train llama_factory.yaml`, `axolotl train axolotl.yaml`.
 They are written from what these tools document and were not run. What differs: they start from a fresh LoRA,
 choose another order, cut what is too long instead of leaving out old history, and take the loss over the

@@ -186,7 +186,8 @@ def endless(folder: Path, _inputs: Mapping[str, Path]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-def test_ranks_whose_starter_is_gone_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+def test_ranks_end_with_their_starter(tmp_path: Path, end: signal.Signals, code: int) -> None:
     starter = multiprocessing.get_context("spawn").Process(
         target=ranks.run, args=(endless, tmp_path / "made.partial", {}, TWO)
     )
@@ -194,9 +195,11 @@ def test_ranks_whose_starter_is_gone_end(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.pid" for number in (0, 1)]
     wait_until(lambda: all(file.exists() and file.read_text() for file in files))
     assert starter.pid is not None
-    os.kill(starter.pid, signal.SIGKILL)
+    os.kill(starter.pid, end)
     starter.join()
+    assert starter.exitcode == code
     wait_until(lambda: not any(alive(int(file.read_text())) for file in files))
+    assert end == signal.SIGKILL or not list(tmp_path.glob("*.rank*"))
 
 
 def wait_until(so: Callable[[], bool]) -> None:

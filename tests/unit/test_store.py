@@ -179,6 +179,16 @@ def test_the_peak_memory_of_a_stage_is_its_own(lock_free_store: Store) -> None:
     assert after < large - 200
 
 
+@pytest.mark.skipif(not memory.forget_peak(), reason="this system tells no peak of a part of a process")
+def test_the_peak_is_that_of_the_largest_process_that_worked(lock_free_store: Store) -> None:
+    def helped(_folder: Path, _: Mapping[str, Path]) -> None:
+        memory.also(10_000_000.0)
+        memory.also(None)
+
+    assert lock_free_store.get(Stage("helped", 1, {}, {}, helped)).manifest["peak_mb"] == 10_000_000.0
+    assert lock_free_store.get(stage("alone")).manifest["peak_mb"] < 10_000_000.0
+
+
 def test_no_peak_is_told_where_the_system_cannot_tell_a_stages_own(
     lock_free_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
