@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf, isfinite
@@ -92,10 +91,6 @@ class BestLook(pl.Callback):
         self.best, self.worse, self.kept = state.plain["best"], state.plain["worse"], dict(state.tensors)
 
 
-def _each(read: Batches) -> Iterator[Batch]:
-    return (read[place] for place in range(len(read)))
-
-
 @torch.no_grad()
 def example_losses(model: Any, loss: Loss, read: Batches, halving: Halving) -> tuple[Tensor, Tensor]:
     """Rows [m], and the loss of each in nats, float64 [m], dropout off."""
@@ -106,6 +101,7 @@ def example_losses(model: Any, loss: Loss, read: Batches, halving: Halving) -> t
 
     model.eval()
     mine = replace(read, groups=here().share(read.groups))
-    losses = here().gather([halving.fitting(partial(of, one), len(one.rows)).cpu() for one in _each(mine)])
+    each = (mine[place] for place in range(len(mine)))
+    losses = here().gather([halving.fitting(partial(of, one), len(one.rows)).cpu() for one in each])
     model.train()
     return torch.from_numpy(np.concatenate(here().gather(mine.groups))), torch.cat(losses)

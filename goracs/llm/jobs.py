@@ -49,9 +49,7 @@ class Job:
 
     def agree(self) -> None:
         """Have all ranks note the smallest bound that one of them came to."""
-        bound = {name: value for name, value in self.told.items() if name == BOUND}
-        here().agree(bound)
-        self.told.update(bound)
+        here().agree(self.told, BOUND)
 
     @cached_property
     def halving(self) -> Halving:

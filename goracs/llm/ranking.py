@@ -102,7 +102,7 @@ def _constrained(
     longest = max(map(len, ids.values()))
     how = constrained.decoding(llm.tokenizer, settings.beams, longest, settings.likelihood == "mean")
     job = llm.job("evaluate: write", f"split.{settings.part} or evaluate.beams")
-    distinct = [list(dict.fromkeys(ids[title] for title in row)) for row in candidates]
+    distinct = _distinct(ids, candidates)
     found = constrained.write_candidates(model, llm.read(examples), distinct, how, job)
     distances = []
     for row, beams in zip(candidates, found, strict=True):
@@ -122,13 +122,18 @@ def _likely(
 ) -> Ranking:
     ids = _answers(llm, candidates)
     job = llm.job("evaluate: likelihood", f"split.{settings.part} or evaluate.negatives")
-    distinct = [list(dict.fromkeys(ids[title] for title in row)) for row in candidates]
+    distinct = _distinct(ids, candidates)
     found = likelihoods(model, llm.read(examples), distinct, settings.likelihood == "mean", job)
     distances = []
     for row, answers, scores in zip(candidates, distinct, found, strict=True):
         of = dict(zip(answers, scores.tolist(), strict=True))
         distances.append(np.array([-of[ids[title]] for title in row], dtype=np.float64))
     return Ranking(distances)
+
+
+def _distinct(ids: Mapping[str, tuple[int, ...]], candidates: Titles) -> list[list[tuple[int, ...]]]:
+    """The answers of each row, each once: items of one title are one."""
+    return [list(dict.fromkeys(ids[title] for title in row)) for row in candidates]
 
 
 def _answers(llm: Recommender, candidates: Titles) -> dict[str, tuple[int, ...]]:

@@ -87,10 +87,10 @@ class Rank:
         for weight, part in zip(weights, summed, strict=True):
             weight.grad = part.reshape(weight.shape).to(weight.device, weight.dtype)
 
-    def agree(self, told: dict[str, int]) -> None:
-        """Give each rank the smallest value that any of them has told of a name."""
-        for name, value in self.gather(list(told.items())):
-            told[name] = min(value, told.get(name, value))
+    def agree(self, told: dict[str, int], name: str) -> None:
+        """Give each rank the smallest value that any of them has told of a name, if one has."""
+        if found := self.gather([told[name]] if name in told else []):
+            told[name] = min(found)
 
     def meet(self) -> None:
         """Wait until all ranks are here."""
