@@ -1,11 +1,11 @@
 """Which representation has the smaller validation loss? What the presets of task=ctr follow.
 
 `python -m experiments.representation FOLDER heads seeds=0,1,2 [override ...]` judges goracs at lam 0 on each
-representation as `selector.lam=auto` judges a weight: validation is cut into folds by user, each is judged
-by heads fitted on coresets that were chosen against the other folds. With `lora` for `heads` there are two
-folds, and a fine-tune on the coreset judges. It reads the stages of experiment=study and writes
-FOLDER/representation-HOW.md: mean loss, and the difference from embedding with its error over users and
-seeds. The rule is in docs/study/protocol.md.
+representation (`features=embedding,hidden` names them; the first is compared with) as `selector.lam=auto`
+judges a weight: validation is cut into folds by user, each is judged by heads fitted on coresets that were
+chosen against the other folds. With `lora` for `heads` there are two folds, and a fine-tune on the coreset
+judges. It reads the stages of experiment=study and writes FOLDER/representation-HOW.md: mean loss, and the
+difference from the first with its error over users and seeds. The rule is in docs/study/protocol.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from goracs.store import Stage, Store
 from goracs.types import FloatArray, IndexArray, SelectionProblem
 
 FEATURES = ("embedding", "hidden", "output_gradient", "sketch")
-BASE = FEATURES[0]
 DRAWS = 500  # resamples of users
 
 
@@ -90,21 +89,21 @@ def by_fine_tunes(it: Given) -> FloatArray:
 WAYS: dict[str, Callable[[Given], FloatArray]] = {"heads": by_heads, "lora": by_fine_tunes}
 
 
-def table(way: str, seeds: Sequence[int], words: Sequence[str]) -> str:
-    """Mean losses, and differences from embedding with their error, as Markdown."""
-    found, users = dict[str, FloatArray](), list[str]()
-    for name in FEATURES:
+def table(way: str, features: Sequence[str], seeds: Sequence[int], words: Sequence[str]) -> str:
+    """Mean losses, and differences from the first with their error, as Markdown."""
+    base, found, users = features[0], dict[str, FloatArray](), list[str]()
+    for name in features:
         each = [given(name, seed, words) for seed in seeds]
         found[name], users = np.stack([WAYS[way](it) for it in each]), each[0].users
         if any(it.users != users for it in each):
             raise ValueError("the seeds have other validation rows")
     weights = np.concatenate(list(user_weights(users, DRAWS, 0)))
-    lines = [["representation", "validation loss", f"less {BASE}'s", "error"]]
+    lines = [["representation", "validation loss", f"less {base}'s", "error"]]
     for name, rows in found.items():
-        apart = rows - found[BASE]
+        apart = rows - found[base]
         of_seeds = apart.mean(axis=1).std(ddof=1) / len(seeds) ** 0.5 if len(seeds) > 1 else np.nan
         error = np.hypot(of_seeds, (weights @ apart.mean(axis=0) / weights.sum(axis=1)).std(ddof=1))
-        told = ["-", "-"] if name == BASE else [f"{apart.mean():+.4f}", f"{error:.4f}"]
+        told = ["-", "-"] if name == base else [f"{apart.mean():+.4f}", f"{error:.4f}"]
         lines.append([name, f"{rows.mean():.4f}", *told])
     shown = [f"| {' | '.join(cells)} |" for cells in lines]
     return "\n".join([shown[0], "| --- " * 4 + "|", *shown[1:]]) + "\n"
@@ -116,7 +115,9 @@ def main(words: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 1
     seeds = [int(seed) for seed in words[2].removeprefix("seeds=").split(",")]
-    text = table(words[1], seeds, words[3:])
+    asked = [word for word in words[3:] if word.startswith("features=")]
+    features = asked[-1].removeprefix("features=").split(",") if asked else FEATURES
+    text = table(words[1], features, seeds, [word for word in words[3:] if word not in asked])
     (Path(words[0]) / f"representation-{words[1]}.md").write_text(text)
     print(text, end="")
     return 0
