@@ -11,7 +11,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from goracs.config import usual_store
+from goracs.finished import Finished, opened
 from goracs.report import model_card, recipes
-from goracs.report.results import Result, read_result
 from goracs.types import GoracsError, InvalidInput
 
 CORESET = ("coreset.json", "dataset_info.json", "indices.json")
-HEAD = "goracs.llm.settings.Head"
 ADAPTER, MODEL = "adapter", "model"
 MERGED = ("merged=false", "merged=true")
 
@@ -40,9 +39,9 @@ def run(words: Sequence[str]) -> int:
     try:
         if asked.merged not in MERGED:
             raise InvalidInput(f"'{asked.merged}' is no word of goracs export: {MERGED[1]}, or nothing.")
-        result = exportable(asked.run)
+        finished = exportable(asked.run, asked.store or usual_store())
         with _filled(asked.folder) as partial:
-            _export(result, asked.run, asked.store or usual_store(), asked.merged == MERGED[1], partial)
+            _export(finished, asked.merged == MERGED[1], partial)
     except (GoracsError, OSError) as error:  # OSError: a place where nothing can be written
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -50,40 +49,30 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def exportable(folder: Path) -> Result:
-    """The result of a run that left an adapter.
+def exportable(folder: Path, store: Path) -> Finished:
+    """A run that left an adapter and its coreset.
 
     Raises:
-        GoracsError: no result, one that ended before finetune or fitted a head, a coreset that is not there.
+        GoracsError: it did not (see `goracs.finished`), or its folder has lost files of the coreset.
     """
-    result = read_result(folder / "result.json")
-    if "finetune" not in result["digests"]:
-        raise InvalidInput(
-            f"{folder} has no fine-tune: its run ended before it (until={result['config'].get('until')}). "
-            "Give the command again without until."
-        )
-    if result["config"]["finetune"]["_target_"] == HEAD:
-        raise InvalidInput(
-            f"{folder} has a head over hidden states (finetune=head) and no adapter, which another tool "
-            "could load: only a fine-tune can be exported."
-        )
+    run = opened(folder, store)
     missing = [name for name in CORESET if not (folder / name).is_file()]
     if missing:
         raise InvalidInput(f"{folder} has no {', '.join(missing)}: its command, run again, brings it back.")
-    return result
+    return run
 
 
-def _export(result: Result, folder: Path, store: Path, merged: bool, out: Path) -> None:
+def _export(run: Finished, merged: bool, out: Path) -> None:
     from goracs.llm import saved_adapter
 
-    tuned = _kept(result, store) / ADAPTER
+    tuned, result = run.adapter, run.result
     lora = json.loads((tuned / saved_adapter.CONFIG).read_text())
     linears = sorted(saved_adapter.linears(tuned))
     for name in CORESET:
-        shutil.copyfile(folder / name, out / name)
-    prompts = _prompts(result, json.loads((folder / CORESET[0]).read_text(encoding="utf-8")), store)
+        shutil.copyfile(run.folder / name, out / name)
+    prompts = _prompts(run)
     if merged:
-        _merge(result, tuned, [row["instruction"] for row in prompts[:4]], store, out / MODEL)
+        _merge(run, [row["instruction"] for row in prompts[:4]], out / MODEL)
     else:
         shutil.copytree(tuned, out / ADAPTER)
     _write(out / recipes.PROMPTS, prompts)
@@ -96,41 +85,15 @@ def _export(result: Result, folder: Path, store: Path, merged: bool, out: Path) 
     (out / "README.md").write_text(card, encoding="utf-8")
 
 
-def _kept(result: Result, store: Path) -> Path:
-    """The fine-tune's artifact."""
-    from goracs.store import Store
-
-    key = result["digests"]["finetune"]
-    found = Store(store).kept("finetune", key)
-    if found is None:
-        raise InvalidInput(
-            f"the store {store} does not hold the fine-tune of this run (finetune/{key[:24]}): name the "
-            f"store that does by --store FOLDER, or bring it back: {result['command']}"
-        )
-    return found.path
-
-
-def _weights(result: Result, store: Path) -> Path:
-    """The folder of the backbone that the run had."""
-    from goracs.stages import weights
-    from goracs.store import Store
-
-    model = result["config"]["backbone"]["model"]
-    source = weights.stage(model)
-    if source.key != result["digests"]["weights"]:
-        raise InvalidInput(
-            f"backbone.model={model} is another today than it was in this run: its files have changed."
-        )
-    return Store(store).folder(source)
-
-
-def _prompts(result: Result, rows: Sequence[Mapping[str, Any]], store: Path) -> list[dict[str, str]]:
+def _prompts(run: Finished) -> list[dict[str, str]]:
     """The coreset's prompts as the LLM read them (see `goracs.report.recipes`)."""
     from goracs.data.prompts import framed
     from goracs.llm.backbone import load_tokenizer
 
-    task, trust = result["config"]["task"], result["config"]["backbone"].get("trust_remote_code", False)
-    tokenizer = load_tokenizer(_weights(result, store), trust)
+    config = run.result["config"]
+    task, trust = config["task"], config["backbone"].get("trust_remote_code", False)
+    rows = json.loads((run.folder / CORESET[0]).read_text(encoding="utf-8"))
+    tokenizer = load_tokenizer(run.weights, trust)
     end = "" if task["name"] == "ctr" else tokenizer.eos_token
     prompts = []
     for row in rows:
@@ -141,24 +104,15 @@ def _prompts(result: Result, rows: Sequence[Mapping[str, Any]], store: Path) -> 
     return prompts
 
 
-def _merge(result: Result, tuned: Path, texts: Sequence[str], store: Path, out: Path) -> None:
+def _merge(run: Finished, texts: Sequence[str], out: Path) -> None:
     from goracs.llm.merge import merge
-    from goracs.llm.settings import Backbone
 
-    config = {name: value for name, value in result["config"]["backbone"].items() if name != "_target_"}
-    if config.get("quantize"):
+    if quantized := run.result["config"]["backbone"].get("quantize"):
         raise InvalidInput(
-            f"this adapter was trained on weights in {config['quantize']}; no merged model would answer as "
+            f"this adapter was trained on weights in {quantized}; no merged model would answer as "
             "it does on them: export it without merged=true."
         )
-    try:
-        backbone = Backbone(**config)
-    except TypeError as error:
-        raise InvalidInput(
-            "the run is of an earlier version of goracs, whose backbones had other settings: run its "
-            f"command again ({result['command']}), or export it without merged=true."
-        ) from error
-    merge(_weights(result, store), backbone, tuned, texts, out)
+    merge(run.weights, run.settings("backbone")["backbone"], run.adapter, texts, out)
 
 
 def _write(file: Path, value: Any) -> None:

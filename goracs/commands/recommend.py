@@ -16,8 +16,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goracs.config import build, composed, usual_store
-from goracs.report.results import Result, read_result
+from goracs.config import usual_store
+from goracs.finished import Finished, opened
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -72,68 +72,22 @@ def _recommended(folder: Path, history: str, top: int, root: Path) -> list[str]:
     from goracs.data.prepare import read_catalogue
     from goracs.llm.recommend import recommend
 
-    result = read_result(folder / "result.json")
-    _refuse_untuned(result, folder)
-    llm = _opened(result, root)
-    assert llm.prepared is not None
-    items = {title: item for item, title in reversed(read_catalogue(llm.prepared).items())}
+    run = opened(folder, root)
+    items = {title: item for item, title in reversed(read_catalogue(run.artifact("prepare")).items())}
     if not items:
         raise GoracsError("this run was made of ready prompts, which name no items to recommend.")
-    had, longest = [items[title] for title in _titles(history, items)], result["config"]["dataset"]["history"]
-    made = _settings(result)
-    return recommend(llm, llm.adapted(folder / "adapter"), had, longest, made["evaluate"], top)
+    had, made = [items[title] for title in _titles(history, items)], run.settings(*NEEDED)
+    longest, llm = run.result["config"]["dataset"]["history"], _recommender(run, made)
+    return recommend(llm, llm.adapted(run.adapter), had, longest, made["evaluate"], top)
 
 
-def _refuse_untuned(result: Result, folder: Path) -> None:
-    if not (folder / "adapter").is_dir():
-        raise GoracsError(
-            f"{folder} has no adapter to recommend with: a run leaves one that goes on to its fine-tune "
-            "(until=finetune, or no until), unless it fits a head in its place (finetune=head). Its command: "
-            f"{result['command']}"
-        )
-
-
-def _opened(result: Result, root: Path) -> Recommender:
-    """The run's recommender, its examples and models from where the run had them.
-
-    Raises:
-        GoracsError: they are not there, or no longer the same.
-    """
+def _recommender(run: Finished, made: Mapping[str, Any]) -> Recommender:
     from goracs.llm.recommender import Recommender
-    from goracs.stages import weights
     from goracs.stages.settled import Settled
-    from goracs.store import Store
 
-    made, keys, store = _settings(result), result["digests"], Store(root)
-    prepared = store.kept("prepare", keys["prepare"])
-    if prepared is None:
-        raise GoracsError(
-            f"the store {root} does not have the data of this run: name its store by --store FOLDER, or run "
-            f"its command again: {result['command']}"
-        )
-    files = weights.stage(made["backbone"].model)
-    if files.key != keys["weights"]:
-        raise GoracsError(
-            f"the backbone {made['backbone'].model} is another one than when this run fine-tuned it: its "
-            f"adapter fits no other. Run its command again: {result['command']}"
-        )
-    runtime, place = replace(made["runtime"], progress=False), store.folder(files)
+    runtime, place = replace(made["runtime"], progress=False), run.weights
     settled = Settled(made, lambda: place)  # refused where this machine cannot compute as the run did
-    return Recommender(place, settled.backbone, made["task"], runtime, prepared.path)
-
-
-def _settings(result: Result) -> dict[str, Any]:
-    """The run's settings; how the machine runs is as it is configured today."""
-    from omegaconf import OmegaConf
-
-    config = {name: result["config"][name] for name in NEEDED} | {"runtime": composed([]).runtime}
-    try:
-        return build(OmegaConf.create(config))
-    except InvalidInput as error:
-        raise GoracsError(
-            f"{result['file']} was left by another version of goracs ({error}) Run its command again: "
-            f"{result['command']}"
-        ) from error
+    return Recommender(place, settled.backbone, made["task"], runtime, run.artifact("prepare"))
 
 
 def _titles(history: str, items: Mapping[str, str]) -> list[str]:

@@ -199,7 +199,7 @@ def test_a_run_without_a_fine_tune_is_refused(goracs: Command, export: Export, t
 def test_a_store_without_the_run_is_refused(tuned: Ended, export: Export, tmp_path: Path) -> None:
     refused(
         export,
-        "does not hold the fine-tune of this run (finetune/",
+        "does not hold the finetune of this run (finetune/",
         *(tuned.folder, tmp_path / "out"),
         store=tmp_path / "another",
     )
@@ -220,7 +220,7 @@ def changed(tuned: Ended, folder: Path, **backbone: Any) -> Path:
     ("backbone", "message"),
     [
         ({"quantize": "4bit"}, "trained on weights in 4bit; no merged model would answer as it does"),
-        ({"attention": "gone"}, "of an earlier version of goracs"),
+        ({"attention": "gone"}, "was left by another version of goracs"),
     ],
 )
 def test_a_run_whose_backbone_cannot_be_merged_is_exported_as_an_adapter(

@@ -137,10 +137,10 @@ def test_a_run_without_an_adapter_or_without_its_store_is_refused(
     words = ("history=Heat (1995)",)
     code, lines = ask(goracs("task=seqrec", "until=select", "selector=random", "dataset.core=50"), *words)
     assert (code, len(lines)) == (1, 1)
-    assert "has no adapter to recommend with: a run leaves one that goes on to its fine-tune" in lines[0]
+    assert "has no fine-tune: its run ended before it (until=select)" in lines[0]
     code, lines = ask(goracs("task=seqrec", *WORDS), *words, store=tmp_path / "elsewhere")
     assert (code, len(lines)) == (1, 1)
-    assert "does not have the data of this run: name its store by --store FOLDER" in lines[0]
+    assert "does not hold the prepare of this run (prepare/" in lines[0]
 
 
 def test_a_title_may_hold_what_separates_titles() -> None:

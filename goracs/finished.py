@@ -1,0 +1,107 @@
+"""A finished run opened again: its result, and what its store still holds of it.
+
+What `goracs recommend` and `goracs export` begin with. Nothing is computed here: what the store has lost is
+refused with the command that brings it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goracs.config import build, composed
+from goracs.report.results import Result, read_result
+from goracs.store import Store
+from goracs.types import GoracsError, InvalidInput
+
+HEAD = "goracs.llm.settings.Head"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job folder whose run fine-tuned its backbone, and the store that it used."""
+
+    folder: Path
+    result: Result
+    store: Store
+
+    def artifact(self, stage: str) -> Path:
+        """The folder of one of its artifacts.
+
+        Raises:
+            InvalidInput: the store does not hold it.
+        """
+        key = self.result["digests"][stage]
+        found = self.store.kept(stage, key)
+        if found is None:
+            raise InvalidInput(
+                f"the store {self.store.root} does not hold the {stage} of this run ({stage}/{key[:24]}): "
+                f"name the store that does by --store FOLDER, or bring it back: {self.result['command']}"
+            )
+        return found.path
+
+    @property
+    def adapter(self) -> Path:
+        """What it trained, as it left it (see `artifact`)."""
+        return self.artifact("finetune") / "adapter"
+
+    @property
+    def weights(self) -> Path:
+        """The folder of its backbone.
+
+        Raises:
+            GoracsError: the backbone is nowhere to be had, or is another one than the run's.
+        """
+        from goracs.stages import weights
+
+        model = self.result["config"]["backbone"]["model"]
+        files = weights.stage(model)
+        if files.key != self.result["digests"]["weights"]:
+            raise InvalidInput(
+                f"backbone.model={model} is another today than it was in this run, its files have changed: "
+                "the adapter fits no other. Bring the old ones back, or run the command again: "
+                f"{self.result['command']}"
+            )
+        return self.store.folder(files)
+
+    def settings(self, *names: str) -> dict[str, Any]:
+        """The run's own settings objects; `runtime`, how this machine runs, as it is configured today.
+
+        Raises:
+            GoracsError: the result was left by a version of goracs that had other settings.
+        """
+        from omegaconf import OmegaConf
+
+        config = {name: self.result["config"][name] for name in names} | {"runtime": composed([]).runtime}
+        try:
+            return build(OmegaConf.create(config))
+        except InvalidInput as error:
+            raise GoracsError(
+                f"{self.result['file']} was left by another version of goracs ({error}) Run its command "
+                f"again: {self.result['command']}"
+            ) from error
+
+
+def opened(folder: Path, root: Path) -> Finished:
+    """The run of a job folder.
+
+    Args:
+        folder: of the job.
+        root: of the store it used.
+
+    Raises:
+        GoracsError: no result, one that ended before finetune, or one that fitted a head.
+    """
+    result = read_result(folder / "result.json")
+    if "finetune" not in result["digests"]:
+        raise InvalidInput(
+            f"{folder} has no fine-tune: its run ended before it (until={result['config'].get('until')}). "
+            f"Give the command again without until: {result['command']}"
+        )
+    if result["config"]["finetune"]["_target_"] == HEAD:
+        raise InvalidInput(
+            f"{folder} has a head over hidden states (finetune=head) and no adapter, which is what another "
+            "tool could load and what recommends."
+        )
+    return Finished(folder, result, Store(root))
