@@ -36,6 +36,11 @@ class Batch:
     answer: Tensor
     labels: Tensor
 
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """What a model is given to read it."""
+        return {"input_ids": self.ids, "attention_mask": self.mask, "position_ids": self.positions}
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         return Batch(**{name: value.to(device) for name, value in vars(self).items()})

@@ -20,11 +20,11 @@ from transformers import GenerationConfig
 
 from goracs.data.tokens import batches
 from goracs.llm.batch import Batch, Texts
+from goracs.llm.cache import Ids
 from goracs.llm.jobs import Batches, Job, predict
 from goracs.llm.writing import alone
 from goracs.types import GoracsError
 
-Ids = tuple[int, ...]
 Trie = dict[int, Any]  # token -> the trie behind it
 
 

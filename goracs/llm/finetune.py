@@ -196,8 +196,7 @@ def refuse_unfaithful(model: PeftModel, saved: Path, texts: Texts) -> None:
 
 @torch.no_grad()
 def _logits(model: PeftModel, batch: Batch) -> Tensor:
-    read = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
-    return model(**read, logits_to_keep=1).logits.float()
+    return model(**batch.inputs, logits_to_keep=1).logits.float()
 
 
 def warm_up(

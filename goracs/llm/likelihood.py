@@ -14,8 +14,7 @@ Memory   a block's padded tokens, those of the expanded prompts among them, are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,17 +22,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import DynamicCache
-from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 from goracs.data.tokens import batches
 from goracs.llm.batch import IGNORED, Batch, Texts
+from goracs.llm.cache import Ids, Kept, expanded, kept
 from goracs.llm.halving import Halving
 from goracs.llm.jobs import Batches, Job, predict, refuse_non_finite
-from goracs.types import FloatArray, GoracsError, IndexArray
-
-Ids = tuple[int, ...]
-Kept = dict[str, DynamicCache]
+from goracs.types import FloatArray, IndexArray
 
 
 class LikelihoodModule(pl.LightningModule):
@@ -68,14 +63,8 @@ class LikelihoodModule(pl.LightningModule):
 
     def _read(self, batch: Batch) -> tuple[Kept, Tensor]:
         """Keys and values of the prompts, and [B, V] float32, the log-likelihood of what follows them."""
-        read = self.model(
-            input_ids=batch.ids,
-            attention_mask=batch.mask,
-            position_ids=batch.positions,
-            logits_to_keep=1,
-            use_cache=True,
-        )
-        return _kept(read), read.logits[:, -1].float().log_softmax(1)
+        read = self.model(**batch.inputs, logits_to_keep=1, use_cache=True)
+        return kept(read), read.logits[:, -1].float().log_softmax(1)
 
     def _rest(self, batch: Batch, cache: Kept, own: Tensor, answers: Sequence[Ids]) -> Tensor:
         """[b] float32; the log-likelihood of answers without their first tokens; `own` [b] are their rows."""
@@ -91,7 +80,7 @@ class LikelihoodModule(pl.LightningModule):
             attention_mask=torch.cat([batch.mask[own], (labels != IGNORED).to(batch.mask.dtype)], dim=1),
             position_ids=start[:, None] + steps,
             use_cache=True,
-            **_expanded(cache, own),
+            **expanded(cache, own),
         ).logits
         return -functional.cross_entropy(
             logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
@@ -122,32 +111,6 @@ def likelihoods(
     if not per_token:
         return [found[row] for row in range(len(texts))]
     return [found[row] / _tokens(candidates[row]) for row in range(len(texts))]
-
-
-def _kept(read: Mapping[str, Any]) -> Kept:
-    """The keys and values among a model's output, by the name that it gives and takes them under.
-
-    Raises:
-        GoracsError: there are none, or they hold the state of another mechanism.
-    """
-    found = {name: value for name, value in read.items() if isinstance(value, DynamicCache)}
-    layers = [layer for cache in found.values() for layer in cache.layers]
-    if layers and not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in layers):
-        return found
-    raise GoracsError(
-        "evaluate.method=likelihood reads a prompt once for all its candidates, which takes a backbone that "
-        "keeps the keys and values of what it has read (a key-value cache in every layer); this one does "
-        "not. Take evaluate.method=ground or constrained, or another backbone."
-    )
-
-
-def _expanded(cache: Kept, rows: Tensor) -> Kept:
-    """The cache of some of its rows, which may come many times; it stays as it was."""
-    chosen = {name: copy(keys_and_values) for name, keys_and_values in cache.items()}
-    for keys_and_values in chosen.values():
-        keys_and_values.layers = [copy(layer) for layer in keys_and_values.layers]  # not what they hold
-        keys_and_values.batch_select_indices(rows)
-    return chosen
 
 
 def _padded(rows: Sequence[Ids], width: int, fill: int) -> Tensor:

@@ -22,6 +22,7 @@ from goracs.data.tasks import Ctr, SeqRec, Task
 from goracs.data.tokens import Encoded, answer_tokens
 from goracs.llm.batch import IGNORED, Batch, Texts
 from goracs.llm.blocked import token_figures, token_losses
+from goracs.llm.cache import Beginning
 from goracs.llm.chances import Figure
 from goracs.llm.output_layer import exact_head, plain_head, states_alone, watched_head
 from goracs.types import Example, GoracsError
@@ -68,21 +69,17 @@ class AnswerLoss:
             margin=lambda: pair[:, 1] - pair[:, 0],
         )
 
-    def pair_logits(self, model: Any, batch: Batch) -> Tensor:
-        """[B, 2] float32; the logits of No and Yes after the last token of each prompt."""
-        return self.asked(model, batch)[0]
+    def pair_logits(self, model: Any, batch: Batch, before: Beginning | None = None) -> Tensor:
+        """[B, 2] float32; the logits of No and Yes after the last token of each row, read behind `before`."""
+        return self.asked(model, batch, before)[0]
 
-    def asked(self, model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    def asked(self, model: Any, batch: Batch, before: Beginning | None = None) -> tuple[Tensor, Tensor]:
         """`pair_logits`, and what the output layer saw there: [B, d] float32, without a graph."""
+        inputs = before.inputs(batch) if before else batch.inputs
         width = batch.ids.shape[1]
         keep = width - int(batch.last.min())
         with exact_head(model, [self.no_id, self.yes_id]) as seen:
-            logits = model(
-                input_ids=batch.ids,
-                attention_mask=batch.mask,
-                position_ids=batch.positions,
-                logits_to_keep=keep,
-            ).logits
+            logits = model(**inputs, logits_to_keep=keep).logits
         at_answer = torch.arange(len(batch.ids)), batch.last - (width - keep)
         return logits[at_answer].float(), seen[0][at_answer].float()
 
@@ -95,14 +92,13 @@ class TextLoss:
 
     def __call__(self, model: Any, batch: Batch) -> Outcome:
         """One forward pass; where the model leaves its logits alone they exist for a block at a time."""
-        read = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
-        head = plain_head(model, read)
+        head = plain_head(model, batch.inputs)
         if head is not None:
             with states_alone(model) as seen:
-                model(**read)
+                model(**batch.inputs)
             return _by_blocks(seen[0], head, batch, self.answer_alone)
         with watched_head(model) as seen:
-            logits = model(**read).logits
+            logits = model(**batch.inputs).logits
         return _by_logits(seen[0], logits, batch, self.answer_alone)
 
 

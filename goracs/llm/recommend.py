@@ -1,7 +1,8 @@
 """What a recommender would recommend next to somebody with a given history.
 
 SeqRec   the whole catalogue but the history, ranked as the run's own `evaluate.method` ranks candidates.
-CTR      each of its titles is asked for, all of the history liked; the order is that of the Yes margins.
+CTR      each of its titles is asked for, all of the history liked, which is read once; the order is
+         that of the Yes margins.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import polars as pl
 from goracs.data.prepare import read_titles
 from goracs.data.tasks import Ctr, as_examples
 from goracs.evaluation.ranking import foremost
-from goracs.llm.answers import answer
+from goracs.llm.answers import answer_alike
 from goracs.llm.losses import AnswerLoss
 from goracs.llm.ranking import rank
 from goracs.llm.recommender import Recommender
@@ -72,4 +73,4 @@ def _asked(
 
 def _margins(llm: Recommender, model: Any, examples: Sequence[Example]) -> FloatArray:
     assert isinstance(llm.loss, AnswerLoss)
-    return answer(model, llm.loss, llm.read(examples), llm.job("recommend", "")).astype(np.float64)
+    return answer_alike(model, llm.loss, llm.read(examples), llm.job("recommend", "")).astype(np.float64)
