@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from goracs.commands import recommend
 from goracs.config import conf_dir
+from tests import sequence_files
 from tests.amazon_files import write_2014, write_2018
 from tests.pipeline.conftest import Command
 
@@ -23,6 +25,7 @@ SMALL = (
     "evaluate.negatives=4",
     "evaluate.max_new_tokens=4",
 )
+WARM = tuple(word for word in SMALL if word != "adapter=init")
 NOT_HERE = ("split.per_user",)  # of the tiny settings: these presets split by time
 
 
@@ -46,6 +49,26 @@ def test_every_run_of_the_paper_goes_through_raw_files_of_its_format(
     assert ended.code == 0, ended.text
     assert ended.result["config"]["dataset"]["name"] == name
     assert ended.result["metrics"]["tuned"]
+
+
+def test_the_next_item_is_ranked_on_movielens(goracs: Command) -> None:
+    ended = goracs("experiment=movielens_seqrec", *WARM)
+    assert ended.code == 0, ended.text
+    assert set(ended.result["metrics"]) >= {"untuned", "start", "tuned", "popular", "last_item"}
+
+
+def test_the_next_item_is_ranked_and_recommended_on_ready_files(
+    goracs: Command, tmp_path: Path, store_root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    places = sequence_files.write(tmp_path)
+    words = [f"dataset.{name}={place}" for name, place in places.items()]
+    ended = goracs("experiment=office_seqrec", *WARM, *words, "dataset.valid_size=12", "dataset.test_size=12")
+    assert ended.code == 0, ended.text
+    assert ended.result["config"]["dataset"]["name"] == "office"
+    assert ended.result["metrics"]["tuned"]["ndcg@10"]["users"] == 11
+    asked = [str(ended.folder), 'history=Monitor 3 with 24" and a stand', "--store", str(store_root)]
+    assert recommend.run(asked) == 0
+    assert len(capfd.readouterr().out.splitlines()) == recommend.TOP
 
 
 def test_a_count_that_is_not_the_papers_stops_the_run(goracs: Command, tmp_path: Path) -> None:

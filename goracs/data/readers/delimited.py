@@ -17,6 +17,7 @@ from goracs.data.readers.raw import Rows, collected, head, last_line, source, un
 from goracs.types import InvalidInput
 
 SEPARATORS = (",", ";", "\t", "|")
+TAB = ("tab", r"\t")  # how a tab is written on a command line
 UNIT = "\x1f"  # stands for a separator of several characters, which the engine does not know
 log = logging.getLogger("goracs")
 Types = Mapping[str, pl.DataType]
@@ -29,15 +30,17 @@ class Form:
     Args:
         separator: one or more characters. With several (or one that is not ASCII), quotes mean nothing.
         names: of all its columns, where the file has no line that names them; else None.
+        quotes: False where a double quote is a character like others.
     """
 
     separator: str
     names: Sequence[str] | None
+    quotes: bool = True
 
     @property
     def quoted(self) -> bool:
         """Whether values may stand in double quotes, and then hold separators and line ends."""
-        return len(self.separator.encode()) == 1
+        return self.quotes and len(self.separator.encode()) == 1
 
 
 def columns(file: Path, form: Form, types: Types, most_broken: int | None, time: str | None) -> Rows:
@@ -79,9 +82,10 @@ def sniffed(file: Path, wanted: Sequence[str]) -> str:
     return max(SEPARATORS, key=lambda one: (len(matched(wanted, split[one])), len(split[one])))
 
 
-def width(file: Path, separator: str) -> int:
-    """How many columns the first line has."""
-    return len(fields(_first_line(file), separator, Form(separator, None).quoted))
+def counted(file: Path, separator: str, quotes: bool = True) -> Form:
+    """The form of a table without a line of names, whose columns are called by their places, from 1."""
+    places = len(fields(_first_line(file), separator, Form(separator, None, quotes).quoted))
+    return Form(separator, [str(place) for place in range(1, places + 1)], quotes)
 
 
 def header(file: Path, form: Form) -> list[str]:

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.readers.delimited import Form, columns, sniffed, width
+from goracs.data.readers.delimited import TAB, Form, columns, counted, sniffed
 from goracs.data.readers.events import Unit, checked, plain_ids, refuse, untitled, whole_numbers
 from goracs.data.readers.lines import json_rows
 from goracs.data.readers.names import MissingColumn, columns_of
@@ -29,7 +29,6 @@ from goracs.types import InvalidInput
 TEXT = ("csv", "tsv", "txt", "dat", "inter", "item")
 JSON = ("jsonl", "json", "ndjson")
 PACKED = ("gz", "bz2", "xz", "zst")
-TAB = ("tab", r"\t")  # how a tab is written on a command line
 HINT = (
     "dataset.columns says what they are called. A log without ratings (dataset.columns.rating=null) goes "
     "with task=seqrec. A table without a time (dataset.columns.time=null) is in the order of its events, "
@@ -179,7 +178,7 @@ class Tables(Dataset):
             separator = "\t" if kind == "tsv" else sniffed(file, wanted)
         if not all(name.isdecimal() for name in wanted):
             return Form(separator, None)
-        return Form(separator, [str(place) for place in range(1, width(file, separator) + 1)])
+        return counted(file, separator)
 
 
 def _told(name: str, counts: Mapping[str, int]) -> dict[str, int]:
