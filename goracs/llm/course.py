@@ -4,8 +4,9 @@ Weights   of a checkpoint the mean learning rate of the steps since the one befo
 Norm      the weighted mean of the norms.
 Sketch    the sketches side by side, each times the root of its weight: an inner product of two rows is the
           weighted sum of those at each checkpoint.
-Source    LESS (Xia et al. 2024), its influence over checkpoints; gradients as SGD takes them on both sides,
-          where its form for Adam has the moments of each checkpoint on the training side.
+Adam      with `score.adam` the pool's sketches are of Adam's steps at each checkpoint
+          (`goracs.llm.adam`), the target's of gradients.
+Source    LESS (Xia et al. 2024), its influence over checkpoints.
 """
 
 from __future__ import annotations

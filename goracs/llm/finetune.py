@@ -41,7 +41,7 @@ from goracs.llm.settings import Finetune, Training, WarmupAdapter, refuse_more_r
 from goracs.types import Example, GoracsError, InvalidInput
 
 RELOAD_TOLERANCE = 1e-4  # the same weights by the same kernels: anything above rounding is a lost weight
-STATE = 2  # the version of what is kept of a training
+STATE = 3  # the version of what is kept of a training
 VERSIONS = ("goracs", "torch", "transformers", "peft", "pytorch-lightning")  # of what the numbers follow from
 log = logging.getLogger("goracs")
 

@@ -13,7 +13,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from goracs.llm import adapter
+from goracs.llm import adam, adapter
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.diverged import diverged
 from goracs.llm.halving import Halving
@@ -108,6 +108,16 @@ class FinetuneModule(pl.LightningModule):
         }
         return State(plain, {**weights, **named})
 
+    @property
+    def named_moments(self) -> dict[str, Tensor]:
+        """A copy of AdamW's moments, as `goracs.llm.adam` has them."""
+        names = [name for name, weight in self.model.named_parameters() if weight.requires_grad]
+        return {
+            f"{names[place]}/{which}": of[which].detach().cpu().clone()
+            for place, of in self.optimizers().state_dict()["state"].items()
+            for which in (adam.FIRST, adam.SECOND)
+        }
+
     def go_on(self, state: State) -> None:
         """Be as when `state` was taken."""
         self.curve, weights = list(state.plain["curve"]), dict[str, Tensor]()
@@ -156,15 +166,16 @@ class FinetuneModule(pl.LightningModule):
 
 
 class Checkpoints(pl.Callback):
-    """Puts aside the LoRA weights after each of the given optimiser steps."""
+    """Puts aside the LoRA weights, and what AdamW knows of them, after each of the given optimiser steps."""
 
     def __init__(self, steps: Sequence[int]) -> None:
-        self.steps, self.passed = set(steps), dict[int, dict[str, Tensor]]()
+        self.steps = set(steps)
+        self.passed, self.moments = dict[int, dict[str, Tensor]](), dict[int, dict[str, Tensor]]()
 
     def on_train_batch_end(self, _trainer: Any, module: Any, *_: Any) -> None:
         """Copy them, if this step is one of those."""
         if (step := len(module.curve)) in self.steps:
-            self.passed[step] = adapter.weights(module.model)
+            self.passed[step], self.moments[step] = adapter.weights(module.model), module.named_moments
 
     def save(self, model: PeftModel, folder: Path) -> None:
         """Write each to folder/<step>; the model ends with its own weights."""
@@ -172,15 +183,26 @@ class Checkpoints(pl.Callback):
         for step, weights in self.passed.items():
             adapter.put(model, weights)
             adapter.save(model, folder / str(step))
+            if len(self.steps) > 1:  # a course, which somebody may follow
+                adam.write(self.moments[step], folder / str(step))
         adapter.put(model, own)
 
     def state(self) -> State:
-        """The weights so far."""
-        of_all = {f"{step}/{name}": w for step, weights in self.passed.items() for name, w in weights.items()}
-        return State({}, of_all)
+        """What was put aside so far."""
+        kinds = {"weight": self.passed, "moment": self.moments}
+        return State(
+            {},
+            {
+                f"{kind}/{step}/{name}": tensor
+                for kind, of in kinds.items()
+                for step, tensors in of.items()
+                for name, tensor in tensors.items()
+            },
+        )
 
     def go_on(self, state: State) -> None:
         """Be as when `state` was taken."""
-        for key, weight in state.tensors.items():
-            step, _, name = key.partition("/")
-            self.passed.setdefault(int(step), {})[name] = weight
+        kinds = {"weight": self.passed, "moment": self.moments}
+        for key, tensor in state.tensors.items():
+            kind, step, name = key.split("/", 2)
+            kinds[kind].setdefault(int(step), {})[name] = tensor

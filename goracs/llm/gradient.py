@@ -23,6 +23,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from goracs.llm import adam
+from goracs.llm.adam import Moments
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.chances import FIGURES
 from goracs.llm.jobs import Job
@@ -50,7 +52,8 @@ class ScoreModule(pl.LightningModule):
 
     Names: loss, answer_loss, margin, hidden, gradient_norm, sketch, and those of `goracs.llm.chances`.
     `matrices` are where gradients are taken, `projections` [k, out * in] what sketches that of each; empty
-    where no name asks for that. Slopes are those of `scale` times the loss until they are float32.
+    where no name asks for that. With `moments` of each matrix it is Adam's step that is sketched. Slopes are
+    those of `scale` times the loss until they are float32.
     """
 
     def __init__(
@@ -61,10 +64,11 @@ class ScoreModule(pl.LightningModule):
         matrices: Sequence[torch.nn.Module],
         projections: Sequence[Tensor],
         scale: float,
+        moments: Sequence[Moments] = (),
     ) -> None:
         super().__init__()
         self.model, self.loss, self.names, self.scale = model, loss, names, scale
-        self.matrices, self.projections = list(matrices), projections
+        self.matrices, self.projections, self.moments = list(matrices), projections, moments
 
     def predict_step(self, batch: Batch, _place: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Score one batch."""
@@ -95,6 +99,7 @@ class ScoreModule(pl.LightningModule):
     def on_predict_start(self) -> None:
         """Projections go to the device once."""
         self.projections = [projection.to(self.device) for projection in self.projections]
+        self.moments = [moments.to(self.device) for moments in self.moments]
 
     def _of_gradients(self, seen: Sequence[Seen], slopes: Sequence[Tensor]) -> dict[str, Tensor]:
         """Norm and sketch, matrix by matrix: the gradient of all is never held."""
@@ -104,7 +109,8 @@ class ScoreModule(pl.LightningModule):
             gradients = torch.einsum("bto,bti->boi", unscaled, one.input.float()).flatten(1)
             norms.append(gradients.norm(dim=1))
             if self.projections:
-                sketches.append(gradients @ self.projections[place].T)
+                steps = self.moments[place].step(gradients) if self.moments else gradients
+                sketches.append(steps @ self.projections[place].T)
         whole = norms[0] if len(norms) == 1 else torch.stack(norms).norm(dim=0)
         values = {"gradient_norm": whole} if "gradient_norm" in self.names else {}
         return values | ({"sketch": torch.stack(sketches).sum(0)} if sketches else {})
@@ -180,9 +186,17 @@ def projections(matrices: Sequence[torch.nn.Linear], settings: Score) -> list[Te
 
 
 def module(
-    model: Any, loss: Loss, settings: Score | None, names: frozenset[str], precision: str
+    model: Any,
+    loss: Loss,
+    settings: Score | None,
+    names: frozenset[str],
+    precision: str,
+    moments: Path | None = None,
 ) -> ScoreModule:
     """What predicts the numbers `names`; `settings` may be None where no name asks for a gradient.
+
+    `moments` is the folder of a checkpoint by whose moments sketches are those of Adam's steps; None: they
+    are those of gradients.
 
     Raises:
         InvalidInput: the adapter has no LoRA where gradients are taken; a sketch that takes too much memory.
@@ -192,7 +206,8 @@ def module(
     assert settings is not None
     matrices = chosen_matrices(model, settings)
     sketched = projections(matrices, settings) if "sketch" in names else []
-    return ScoreModule(model, loss, names, matrices, sketched, LOSS_SCALE.get(precision, 1.0))
+    known = adam.read(model, matrices, moments) if moments else []
+    return ScoreModule(model, loss, names, matrices, sketched, LOSS_SCALE.get(precision, 1.0), known)
 
 
 def score(
@@ -204,15 +219,17 @@ def score(
     job: Job,
     folder: Path,
     side: str,
+    moments: Path | None = None,
 ) -> None:
     """Write folder/<side>_<name>.npy, float32 [count], hidden [count, d], sketch [count, k].
 
-    What an interrupted call left in the folder is not scored again. `settings` as for `module`.
+    What an interrupted call left in the folder is not scored again. `settings` and `moments` as for
+    `module`.
 
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    scoring = module(model, loss, settings, names, job.precision)
+    scoring = module(model, loss, settings, names, job.precision, moments)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), ())
     if "hidden" in names:
         shapes["hidden"] = (model.config.get_text_config().hidden_size,)

@@ -274,7 +274,8 @@ class Score:
     that has such a one or of all (`depth`), with respect to lora_B or to lora_A too (`matrices`). For `layer`
     "auto" is what `goracs.llm.targets` chooses among the adapted ones, and stands here only until it is
     known.
-    With `course` at every checkpoint of a warm-up instead of its end alone (`goracs.llm.course`).
+    With `course` at every checkpoint of a warm-up instead of its end alone (`goracs.llm.course`); with `adam`
+    too, the pool's sketches are of what Adam would step by there (`goracs.llm.adam`).
     Sketches are the gradient's seeded Gaussian projection to `sketch_dim` numbers. `together` names numbers
     that are computed whenever anything is, whoever asks: jobs that want different ones then share one pass.
     """
@@ -283,6 +284,7 @@ class Score:
     depth: Literal["last", "all"]
     matrices: Literal["B", "AB"]
     course: bool
+    adam: bool
     sketch_dim: int
     sketch_seed: int
     together: tuple[str, ...]
@@ -293,6 +295,11 @@ class Score:
             object.__setattr__(self, "layer", tuple(self.layer))
         if not self.layer:
             raise InvalidInput("score.layer names no linear: a name, several as in [q_proj,v_proj], or all.")
+        if self.adam and not self.course:
+            raise InvalidInput(
+                "score.adam=true takes Adam's moments at the checkpoints of a warm-up, which "
+                "score.course=true (and adapter.checkpoints of at least 2) follows: set it too."
+            )
 
     @property
     def names(self) -> list[str]:

@@ -45,7 +45,8 @@ def stage(llm: Llm, settings: AdapterSettings) -> Stage:
     if isinstance(settings, InitAdapter):
         return Stage("adapter", 4, without(params, "loss"), without(llm.inputs, "prepare"), build)
     trained = {**params, **trained_by(llm.runtime)}
-    return Stage("adapter", 4, trained, llm.inputs, spread(llm.runtime, build))
+    version = 5 if settings.checkpoints > 1 else 4  # since when Adam's moments lie beside each checkpoint
+    return Stage("adapter", version, trained, llm.inputs, spread(llm.runtime, build))
 
 
 def linears(settings: AdapterSettings) -> frozenset[str] | None:

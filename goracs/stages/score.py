@@ -60,7 +60,7 @@ def stage(
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
         opened, kept = llm.open(inputs), checkpoint(folder)
         passes = _Passes(opened, settings, names, _read(opened, inputs, names))
-        passes.run(inputs["adapter"] / "adapter", kept)
+        passes.run(inputs["adapter"] / "adapter", kept, moments=_moments(inputs["adapter"], settings))
         take_arrays(kept, folder)
         if "ifd" in names:
             (folder / "alone_answer_loss.npy").unlink()
@@ -74,6 +74,7 @@ def stage(
         params["at"] = [settings.names, settings.depth, settings.matrices, settings.course]
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
+        params["sketch"] |= {"adam": True} if settings.adam else {}
     return Stage("score", 6, params, {**llm.inputs, "adapter": start}, spread(llm.runtime, build))
 
 
@@ -86,8 +87,13 @@ class _Passes:
     names: frozenset[str]
     sides: Mapping[str, Texts]
 
-    def run(self, adapter: Path, place: Path, only: frozenset[str] = KNOWN) -> None:
-        """Write the numbers of every side, as an adapter has them, to a folder."""
+    def run(
+        self, adapter: Path, place: Path, only: frozenset[str] = KNOWN, moments: Path | None = None
+    ) -> None:
+        """Write the numbers of every side, as an adapter has them, to a folder.
+
+        `moments` is the checkpoint by which the pool's sketches are of Adam's steps.
+        """
         from goracs.llm.forecast import SHORTER
         from goracs.llm.gradient import score
 
@@ -96,7 +102,8 @@ class _Passes:
         for side, texts in self.sides.items():
             job = self.opened.job(f"score {side}", SHORTER.get(side, SHORTER["pool"]))
             if names := asked[side] & only:
-                score(model, self.opened.loss, texts, self.settings, names, job, place, side)
+                known = moments if side == "pool" else None
+                score(model, self.opened.loss, texts, self.settings, names, job, place, side, known)
 
 
 def _read(opened: Recommender, inputs: Mapping[str, Path], names: frozenset[str]) -> dict[str, Texts]:
@@ -117,11 +124,18 @@ def _follow(warmed: Path, kept: Path, folder: Path, passes: _Passes) -> None:
     weights = [*(weight for _, weight in earlier), last]
     places = [kept / adapter.name for adapter, _ in earlier]
     for (adapter, _), place in zip(earlier, places, strict=True):
-        passes.run(adapter, place, OF_GRADIENTS)
+        passes.run(adapter, place, OF_GRADIENTS, adapter if passes.settings.adam else None)
     for name, combined in {"gradient_norm": mean_norm, "sketch": joined_sketch}.items():
         for file in sorted(kept.glob(f"*_{name}.npy")):
             parts = [np.load(place / file.name) for place in (*places, kept)]
             np.save(folder / file.name, combined(parts, weights))
+
+
+def _moments(warmed: Path, settings: Score) -> Path | None:
+    """The end of a warm-up among its checkpoints, where Adam's moments are asked for."""
+    from goracs.llm.course import weighted_checkpoints
+
+    return weighted_checkpoints(warmed)[-1][0] if settings.adam else None
 
 
 def _ifd(kept: Path) -> FloatArray:

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from goracs.config import build, composed
 from goracs.data.prepare import read_examples
 from goracs.data.tokens import marks_in_front, tokenized
+from goracs.llm.course import weighted_checkpoints
+from goracs.llm.gradient import gaussian_projection
 from goracs.llm.recommender import Recommender
 from tests.conftest import RUNTIME, TINY
 from tests.pipeline.conftest import Command, Ended
@@ -93,6 +96,44 @@ def test_gradients_over_the_course_of_a_warm_up_are_those_of_its_checkpoints(
     np.testing.assert_array_equal(found["pool_loss"], alone[1]["pool_loss"])  # all else is of its end
 
 
+def test_sketches_of_adams_steps_are_those_of_its_moments_at_each_checkpoint(
+    goracs: Command, tmp_path: Path
+) -> None:
+    """A row's gradient by an ordinary backward pass, stepped and projected by hand."""
+    words = (
+        "selector=random",
+        "until=score",
+        "score.together=[sketch]",
+        "score.sketch_dim=16",
+        "assess=true",
+    )
+    course = ("adapter.checkpoints=2", "adapter.training.batch_size=2", "score.course=true")
+    store = tmp_path / "store"
+    plain, found = (
+        scores(goracs(*words, *course, f"score.adam={adam}", store=store), store) for adam in (False, True)
+    )
+    for name in ("pool_gradient_norm", "target_sketch", "pool_loss"):
+        np.testing.assert_array_equal(found[name], plain[name])
+    (prepared,), (weights,), (warmed,) = (
+        [path for path in (store / stage).iterdir() if path.is_dir()]
+        for stage in ("prepare", "weights", "adapter")
+    )
+    llm = Recommender(weights, TINY, build(composed(["task=ctr"]))["task"], RUNTIME, prepared)
+    example, row = llm.read(read_examples(prepared, "train")[7:8]), 7
+    for block, (checkpoint, weight) in enumerate(weighted_checkpoints(warmed)):
+        model = llm.adapted(checkpoint, trainable=True).eval()
+        names = [name for name, _ in model.named_parameters() if "v_proj.lora_B" in name]
+        matrix = dict(model.named_parameters())[names[-1]]
+        (gradient,) = torch.autograd.grad(llm.loss(model, example.batch(np.array([0]))).losses.sum(), matrix)
+        kept = load_file(checkpoint / "moments.safetensors")
+        m, v = (kept[f"{names[-1]}/{which}"].double() for which in ("exp_avg", "exp_avg_sq"))
+        step = (0.9 * m + 0.1 * gradient) / (0.999 * v + 0.001 * gradient.double() ** 2 + 1e-8).sqrt()
+        projection = gaussian_projection(16, matrix.numel(), 0).double()
+        expected = weight**0.5 * projection @ step.flatten()
+        ours = found["pool_sketch"][row, 16 * block : 16 * (block + 1)]
+        np.testing.assert_allclose(ours, expected.numpy(), rtol=1e-3, atol=1e-5)
+
+
 def scores(ended: Ended, store: Path) -> dict[str, np.ndarray]:
     assert ended.code == 0, ended.text
     place = store / "score" / ended.result["digests"]["score"][:24]
@@ -102,6 +143,10 @@ def scores(ended: Ended, store: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ("score.course=false", "score.adam=true"),
+            "score.adam=true takes Adam's moments at the checkpoints",
+        ),
         (("adapter=init",), "score.course=true takes gradients along a warm-up: take adapter=warmup"),
         ((), "and adapter.checkpoints of at least 2"),
         (
@@ -113,7 +158,7 @@ def scores(ended: Ended, store: Path) -> dict[str, np.ndarray]:
 def test_without_checkpoints_there_is_no_course(
     goracs: Command, words: tuple[str, ...], message: str
 ) -> None:
-    ended = goracs(*words, "score.course=true", "until=score", "assess=true")
+    ended = goracs("score.course=true", *words, "until=score", "assess=true")
     assert ended.code == 1
     assert message in ended.text
 

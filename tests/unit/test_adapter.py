@@ -166,7 +166,14 @@ def test_targets_are_names_an_expression_or_all_linear(
     loaded = adapter.load(load_model(tiny_weights, TINY), tmp_path / "adapter", trainable=False)
     for layer in LINEARS:
         settings = Score(
-            layer=layer, depth="last", matrices="B", course=False, sketch_dim=1, sketch_seed=0, together=()
+            layer=layer,
+            depth="last",
+            matrices="B",
+            course=False,
+            adam=False,
+            sketch_dim=1,
+            sketch_seed=0,
+            together=(),
         )
         if layer in adapted:
             assert chosen_matrices(loaded, settings)[0].weight.shape[1] == LORA.r

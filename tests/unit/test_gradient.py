@@ -26,7 +26,14 @@ from tests.conftest import LORA, RUNTIME, TINY
 RELATIVE = 1e-4  # float32, sums in another order
 JOB = Job("score", "float32", 64, RUNTIME)  # a bound of 64 tokens makes batches of mixed lengths
 SETTINGS = Score(
-    layer="v_proj", depth="last", matrices="B", course=False, sketch_dim=16, sketch_seed=3, together=()
+    layer="v_proj",
+    depth="last",
+    matrices="B",
+    course=False,
+    adam=False,
+    sketch_dim=16,
+    sketch_seed=3,
+    together=(),
 )
 NO, YES = 300, 301
 PLAIN = frozenset({"gradient_norm", "loss", "el2n"})

@@ -157,6 +157,7 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "backbone.quantize": SKIP,  # refused without a GPU
     "adapter.lora.targets": ["q_proj", "v_proj", "k_proj"],
     "task.loss": "answer",
+    "score.adam": SKIP,  # nor this without it
     "score.course": SKIP,  # not every start has one (tests/pipeline/test_scores_road.py)
     "score.layer": "q_proj",
     "score.depth": "all",

@@ -37,7 +37,14 @@ IDS = torch.tensor([[5, 7, 300, 9, 41, 6]])
 
 def score_at(layer: str) -> Score:
     return Score(
-        layer=layer, depth="last", matrices="B", course=False, sketch_dim=16, sketch_seed=3, together=()
+        layer=layer,
+        depth="last",
+        matrices="B",
+        course=False,
+        adam=False,
+        sketch_dim=16,
+        sketch_seed=3,
+        together=(),
     )
 
 
