@@ -1,6 +1,8 @@
 """EL2N: keep the rows with the largest error of the model at the start (the hardest).
 
 Score      norm of (softmax - one-hot), computed by the score stage.
+Target     not read.
+Cost       O(N log N).
 Source     Paul et al. (NeurIPS 2021).
 """
 

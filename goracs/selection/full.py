@@ -1,4 +1,9 @@
-"""Full: the whole pool, to compare a coreset against."""
+"""Full: the whole pool, to compare a coreset against.
+
+Target     not read.
+Cost       O(N).
+Source     none: what a coreset stands in for.
+"""
 
 from __future__ import annotations
 

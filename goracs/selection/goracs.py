@@ -2,6 +2,7 @@
 
 Problem    min over n rows S of POO(S) = OT_c(S, V), c_ij = d_ij / max d - lam * g_i / max g.
 Method     `goracs.search.itra`; the paper's own search is `goracs.selection.goracs_paper`.
+Cost       passes over N x m distances and exact transports of n x m, until no exchange helps.
 Not here   the label-enhanced form (`goracs.selection.by_class`).
 Source     GORACS (KDD 2025), Eq. 10 and Algorithm 1.
 """

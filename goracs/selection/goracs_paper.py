@@ -3,6 +3,8 @@
 Problem    min over n rows S of POO(S) = OT_c(S, V), c_ij = d_ij / max d - lam * g_i / max g.
 Method     stage 1 `goracs.search.starts.facility`; stage 2 `goracs.search.exchange` over the pairs of
            lowest bound (`goracs.search.bounds`), one cold solve each. What does better: `selector=goracs`.
+Cost       for each exchange at most candidates^2 exact transports of n x m; N x m costs are held.
+Golden     goracs_itra.npz, swap_bounds.npz.
 Not here   the label-enhanced form (`goracs.selection.by_class`).
 Source     GORACS (KDD 2025), Algorithm 1.
 """

@@ -9,6 +9,8 @@ Pairs      with f_j = min_{i in S} (C_ij - u_i) for every row (the mask that sho
 By class   distances are not divided by their maximum, so `lam` means something else than in the plain form.
 Refused    what has no coreset of n rows there: a class that gets budget 0 (it returns n + 1 rows), a class
            that is missing or smaller than its budget (it crashes), classes other than 0 and 1.
+Cost       as `goracs_paper`.
+Golden     goracs_itra.npz.
 Not here   its float32, and the order of tied rows (canonical here).
 Source     the code of GORACS (KDD 2025), codes/select/ITRA.py.
 """

@@ -2,6 +2,8 @@
 
 Score      norm of the gradient of a row's loss, computed by the score stage.
 Here       it is also the ablation of GORACS that looks at no transport at all.
+Target     not read.
+Cost       O(N log N).
 Source     Paul et al. (NeurIPS 2021), with the gradient of one matrix (docs/method.md).
 """
 

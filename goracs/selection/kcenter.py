@@ -1,6 +1,9 @@
 """K-center greedy: start somewhere, add the row farthest from those chosen.
 
-Problem    min over S of max_i min_{s in S} d(i, s), within a factor of 2; validation is not looked at.
+Problem    min over S of max_i min_{s in S} d(i, s), within a factor of 2.
+Target     not read.
+Cost       O(n N d), a matrix-vector product for each row chosen.
+Golden     deepcore.npz.
 Source     Sener & Savarese (ICLR 2018).
 """
 

@@ -3,6 +3,7 @@
 Problems are small and on a grid of whole numbers, so that ties, equal rows and zero gradients come up often.
 """
 
+from dataclasses import replace
 from itertools import combinations, permutations
 from typing import Any
 
@@ -15,6 +16,7 @@ import goracs
 from goracs.api import build
 from goracs.config import conf_dir
 from goracs.ot import cost, distance, exact
+from goracs.report.methods import card
 from goracs.search import bounds
 from goracs.search.alternate import takeovers
 from goracs.selection import by_class
@@ -85,6 +87,35 @@ def test_selector_keeps_its_laws(
         assert (
             goracs.select(problem, budget, name, seed=seed + 1).indices.tolist() == coreset.indices.tolist()
         )
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@given(problem=problems(), data=st.data())
+@quick
+def test_what_a_selector_needs_is_all_it_reads(
+    name: str, problem: SelectionProblem, data: st.DataObject
+) -> None:
+    """What it does not declare is not there, and it chooses as many rows."""
+    budget, needs = budget_for(name, problem, data), build(name, {}).needs
+    width = problem.features.shape[1] if "features" in needs else 0
+    bare = SelectionProblem(
+        problem.features[:, :width],
+        problem.target_features[:, :width],
+        {key: score for key, score in problem.scores.items() if key in needs},
+    )
+    assert len(goracs.select(bare, budget, name).indices) == budget
+
+
+@pytest.mark.parametrize("name", [name for name in SELECTORS if not card(name).target])
+@given(problem=problems(), seed=st.integers(0, 5), data=st.data())
+@quick
+def test_a_card_that_says_validation_is_not_read_tells_the_truth(
+    name: str, problem: SelectionProblem, seed: int, data: st.DataObject
+) -> None:
+    budget = budget_for(name, problem, data)
+    other = replace(problem, target_features=problem.target_features[:1] + 1)
+    one, two = (goracs.select(given, budget, name, seed=seed) for given in (problem, other))
+    assert one.indices.tolist() == two.indices.tolist()
 
 
 @pytest.mark.parametrize("name", [name for name in SELECTORS if not build(name, {}).seeded])
