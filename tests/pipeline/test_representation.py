@@ -53,8 +53,9 @@ def test_the_table_has_each_mean_loss_and_the_paired_difference_with_its_error(
     assert shown[2][2:] == ["-", "-"]
 
 
+@pytest.mark.parametrize("way", ["heads", "lora"])
 def test_no_row_is_judged_by_a_coreset_that_was_chosen_against_it(
-    store_root: Path, monkeypatch: pytest.MonkeyPatch
+    store_root: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     it = representation.given("embedding", 0, [*WORDS, f"store.root={store_root}"])
     seen = list[int]()
@@ -65,7 +66,7 @@ def test_no_row_is_judged_by_a_coreset_that_was_chosen_against_it(
         return rows(self, problem)
 
     monkeypatch.setattr(representation.Given, "rows", counted)
-    losses = representation.by_heads(it)
+    losses = representation.WAYS[way](it)
     assert losses.shape == (24,)
     assert np.isfinite(losses).all()
     assert sum(24 - size for size in seen) == 24  # each row is left out once
