@@ -3,13 +3,18 @@
 `python -m experiments.speed_llm [override ...]` takes the first prompts of the MovieLens pool through the
 configured backbone (SmolLM2 in the precision of this machine, unless overridden). Each line is one thing we
 do against a bare pass over the same batches, timed in turns; the figure is the median of the turns' ratios.
+The last lines compare peak memory, of a process each. `lines=memory` (or another part of a line) prints those
+lines alone.
 """
 
 from __future__ import annotations
 
+import multiprocessing as mp
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
@@ -18,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from goracs import memory
 from goracs.config import build, composed
 from goracs.data.prepare import read_catalogue, read_examples
 from goracs.data.tokens import batches, title_ids
@@ -49,7 +55,7 @@ Pass = Callable[[], Any]
 class Bench:
     """A task's prompts, in batches, and a backbone with a fresh LoRA."""
 
-    def __init__(self, task: str, words: Sequence[str]) -> None:
+    def __init__(self, task: str, words: Sequence[str], prompts: int = PROMPTS) -> None:
         config = composed([f"task={task}", "adapter=init", "dataset.size=200", "dataset.history=5", *words])
         made, store = build(config), Store(Path(config.store.root))
         precision = resolved_precision(made["backbone"].precision, made["runtime"].accelerator)
@@ -61,7 +67,7 @@ class Bench:
         self.settings, self.precision, self.loss = made["score"], precision, llm.loss
         self.llm, self.evaluate, self.training = llm, made["evaluate"], made["finetune"]
         self.model = llm.fresh(made["adapter"].lora, 0).requires_grad_(False).eval()  # as it is scored
-        texts = llm.read(read_examples(prepared, "train")[:PROMPTS])
+        texts = llm.read(read_examples(prepared, "train")[:prompts])
         self.texts, self.batch_tokens = texts, backbone.batch_tokens
         self.read = list(iter(Batches(texts, batches(texts.lengths, backbone.batch_tokens))))
         titles = sorted(set(read_catalogue(prepared).values()))[:CANDIDATES]
@@ -88,6 +94,12 @@ class Bench:
     def with_logits(self) -> None:
         """A bare pass with all logits."""
         self._each(lambda batch, _: _asked(self.model, batch), self.read)
+
+    def stored(self) -> None:
+        """`scored` as a stage does it, with its files."""
+        with tempfile.TemporaryDirectory() as folder:
+            job = self.llm.job("score", "")
+            gradient.score(self.model, self.loss, self.texts, self.settings, NAMES, job, Path(folder), "pool")
 
     def scored_few(self) -> None:
         """As `scored`, of a few prompts."""
@@ -196,8 +208,25 @@ def ratios(ours: Pass, bare: Pass) -> list[float]:
     return sorted(found[1:])
 
 
+def peak(task: str, words: Sequence[str], prompts: int) -> float:
+    """MB of resident memory that scoring takes at most, backbone and all, in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=mp.get_context("spawn")) as alone:
+        return alone.submit(_peak, task, words, prompts).result()
+
+
+def _peak(task: str, words: Sequence[str], prompts: int) -> float:
+    bench = Bench(task, words, prompts)
+    memory.forget_peak()
+    bench.stored()
+    found = memory.peak_mb()
+    assert found is not None  # Linux tells it
+    return found
+
+
 def main(words: Sequence[str]) -> None:
     """Print the table."""
+    part = next((word.removeprefix("lines=") for word in words if word.startswith("lines=")), "")
+    words = [word for word in words if not word.startswith("lines=")]
     ctr, text = Bench("ctr", words), Bench("seqrec", words)
     bare, whole, each = (
         "a forward pass without output layer",
@@ -218,9 +247,22 @@ def main(words: Sequence[str]) -> None:
     print(f"{PROMPTS} prompts, {ctr.precision}, {threads} threads, torch {torch.__version__}\n")
     print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
     for what, against, ours, theirs in lines:
-        found = ratios(ours, theirs)
-        shown = [f"{value:.2f}" for value in (median(found), found[0], found[-1])]
-        print(f"| {' | '.join([what, against, *shown])} |", flush=True)
+        if part in what:
+            found = ratios(ours, theirs)
+            _print(what, against, median(found), found[0], found[-1])
+    del ctr, text
+    for what, task, prompts in [
+        (f"peak memory of CTR scoring, {4 * PROMPTS} prompts", "ctr", 4 * PROMPTS),
+        ("peak memory of SeqRec scoring", "seqrec", PROMPTS),
+    ]:
+        if part in what:
+            ratio = peak(task, words, prompts) / peak("ctr", words, PROMPTS)
+            _print(what, f"of CTR scoring, {PROMPTS} prompts", ratio)
+
+
+def _print(*cells: str | float) -> None:
+    shown = [cell if isinstance(cell, str) else f"{cell:.2f}" for cell in cells]
+    print(f"| {' | '.join([*shown, *[''] * (len(HEAD) - len(shown))])} |", flush=True)
 
 
 if __name__ == "__main__":
