@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from goracs.llm import adapter
+from goracs.llm.settings import Lora
+
 LAYERS = {"hidden_size": 32, "num_hidden_layers": 2}
 USUAL = {**LAYERS, "num_attention_heads": 4, "intermediate_size": 48}
 WIDE = {**USUAL, "hidden_size": 128, "intermediate_size": 128, "initializer_range": 0.08}  # to be quantised
@@ -41,6 +44,16 @@ def model(family: str, vocabulary: int = 1024) -> Any:
         warnings.simplefilter("ignore")  # of transformers about its own defaults
         torch.manual_seed(0)
         return AutoModelForCausalLM.from_config(config(family, vocabulary)).requires_grad_(False).eval()
+
+
+def adapted(bare: Any, lora: Lora) -> Any:
+    """A model with a LoRA whose B is not 0, as after a training; always the same."""
+    made = adapter.fresh(bare, lora, seed=0)
+    torch.manual_seed(1)
+    for name, weight in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    return made.eval()
 
 
 def write(folder: Path, family: str, tokenizer: Path) -> Path:

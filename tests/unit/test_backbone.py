@@ -166,12 +166,7 @@ SMALL = 1e-5  # of a loss, whose slopes then lie where fp16 has few digits
 
 
 def half(weights: Path) -> Any:
-    made = adapter.fresh(load_model(weights, replace(TINY, precision="fp16")), STILL, seed=0).eval()
-    torch.manual_seed(1)
-    for name, weight in made.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
-    return made
+    return backbones.adapted(load_model(weights, replace(TINY, precision="fp16")), STILL)
 
 
 def test_small_gradients_survive_fp16(tiny_weights: Path) -> None:
@@ -253,10 +248,7 @@ def test_a_quantised_backbone_answers_nearly_as_it_was_and_is_scored_right(
     found = model(input_ids=IDS).logits
     assert not torch.equal(found, usual)
     assert float(torch.corrcoef(torch.stack([found.flatten(), usual.flatten()]))[0, 1]) > QUANTISED[quantize]
-    made = adapter.fresh(model, LORA, seed=0).eval()
-    for name, weight in made.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
+    made = backbones.adapted(model, LORA)
     texts = mixed_texts("left")
     read = Texts(texts.prompts, [()] * len(texts), texts.labels, 0, "left")
     score(made, AnswerLoss(NO, YES), read, SETTINGS, PLAIN, JOB, tmp_path, "pool")

@@ -44,12 +44,7 @@ EVERY = ALL | {"hidden", "margin", "answer_loss", *FIGURES}
 @pytest.fixture(scope="module")
 def model(tiny_weights: Path) -> Any:
     """The tiny backbone with an adapter whose B is not 0, in training mode as a careless caller leaves it."""
-    made = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0)
-    torch.manual_seed(1)
-    for name, weight in made.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
-    return made.eval()
+    return backbones.adapted(load_model(tiny_weights, TINY), LORA)
 
 
 def mixed_texts(side: str) -> Texts:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import MambaConfig, MambaForCausalLM, MistralConfig, MistralForCausalLM
 
-from goracs.llm import adapter
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import Texts
 from goracs.llm.jobs import Job
 from goracs.llm.likelihood import likelihoods
 from goracs.types import FloatArray, GoracsError
+from tests import backbones
 from tests.conftest import LORA, RUNTIME, TINY
 
 ROUNDING = 1e-5  # float32, relative, of sums over tens of tokens
@@ -54,11 +54,7 @@ def whole(model: Any, prompt: Ids, answer: Ids) -> float:
 
 def models(folder: Path) -> dict[str, Any]:
     """The tiny backbone, one with an adapter, and one of a sliding window shorter than the prompts."""
-    tuned = adapter.fresh(load_model(folder, TINY), LORA, seed=0).eval()
-    torch.manual_seed(1)
-    for name, weight in tuned.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
+    tuned = backbones.adapted(load_model(folder, TINY), LORA)
     config = MistralConfig(
         vocab_size=1024,
         hidden_size=32,

@@ -50,12 +50,7 @@ def score_at(layer: str) -> Score:
 
 def drawn(family: str, lora_targets: str | tuple[str, ...]) -> Any:
     """A backbone with an adapter whose B is not 0."""
-    made = adapter.fresh(backbones.model(family), replace(LORA, targets=lora_targets), seed=0)
-    torch.manual_seed(1)
-    for name, weight in made.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
-    return made.eval()
+    return backbones.adapted(backbones.model(family), replace(LORA, targets=lora_targets))
 
 
 @pytest.mark.parametrize("family", CHOSEN)
@@ -116,10 +111,7 @@ def test_an_adapter_of_a_fused_projection_is_saved_and_loaded_as_plain_peft_has_
 ) -> None:
     """GPT-2's is a Conv1D, whose weight lies the other way round."""
     folder = backbones.write(tmp_path / family, family, tiny_weights)
-    made = adapter.fresh(load_model(folder, TINY), replace(LORA, targets=CHOSEN[family]), seed=0).eval()
-    for name, weight in made.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
+    made = backbones.adapted(load_model(folder, TINY), replace(LORA, targets=CHOSEN[family]))
     adapter.save(made, tmp_path / "adapter")
     assert saved_adapter.linears(tmp_path / "adapter") == set(CHOSEN[family])
     again = adapter.load(load_model(folder, TINY), tmp_path / "adapter", trainable=False)
