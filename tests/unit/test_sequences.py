@@ -77,6 +77,13 @@ def test_items_without_a_title_are_left_out_and_counted(tmp_path: Path) -> None:
     }
 
 
+def test_line_breaks_in_titles_become_blanks_and_are_counted(tmp_path: Path) -> None:
+    items = ITEMS.replace("Pen", '"Pen\nred"')
+    found = prepare(sequences(files(tmp_path, "a,[1],2\n", items)), task("seqrec"))
+    assert shown(found)[0][3] == '"Pen red"'
+    assert found.statistics["titles_cleaned"] == 1
+
+
 def test_validation_and_test_rows_are_the_same_for_every_draw_of_the_pool(tmp_path: Path) -> None:
     places = sequence_files.write(tmp_path)
     sizes = {"size": 20, "valid_size": 10, "test_size": 15}
@@ -122,7 +129,7 @@ def test_what_is_no_list_is_refused_with_its_row(text: str) -> None:
         ("a,[1],2\n", ITEMS + "1,Again\n", {}, "repeats a item_id in 1 of its 6 rows"),
         (",[1],2\n", ITEMS, {}, "has no user in 1 of its 1 rows"),
         ("a,[1],\n", ITEMS, {}, "has no item in 1 of its 1 rows"),
-        ("a,[1],7\n", ITEMS, {}, "of the 1 rows of dataset.train none has a target with a title"),
+        ("a,[1],7\n", ITEMS, {}, "no row of dataset.train has a target with a title in dataset.items"),
         ("a,[1],2\n", "id,title\n1,Pen\n", {}, "lacks one of the columns item_id, title"),
         ("a,[1],2\n", ITEMS, {"size": 2}, "dataset.size is 2, but the pool of this split has 1"),
         ("a,[1],2\n", ITEMS, {"test_size": 2}, "dataset.test_size is 2, but the part has 1 rows"),

@@ -13,7 +13,7 @@ Titles      entities and control characters become plain characters. An item wit
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from polars.io.plugins import register_io_source
 
 from goracs.data.filters import CONTROL, unescaped
 from goracs.data.numbers import check_whole
-from goracs.data.prepare import CHUNK, PARTS, Prepared
+from goracs.data.prepare import CHUNK, PARTS, Part, Prepared
 from goracs.data.readers.delimited import TAB, Form, columns, counted, sniffed
 from goracs.data.readers.events import plain_ids, refuse
 from goracs.data.readers.raw import Rows, digest, found
@@ -33,6 +33,12 @@ from goracs.types import InvalidInput
 
 QUOTE = r"""["']"""
 PLAIN = r"^\s*(\[[^\[\]]*\]|[^\[\]]*)\s*$"  # a list without quotes: brackets around all of it, or none
+NONE: dict[str, Any] = {
+    "time": None,
+    "left_out": 0,
+    "liked": None,
+    "duplicates": None,
+}  # of what there is not
 JUDGES = 0  # the seed by which validation and test rows are drawn: the same judge every pool
 
 
@@ -107,47 +113,28 @@ def prepare(sequences: Sequences, task: Task) -> Prepared:
         InvalidInput: a task that asks for likes, a missing or damaged file or column, a row without a user
             or an item, a history that is no list, an item listed twice, a part of which nothing is left.
     """
-    if isinstance(task, Ctr):
-        raise InvalidInput(
-            f"the data set {sequences.name} has no ratings, so nobody can say which targets were liked, and "
-            "task=ctr asks just that: take task=seqrec."
-        )
-    catalogue, noted = _catalogue(sequences)
+    _refuse_likes(sequences, task)
+    items, cleaned = _catalogue(sequences)
     read = {part: _rows(sequences, part) for part in PARTS}
-    titled = {part: _titled(rows.table, catalogue) for part, rows in read.items()}
-    for part, rows in titled.items():
-        if rows.is_empty():
-            raise InvalidInput(
-                f"of the {len(read[part].table)} rows of dataset.{part} none has a target with a title in "
-                f"dataset.items: are dataset.columns.item and .id the same ids?"
-            )
-    noted |= {f"{part}: {why}": count for part, rows in read.items() for why, count in rows.noted.items()}
+    titled = {part: _titled(rows.table, items.table) for part, rows in read.items()}
+    _refuse_untitled(titled)
     seen = _seen([rows.table for rows in read.values()])
-    shown = seen.select(item=pl.col("items").explode()).unique()
-    catalogue = catalogue.join(shown, on="item", how="semi", maintain_order="left")
-    pairs = int(seen["items"].list.len().sum())  # there is no log: what each user is known to have touched
+    catalogue = items.table.join(_touched(seen), on="item", how="semi", maintain_order="left")
     drawn = {part: _drawn(rows, part, sequences) for part, rows in titled.items()}
-    excluded = {part: _excluded(read[part].table, catalogue) for part in PARTS}
+    counts = {
+        **_sizes(seen, catalogue),
+        "titles_cleaned": cleaned,
+        "samples": sum(map(len, titled.values())),
+        "pool": len(titled["train"]),
+        "excluded": _told({part: _left_out(rows.table, catalogue) for part, rows in read.items()}),
+        "noted": _told({part: rows.noted for part, rows in (read | {"items": items}).items()}),
+        "splits": {part: _counts(rows) for part, rows in drawn.items()},
+    }
     return Prepared(
         **{part: _examples(rows, task, catalogue, sequences.history) for part, rows in drawn.items()},
         catalogue=catalogue,
         seen=seen,
-        statistics={
-            "events": pairs,
-            "items": len(catalogue),
-            "kept": {"events": pairs, "users": len(seen), "items": len(catalogue)},
-            "titles_cleaned": 0,
-            "time": None,
-            "left_out": 0,
-            "samples": sum(map(len, titled.values())),
-            "liked": None,
-            "users": len(seen),
-            "pool": len(titled["train"]),
-            "excluded": {f"{part}: {why}": n for part, told in excluded.items() for why, n in told.items()},
-            "noted": noted,
-            "duplicates": None,
-            "splits": {part: _counts(rows) for part, rows in drawn.items()},
-        },
+        statistics=NONE | counts,
     )
 
 
@@ -192,19 +179,19 @@ def _rows(sequences: Sequences, part: str) -> Rows:
     return rows._replace(table=table)
 
 
-def _catalogue(sequences: Sequences) -> tuple[pl.DataFrame, dict[str, int]]:
-    """item, title of every item that has one, in the file's order."""
+def _catalogue(sequences: Sequences) -> tuple[Rows, int]:
+    """item, title of every item that has one, in the file's order; how many had control characters."""
     file, named = sequences.place("items"), sequences.columns
     key, title = str(named.id), str(named.title)
     separator = sequences.items_separator or sniffed(file, [key, title])
     form = Form("\t" if separator in TAB else separator, None, sequences.items_quotes)
     rows = _table(file, [key, title], sequences.broken_lines, form)
-    ids = plain_ids(rows.table[key])
+    ids, titles = plain_ids(rows.table[key]), unescaped(rows.table[title])
     refuse(file, f"has no {key}", ids, ids.fill_null("") == "")
     refuse(file, f"repeats a {key}", ids, ~ids.is_first_distinct())
-    titles = unescaped(rows.table[title]).str.replace_all(CONTROL, " ").str.strip_chars()
-    table = pl.DataFrame({"item": ids, "title": titles}).filter(pl.col("title").fill_null("") != "")
-    return table, {f"items: {why}": count for why, count in rows.noted.items()}
+    plain = titles.str.replace_all(CONTROL, " ").str.strip_chars()
+    table = pl.DataFrame({"item": ids, "title": plain}).filter(pl.col("title").fill_null("") != "")
+    return rows._replace(table=table), int(titles.str.contains(CONTROL).sum())
 
 
 def _table(file: Path, wanted: list[str], broken_lines: int, form: Form | None = None) -> Rows:
@@ -222,8 +209,8 @@ def _titled(rows: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("item").is_in(known)).with_columns(history)
 
 
-def _excluded(rows: pl.DataFrame, catalogue: pl.DataFrame) -> dict[str, int]:
-    """Why -> how many rows, and items of histories, are left out."""
+def _left_out(rows: pl.DataFrame, catalogue: pl.DataFrame) -> dict[str, int]:
+    """Why -> how many rows, or items of histories."""
     known = catalogue["item"].implode()
     items = rows["history"].explode().drop_nulls()
     counts = {
@@ -238,6 +225,39 @@ def _seen(parts: list[pl.DataFrame]) -> pl.DataFrame:
     both = pl.col("history").list.concat(pl.concat_list("item"))
     rows = pl.concat(parts).select("user", items=both).explode("items")
     return rows.group_by("user", maintain_order=True).agg(pl.col("items").unique(maintain_order=True))
+
+
+def _touched(seen: pl.DataFrame) -> pl.DataFrame:
+    """item: all that anybody touched, each once."""
+    return seen.select(item=pl.col("items").explode()).unique()
+
+
+def _sizes(seen: pl.DataFrame, catalogue: pl.DataFrame) -> dict[str, Any]:
+    """There is no log: what stands for its events is what each user is known to have touched."""
+    pairs = int(seen["items"].list.len().sum())
+    sizes = {"events": pairs, "users": len(seen), "items": len(catalogue)}
+    return {**sizes, "kept": sizes}
+
+
+def _told(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    return {f"{part}: {why}": count for part, told in counts.items() for why, count in told.items()}
+
+
+def _refuse_likes(sequences: Sequences, task: Task) -> None:
+    if isinstance(task, Ctr):
+        raise InvalidInput(
+            f"the data set {sequences.name} has no ratings, so nobody can say which targets were liked, and "
+            "task=ctr asks just that: take task=seqrec."
+        )
+
+
+def _refuse_untitled(parts: Mapping[Part, pl.DataFrame]) -> None:
+    for part, rows in parts.items():
+        if rows.is_empty():
+            raise InvalidInput(
+                f"no row of dataset.{part} has a target with a title in dataset.items: are "
+                "dataset.columns.item and .id the same ids?"
+            )
 
 
 def _drawn(rows: pl.DataFrame, part: str, sequences: Sequences) -> pl.DataFrame:
