@@ -28,6 +28,7 @@ from goracs.stages import (
     finetune,
     fits,
     head,
+    influence,
     item_rule,
     prepare,
     result,
@@ -38,12 +39,19 @@ from goracs.stages import (
     weights,
 )
 from goracs.stages.common import Llm, Source
+from goracs.stages.influence import INFLUENCE
 from goracs.stages.result import METRICS_OF, RULES_OF_ITEMS, Told
 from goracs.stages.settled import Settled
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput, Selector, resolve_budget
 
 LINE = ("prepare", "embed", "adapter", "score", "select", "finetune", "evaluate")
+SEEN = {
+    "embed": "embedded",
+    "score": "scored",
+    INFLUENCE: "influenced",
+    "features": "represented",
+}  # by a selector
 
 
 @dataclass(frozen=True)
@@ -87,12 +95,7 @@ class Line:
         if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
             line["fits"] = self._fits(self._reads_validation("finetune" in wanted), "evaluate" in wanted)
             line["adapter"] = self.start
-        if "embed" in used:
-            line["embed"] = self.embedded
-        if "score" in used:
-            line["score"] = self.scored
-        if "features" in used:
-            line["features"] = self.represented
+        line |= {name: getattr(self, described) for name, described in SEEN.items() if name in used}
         if "select" in wanted:
             line |= {"select": self.selected, **self.assessed}
         if "finetune" in wanted:
@@ -189,6 +192,11 @@ class Line:
         return score.named(self._scores(self.asked), self.made["score"])
 
     @cached_property
+    def influenced(self) -> Stage:
+        """The influence of each row, by a surrogate."""
+        return influence.stage(self.prepared, self.made["surrogate"], self.runtime)
+
+    @cached_property
     def represented(self) -> Stage:
         """What distances are taken on."""
         representation: Representation = self.made["features"]
@@ -214,11 +222,11 @@ class Line:
     def _scores(self, needs: Set[str]) -> frozenset[str]:
         """The names of scores among needs, those of which the features are made too."""
         own = features.scores_of(self.made["features"]) if "features" in needs else frozenset()
-        return frozenset(needs - {"features"}) | own
+        return frozenset(needs - {"features", INFLUENCE}) | own
 
     def _roles(self, needs: Set[str]) -> set[str]:
         """The names of the stages that give features or the named scores, and no others."""
-        roles = {"prepare"} | ({"score"} if self._scores(needs) else set())
+        roles = {"prepare"} | ({"score"} if self._scores(needs) else set()) | (needs & {INFLUENCE})
         if "features" in needs:
             roles |= {"features"}
             roles |= {"embed"} if features.EMBEDDING in self.made["features"].needs else set()
@@ -230,8 +238,10 @@ class Line:
         inputs = {"prepare": self.prepared}
         if "features" in roles:
             inputs["features"] = self.represented
-        if needs - {"features"}:
+        if needs - {"features", INFLUENCE}:
             inputs["score"] = self.scored
+        if INFLUENCE in roles:
+            inputs[INFLUENCE] = self.influenced
         return inputs
 
     @cached_property

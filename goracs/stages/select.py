@@ -9,6 +9,7 @@ import numpy as np
 
 from goracs.llm.settings import Runtime
 from goracs.stages.common import checkpoint, examples, labels, spec, write_json
+from goracs.stages.influence import INFLUENCE
 from goracs.stages.score import OF_BOTH_SIDES
 from goracs.store import Stage
 from goracs.types import Coreset, FloatArray, SelectionProblem, Selector
@@ -48,7 +49,7 @@ def selection_problem(inputs: Mapping[str, Path], needs: Set[str]) -> SelectionP
     return SelectionProblem(
         features=_features(place, "pool", len(pool)),
         target_features=_features(place, "target", len(target)),
-        scores={name: np.load(inputs["score"] / f"pool_{name}.npy") for name in scores},
+        scores={name: np.load(_place(inputs, name) / f"pool_{name}.npy") for name in scores},
         target_scores={
             name: np.load(inputs["score"] / f"target_{name}.npy") for name in scores & OF_BOTH_SIDES
         },
@@ -56,6 +57,11 @@ def selection_problem(inputs: Mapping[str, Path], needs: Set[str]) -> SelectionP
         target_labels=labels(target),
         target_users=users,
     )
+
+
+def _place(inputs: Mapping[str, Path], score: str) -> Path:
+    """The artifact that has a score: most come from the one pass of the LLM."""
+    return inputs[INFLUENCE if score == INFLUENCE else "score"]
 
 
 def _features(place: Path | None, side: str, count: int) -> FloatArray:

@@ -27,6 +27,7 @@ FILES = {  # of which the settings of the data set are looked at; no file is rea
     "2014": ["dataset=amazon2014", "dataset.reviews={file}", "dataset.items={file}"],
     "2018": ["dataset=amazon2018", "dataset.reviews={file}", "dataset.items={file}"],
     "2023": ["dataset=amazon2023", "dataset.reviews={file}", "dataset.items={file}"],
+    "sequences": ["dataset=sequences", *(f"dataset.{part}={{file}}" for part in (*PARTS, "items"))],
     "prompts": ["dataset=prompts", *(f"dataset.{part}={{file}}" for part in PARTS)],
 }
 READ = {
@@ -73,6 +74,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "score.sketch_dim": {"score"},
     "score.sketch_seed": {"score"},
     "score.together": {"score", "fits"},  # hidden states are of the validation set too
+    "surrogate": set(),  # no selector of these roads asks for an influence
     "features": {"features"},
     "selector": {"select"},
     "finetune": {"finetune"},
@@ -137,6 +139,8 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "dataset.train": SKIP,
     "dataset.valid": SKIP,
     "dataset.test": SKIP,
+    "dataset.items_separator": "tab",
+    "sequences dataset.items": SKIP,  # which has to be there
     "dataset.titles": "released",
     "dataset.brand": "always",
     "dataset.separator": ";",
@@ -162,6 +166,8 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "score.layer": "q_proj",
     "score.depth": "all",
     "score.matrices": "AB",
+    "surrogate.width": 128,
+    "surrogate.heads": 4,
     "features.scale": "unit",
     "features.reduce": "random",
     "score.together": ["hidden"],
@@ -241,7 +247,8 @@ def test_a_changed_value_is_in_the_keys_of_the_stages_it_changes_and_no_others(r
     for name in leaves(OmegaConf.to_container(composed(road))):
         config = composed(road).copy()
         old = OmegaConf.select(config, name)
-        value = OTHER[name] if name in OTHER else changed(old)
+        other = next((key for key in (f"{road} {name}", name) if key in OTHER), None)
+        value = OTHER[other] if other else changed(old)
         if value is SKIP or (road in FILES and not name.startswith("dataset.")):
             continue
         OmegaConf.update(config, name, value, merge=False, force_add=True)
