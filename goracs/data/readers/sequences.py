@@ -204,18 +204,20 @@ def _table(file: Path, wanted: list[str], broken_lines: int, form: Form | None =
 
 def _titled(rows: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
     """Rows whose target has a title, their histories without items that have none."""
-    known = catalogue["item"].implode()
-    history = pl.col("history").list.filter(pl.element().is_in(known))
-    return rows.filter(pl.col("item").is_in(known)).with_columns(history)
+    kept = rows.join(catalogue, on="item", how="semi", maintain_order="left").with_row_index("row")
+    shown = kept.select("row", item="history").filter(pl.col("item").list.len() > 0).explode("item")
+    known = shown.join(catalogue, on="item", how="semi", maintain_order="left")
+    histories = known.group_by("row", maintain_order=True).agg(history="item")
+    joined = kept.drop("history").join(histories, on="row", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("history").fill_null([])).drop("row")
 
 
 def _left_out(rows: pl.DataFrame, catalogue: pl.DataFrame) -> dict[str, int]:
     """Why -> how many rows, or items of histories."""
-    known = catalogue["item"].implode()
-    items = rows["history"].explode().drop_nulls()
+    items = rows.select(item=pl.col("history").explode()).drop_nulls()
     counts = {
-        "target without a title": int((~rows["item"].is_in(known)).sum()),
-        "item of a history without a title": int((~items.is_in(known)).sum()),
+        "target without a title": len(rows.join(catalogue, on="item", how="anti")),
+        "item of a history without a title": len(items.join(catalogue, on="item", how="anti")),
     }
     return {why: count for why, count in counts.items() if count}
 
