@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.types import Coreset, InvalidInput, SelectionProblem
+from goracs.selection.scores import numbers
+from goracs.types import Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,7 @@ class El2n:
         Raises:
             InvalidInput: no score `el2n`, or more than one number for a row.
         """
-        score = problem.score("el2n", "selector el2n")
-        if score.ndim != 1:
-            raise InvalidInput(
-                f"the score 'el2n' must be one number for each pool row, got shape {score.shape}."
-            )
+        score = numbers(problem, "el2n", "selector el2n")
         rows = np.argsort(-score, kind="stable")[:budget]
         return Coreset(
             rows, budget, problem.pool_size, {"smallest_kept": float(score[rows[-1]]), "warnings": []}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, InvalidInput, SelectionProblem
+from goracs.selection.scores import ascending, numbers
+from goracs.types import Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,8 @@ class GraNd:
         Raises:
             InvalidInput: no score `gradient_norm`, or more than one number for a row.
         """
-        score = problem.score("gradient_norm", "selector grand")
-        if score.ndim != 1:
-            raise InvalidInput(
-                f"the score 'gradient_norm' must be one number for each pool row, got shape {score.shape}."
-            )
-        order = canonical_order(problem)
-        rows = order[np.argsort(-score[order], kind="stable")[:budget]]
+        score = numbers(problem, "gradient_norm", "selector grand")
+        rows = ascending(problem, -score)[:budget]
         return Coreset(
             rows, budget, problem.pool_size, {"smallest_kept": float(score[rows[-1]]), "warnings": []}
         )
