@@ -17,7 +17,10 @@ from goracs import SelectionProblem
 
 HERE = Path(__file__).parent
 SELECTORS: dict[str, dict[str, Any]] = {
+    "blend": {"first": "gradient_norm", "second": "el2n"},
+    "ccs": {"score": "el2n"},
     "el2n": {},
+    "fdmat": {},
     "full": {},
     "goracs": {"lam": 0.1},
     "goracs_paper": {"lam": 0.1, "max_exchanges": 20, "candidates": 5, "distances": "divided"},
@@ -25,6 +28,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "grand": {},
     "kcenter": {},
     "random": {},
+    "ranked": {"score": "el2n", "keep": "middle"},
 }
 
 
