@@ -1,6 +1,9 @@
 """Blend: two scores, each brought to [0, 1], added with a weight; keep the largest sums.
 
-Objective  first / [0, 1] + weight * second / [0, 1]. DEALRec (SIGIR 2024) adds its two scores so, by min-max.
+Objective  first / [0, 1] + weight * second / [0, 1].
+Target     not read.
+Cost       O(N log N).
+Source     as DEALRec (SIGIR 2024) adds its two scores, by min-max.
 """
 
 from __future__ import annotations

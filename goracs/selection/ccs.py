@@ -3,6 +3,9 @@
 Strata     of equal width between the smallest and the largest score that are left, the top edge 1e-4 times
            the largest score above it, as in the authors' code. Theirs lies below a largest score that is
            negative, and loses its row; here every row has a stratum.
+Target     not read.
+Cost       O(N log N).
+Golden     ccs.npz.
 Source     Zheng et al., Coverage-centric coreset selection for high pruning rates (ICLR 2023); their code.
 """
 

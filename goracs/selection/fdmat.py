@@ -4,6 +4,9 @@ Points     z_i = (x_i^p - mean x^p) / ||x_i^p||, the power entry by entry after 
 Plan       entropic transport P (Sinkhorn) of all N rows, mass 1 each, to the means of the K classes' points,
            which take as many rows as their class has; costs M_ik = ||z_i - mean_k||^2.
 Score      sum_k (P_ik M_ik)^2; the smallest are kept.
+Target     not read.
+Cost       O(N (d + K)) memory, at most 1,000 steps of O(N K).
+Golden     fdmat.npz.
 Source     Xiao et al., Feature distribution matching by optimal transport for effective and robust coreset
            selection (AAAI 2024), with their code; where we differ: docs/method.md.
 """
@@ -31,8 +34,6 @@ class FdMat:
         regularisation: of the entropic plan, > 0, in squared distances; the authors' lambda is 1 / it.
         by_class: the smallest of each class by itself, in the proportions of the validation labels; then
             there is one mean, and the distance to it decides.
-
-    Cost: O(N (d + K)) memory.
     """
 
     power: float

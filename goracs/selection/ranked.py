@@ -3,6 +3,8 @@
 Methods    largest entropy, smallest confidence (least confidence), smallest lead (margin sampling): what the
            model is least sure of; largest loss; a band of `answer_loss`, which is the logarithm of the
            answer's perplexity; largest `ifd`: answers that the prompt helps least with.
+Target     not read.
+Cost       O(N log N).
 Here       EL2N and GraNd are files of their own (el2n, grand).
 Source     Settles, Active learning literature survey (2009), for the first three; Marion et al., When less is
            more (2023), for the bands; Li et al. (NAACL 2024) for IFD.

@@ -21,6 +21,7 @@ ROADS = {
     "ctr": ["task=ctr", "adapter=warmup", "selector=goracs", "features=embedding", "task.lam=0.2"],
     "seqrec": ["task=seqrec", "adapter=init", "selector=kcenter", "features=sketch"],
     "plain": ["task=seqrec", "adapter=init", "selector=random"],
+    "influence": ["task=seqrec", "adapter=init", "selector=dealrec"],
 }
 FILES = {  # of which the settings of the data set are looked at; no file is read but for its digest
     "tables": ["dataset=interactions", "dataset.interactions={file}", "dataset.items={file}"],
@@ -74,7 +75,8 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "score.sketch_dim": {"score"},
     "score.sketch_seed": {"score"},
     "score.together": {"score", "fits"},  # hidden states are of the validation set too
-    "surrogate": set(),  # no selector of these roads asks for an influence
+    "surrogate": {"influence"},
+    "surrogate.name": set(),
     "features": {"features"},
     "selector": {"select"},
     "finetune": {"finetune"},
@@ -119,6 +121,13 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "encoder.max_length": {"embed"},
         "encoder.batch_tokens": {"embed"},
         "task.lam": {"select"},  # not read by this selector
+        "task.by_class": {"select"},
+    },
+    "influence": {
+        "runtime.devices": {"adapter"},
+        "score.sketch_dim": {"score"},
+        "score.sketch_seed": {"score"},
+        "task.lam": {"select"},
         "task.by_class": {"select"},
     },
     "plain": {
@@ -172,7 +181,7 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "features.reduce": "random",
     "score.together": ["hidden"],
     "task.lam": 0.3,
-    "selector.lam": 0.3,
+    "selector.lam": 0.35,
     "selector.grid": [0, 0.3],
     "selector.effort": "start",
     "selector.start": SKIP,
