@@ -31,12 +31,17 @@ def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
     Raises:
         InvalidInput: embeddings without columns.
     """
-    if pool.shape[1] == 0:
-        raise InvalidInput("distances need embeddings, and these have no columns: give features with d >= 1.")
+    refuse_no_columns(pool)
     from scipy.spatial.distance import cdist
 
     found: FloatArray = cdist(pool, target)
     return found
+
+
+def refuse_no_columns(features: FloatArray) -> None:
+    """Raise InvalidInput for embeddings [N, 0]: between them there is nothing to measure."""
+    if features.shape[1] == 0:
+        raise InvalidInput("distances need embeddings, and these have no columns: give features with d >= 1.")
 
 
 def largest_distance(features: FloatArray, target: FloatArray) -> float:

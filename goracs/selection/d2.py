@@ -1,0 +1,139 @@
+"""D2: hard rows in dense places, and not the same place twice.
+
+Problem    a graph joins each row with its k nearest, both ways. Its value begins as
+               score_i + sum over neighbours j of exp(-d_ij) max(score_j, 1e-7),
+           the row of largest value is picked, and each neighbour loses exp(-gamma d) times that value.
+Source     Maharana, Yadav & Bansal (ICLR 2024), and their released function: values summed, picks weighted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.ot.neighbours import nearest
+from goracs.search.canonical import canonical_order
+from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+
+LEAST = 1e-7  # of a score that is passed on
+HARDLY = 1e-3  # of the largest score: smaller messages move next to no pick
+
+
+@dataclass(frozen=True)
+class D2:
+    """The rows that message passing over the neighbour graph picks. Deterministic; ties by canonical order.
+
+    Args:
+        score: the number of each row that is passed on: a name such as el2n.
+        neighbours: k >= 1; where the pool has fewer other rows, all of them.
+        gamma: >= 0; how fast a pick's hold on its neighbours falls with distance, per feature unit.
+        by_class: one graph for each label.
+    """
+
+    score: str
+    neighbours: int
+    gamma: float
+    by_class: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Embeddings and the score."""
+        return frozenset({"features", self.score})
+
+    @property
+    def seeded(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
+        """See `goracs.types.Selector`.
+
+        The report has the graph's `edges`, and `message`, the mean of what neighbours add to a row's score.
+
+        Raises:
+            InvalidInput: neighbours or gamma out of range; no such score, or more than one number for a row;
+                embeddings without columns.
+        """
+        self._check()
+        score = self._score(problem)
+        order = canonical_order(problem)
+        graph = _Graph.of(problem.features[order], self.neighbours)
+        message = graph.summed(np.exp(-graph.away) * np.maximum(score[order], LEAST)[graph.there])
+        rows = _picked(graph, score[order] + message, self.gamma, budget)
+        report = {
+            "edges": len(graph.there) // 2,
+            "message": float(message.mean()),
+            "warnings": _warnings(score, message),
+        }
+        return Coreset(order[rows], budget, problem.pool_size, report)
+
+    def _check(self) -> None:
+        k, gamma = self.neighbours, self.gamma
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            raise InvalidInput(f"selector d2: neighbours must be a whole number >= 1, got {k!r}.")
+        if not isinstance(gamma, (int, float)) or isinstance(gamma, bool) or not 0 <= gamma < np.inf:
+            raise InvalidInput(f"selector d2: gamma must be a number >= 0, got {gamma!r}.")
+
+    def _score(self, problem: SelectionProblem) -> FloatArray:
+        score = problem.score(self.score, "selector d2")
+        if score.ndim != 1:
+            raise InvalidInput(
+                f"the score {self.score!r} must be one number for each pool row, got shape {score.shape}."
+            )
+        return score.astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """Edges both ways, those of row i at starts[i]..starts[i + 1].
+
+    Args:
+        there: [e] int64; the other ends.
+        away: [e] float64; how long the edges are, in feature units.
+        starts: [N + 1] int64.
+    """
+
+    there: IndexArray
+    away: FloatArray
+    starts: IndexArray
+
+    @classmethod
+    def of(cls, features: FloatArray, count: int) -> _Graph:
+        """Each row with its `count` nearest others, and each of them with it."""
+        size = len(features)
+        if size == 1:
+            return cls(np.empty(0, np.int64), np.empty(0), np.zeros(2, np.int64))
+        rows, away = nearest(features, features, min(count, size - 1), others=True)
+        one, other = np.repeat(np.arange(size), rows.shape[1]), rows.ravel()
+        ends = np.concatenate([one * size + other, other * size + one])
+        edges, first = np.unique(ends, return_index=True)
+        starts = np.searchsorted(edges // size, np.arange(size + 1))
+        return cls(edges % size, np.tile(away.ravel(), 2)[first], starts)
+
+    def summed(self, values: FloatArray) -> FloatArray:
+        """[N] the sum of a value [e] over each row's edges."""
+        here = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        return np.asarray(np.bincount(here, weights=values, minlength=len(self.starts) - 1), np.float64)
+
+
+def _picked(graph: _Graph, value: FloatArray, gamma: float, budget: int) -> list[int]:
+    """Rows in the order of picking; `value` [N] is used up."""
+    rows: list[int] = []
+    for _ in range(budget):
+        row = int(value.argmax())
+        edges = slice(graph.starts[row], graph.starts[row + 1])
+        value[graph.there[edges]] -= np.exp(-gamma * graph.away[edges]) * value[row]
+        value[row] = -np.inf
+        rows.append(row)
+    return rows
+
+
+def _warnings(score: FloatArray, message: FloatArray) -> list[str]:
+    largest, scale = float(message.max()), float(np.abs(score).max())
+    if largest > HARDLY * scale:
+        return []
+    return [
+        f"neighbours lie so far apart that hardly a message passes (at most {largest:.1e}; scores reach "
+        f"{scale:.1e}), so the rows are those of the score alone; features.scale=unit brings them nearer."
+    ]

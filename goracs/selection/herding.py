@@ -1,0 +1,59 @@
+"""Herding: the row that brings the sum of the chosen nearest to as many times the pool's mean.
+
+Problem    t-th pick = argmin over the rows left of |t mu - sum of the chosen - x|; O(N d) a pick.
+Source     Welling (ICML 2009); Chen, Welling & Smola (UAI 2010).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from goracs.ot.distance import distances
+from goracs.search.canonical import canonical_order
+from goracs.types import Coreset, SelectionProblem
+
+
+@dataclass(frozen=True)
+class Herding:
+    """The coreset whose mean follows the pool's. Deterministic; ties go by canonical order.
+
+    Args:
+        by_class: one herd for each label.
+    """
+
+    by_class: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Embeddings."""
+        return frozenset({"features"})
+
+    @property
+    def seeded(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
+    def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
+        """See `goracs.types.Selector`.
+
+        The report has `mean_error`, how far the means of coreset and pool are apart, in feature units.
+
+        Raises:
+            InvalidInput: embeddings without columns.
+        """
+        order = canonical_order(problem)
+        centred = problem.features[order].astype(np.float64)
+        centred -= centred.mean(axis=0)
+        drift, free = (
+            np.zeros((1, centred.shape[1])),
+            np.zeros(len(centred)),
+        )  # drift: of the chosen rows' sum
+        picked: list[int] = []
+        for _ in range(budget):
+            picked.append(int((distances(centred, -drift)[:, 0] + free).argmin()))
+            drift += centred[picked[-1]]
+            free[picked[-1]] = np.inf
+        report = {"mean_error": float(np.linalg.norm(drift)) / budget, "warnings": []}
+        return Coreset(order[picked], budget, problem.pool_size, report)
