@@ -3,6 +3,9 @@
 Problem    a graph joins each row with its k nearest, both ways. Its value begins as
                score_i + sum over neighbours j of exp(-d_ij) max(score_j, 1e-7),
            the row of largest value is picked, and each neighbour loses exp(-gamma d) times that value.
+Target     not read.
+Cost       the nearest rows of every row, O(N^2 d) by blocks; a pick is O(N).
+Golden     d2_moderate.npz.
 Source     Maharana, Yadav & Bansal (ICLR 2024), and their released function: values summed, picks weighted.
 """
 

@@ -6,6 +6,8 @@ Lazy       a gain only falls as rows are picked, so an old one bounds it: few ar
            directions, s = 1 - |u_i - u_j|^2 / 4, so that threads move no decision.
 Zeros      a row of zeros has no direction: such rows are alike, and at right angles to all others.
 Cost       a gain is O(N d). The second pick forms nearly all, O(N^2 d); later ones some dozens each.
+Target     not read.
+Golden     deepcore.npz.
 Memory     8 N d bytes and one block.
 Source     Mirzasoleiman et al. (NeurIPS 2013) for the function and the greedy; Minoux (1978) for lazy.
 """

@@ -1,6 +1,9 @@
 """Herding: the row that brings the sum of the chosen nearest to as many times the pool's mean.
 
-Problem    t-th pick = argmin over the rows left of |t mu - sum of the chosen - x|; O(N d) a pick.
+Problem    t-th pick = argmin over the rows left of |t mu - sum of the chosen - x|.
+Target     not read.
+Cost       O(N d) a pick.
+Golden     deepcore.npz.
 Source     Welling (ICML 2009); Chen, Welling & Smola (UAI 2010).
 """
 

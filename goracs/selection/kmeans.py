@@ -3,6 +3,8 @@
 Problem    min over n centres of the sum of squared distances to the nearest: seeds by k-means++, then Lloyd's
            steps until no row changes its cluster. A cluster that loses all its rows keeps its centre.
 Rows       each centre in turn takes its nearest row that is not taken.
+Target     not read.
+Cost       O(N n d) for each of Lloyd's steps, distances by blocks.
 Own code   scipy's kmeans2 measures all earlier seeds again for each seed and holds N n distances; here a seed
            costs O(N d), and distances are formed by blocks.
 Source     Arthur & Vassilvitskii (SODA 2007); Lloyd (1982).

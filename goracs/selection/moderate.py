@@ -3,6 +3,9 @@
 Problem    delta_i = distance of row i to the median (of each coordinate) of its class; keep the middle n of
            the pool by delta: those whose rank is nearest the median's.
 Classes    the labels; one class where there are none.
+Target     not read.
+Cost       O(N d), and a sort.
+Golden     d2_moderate.npz.
 Source     Xia et al. (ICLR 2023).
 """
 
