@@ -136,7 +136,6 @@ def transported(costs: FloatArray, labels: IndexArray, regularisation: float) ->
             "selector fdmat: squared distances / regularisation overflow float64: rescale the embeddings, or "
             "raise regularisation."
         )
-    gains -= gains.max(axis=1, keepdims=True)  # changes no share, and keeps what differs from rounding
     takes = np.unique(labels, return_counts=True)[1]
     prices = np.zeros(len(takes))
     for _ in range(STEPS):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from goracs import select
@@ -196,6 +196,7 @@ def test_ccs_of_a_constant_score_is_a_uniform_draw_and_says_so() -> None:
 
 
 @given(st.lists(st.floats(-1e3, 1e3, width=16), min_size=1, max_size=20), st.integers(1, 60))
+@example([-1000.0, -999.99], 50)  # a range below a ten-thousandth of a negative maximum
 def test_strata_rise_with_the_score_and_hold_every_row(values: list[float], count: int) -> None:
     of = equal_width(np.array(values), count)
     assert ((of >= 0) & (of < count)).all()

@@ -97,6 +97,13 @@ def test_one_class_ranks_by_the_distance_to_its_mean() -> None:
     assert select(given, 5, "fdmat", by_class=True).indices.tolist() == sorted(nearest.tolist())
 
 
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_tied_rows_go_by_the_canonical_order(order: list[int]) -> None:
+    line, labels = np.array([[1.0], [-1.0]])[order], np.zeros(2, np.int64)
+    given = SelectionProblem(line, line, labels=labels, target_labels=labels)
+    assert line[fdmat().select(given, 1, np.random.default_rng(0)).indices].tolist() == [[-1.0]]
+
+
 def test_a_plan_that_does_not_converge_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("goracs.selection.fdmat.STEPS", 1)
     found = fdmat().select(problem(), 5, np.random.default_rng(0))
