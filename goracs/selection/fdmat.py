@@ -89,7 +89,7 @@ def standardised(features: FloatArray, power: float) -> FloatArray:
     """The points z [N, d] float64 of features [N, d].
 
     Raises:
-        InvalidInput: no columns, or entries too large for float64.
+        InvalidInput: no columns, or norms that overflow or vanish in float64.
     """
     if features.shape[1] == 0:
         raise InvalidInput("selector fdmat needs embeddings with at least one column.")
@@ -97,9 +97,10 @@ def standardised(features: FloatArray, power: float) -> FloatArray:
     with np.errstate(over="ignore"):  # said below, in words
         powers = np.where(values < 0, -1.0, 1.0) * (np.abs(values) + SMALL) ** power
         norms = np.sqrt((powers**2).sum(axis=1, keepdims=True))
-    if not np.isfinite(norms).all():
+    if not np.isfinite(norms).all() or not norms.all():
         raise InvalidInput(
-            "selector fdmat: norms overflow float64: the embeddings are too large; rescale them."
+            f"selector fdmat: to the power {power}, embeddings have norms that float64 does not hold: "
+            "rescale them, or lower power."
         )
     points: FloatArray = (powers - powers.mean(axis=0)) / norms
     return points

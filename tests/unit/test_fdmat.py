@@ -118,7 +118,8 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"regularisation": True}, {}, "regularisation must be a number > 0, got True"),
     ({}, {"labels": None, "target_labels": None}, "means of the classes, and these examples have no labels"),
     ({}, {"features": np.ones((26, 0)), "target_features": np.ones((2, 0))}, "at least one column"),
-    ({"power": 2.0}, {"features": np.full((26, 4), 1e200)}, "norms overflow float64"),
+    ({"power": 2.0}, {"features": np.full((26, 4), 1e200)}, "to the power 2.0, .* float64 does not hold"),
+    ({"power": 90.0}, {"features": np.full((26, 4), 1e-4)}, "to the power 90.0, .* does not hold"),
     ({"regularisation": 1e-320}, {}, "squared distances / regularisation overflow float64"),
 ]
 
