@@ -161,7 +161,8 @@ class _Foretold:
 
     def _score(self) -> tuple[Cost, ...]:
         names, settings = self.line.scores, self.made["score"]
-        sides = {"train": names - {"ifd"}, "valid": names & score.OF_BOTH_SIDES}
+        passed = names - score.DERIVED
+        sides = {"train": passed, "valid": passed & score.OF_BOTH_SIDES}
         found = [cost for part, asked in sides.items() if asked for cost in self._predicted(part, asked)]
         if settings.course:  # what earlier checkpoints give
             slopes = {part: asked & score.OF_GRADIENTS for part, asked in sides.items()}

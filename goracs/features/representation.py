@@ -94,7 +94,7 @@ def scaled(pool: FloatArray, target: FloatArray, scale: str) -> Sides:
     if scale == "none":
         return pool, target
     if scale == "unit":
-        return _unit(pool), _unit(target)
+        return unit(pool), unit(target)
     if scale == "standard":
         mean, deviation = pool.mean(axis=0), pool.std(axis=0)
         varies = deviation > CONSTANT * np.abs(pool).max(axis=0)
@@ -135,6 +135,7 @@ def principal_axes(centred: FloatArray, dim: int) -> FloatArray:
     return np.asarray(axes * np.where(largest < 0, -1.0, 1.0))
 
 
-def _unit(rows: FloatArray) -> FloatArray:
+def unit(rows: FloatArray) -> FloatArray:
+    """Rows [., d] divided by their norms; a row of zeros stays one."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1.0))

@@ -4,6 +4,8 @@ Weights   of a checkpoint the mean learning rate of the steps since the one befo
 Norm      the weighted mean of the norms.
 Sketch    the sketches side by side, each times the root of its weight: an inner product of two rows is the
           weighted sum of those at each checkpoint.
+Unit      the same of sketches that are divided by their norms at each checkpoint: the inner product of two
+          rows is the weighted sum of their cosines, which is LESS's influence of one on the other.
 Adam      with `score.adam` the pool's sketches are of Adam's steps at each checkpoint
           (`goracs.llm.adam`), the target's of gradients.
 Source    LESS (Xia et al. 2024), its influence over checkpoints.
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from goracs.features.representation import unit
 from goracs.types import FloatArray, InvalidInput
 
 
@@ -48,3 +51,8 @@ def joined_sketch(sketches: Sequence[FloatArray], weights: Sequence[float]) -> F
     """[N, k c] float32 of the sketches [N, k] at each of c checkpoints."""
     scaled = [sketch * np.float32(weight**0.5) for sketch, weight in zip(sketches, weights, strict=True)]
     return np.concatenate(scaled, axis=1)
+
+
+def joined_unit_sketch(sketches: Sequence[FloatArray], weights: Sequence[float]) -> FloatArray:
+    """[N, k c] float32 of the directions of the sketches [N, k] at each of c checkpoints."""
+    return joined_sketch([unit(sketch.astype(np.float64)) for sketch in sketches], weights).astype(np.float32)

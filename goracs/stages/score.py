@@ -2,14 +2,15 @@
 
 Names   gradient_norm, loss and el2n come together, with a sketch too (a gradient makes the others free); the
         rest where somebody asks for them, or `score.together` does, so that jobs which want different ones of
-        them share one pass. Of the validation set only hidden, margin and sketch are computed.
+        them share one pass. Of the validation set only hidden, margin and sketches are computed.
+unit_sketch   the sketch of each checkpoint divided by its norm (`goracs.llm.course`), made of the sketches.
 ifd     loss of the answer after its prompt / that of the answer alone, of texts: how little the prompt helps
         (Li et al. 2024). The answers alone are read in a second pass; they are short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,17 +28,18 @@ if TYPE_CHECKING:
     from goracs.llm.recommender import Recommender
 
 TOGETHER = frozenset({"gradient_norm", "loss", "el2n"})
-OF_BOTH_SIDES = frozenset({"hidden", "margin", "sketch"})
+OF_BOTH_SIDES = frozenset({"hidden", "margin", "sketch", "unit_sketch"})
 OF_THE_POOL = frozenset({"answer_loss", "entropy", "confidence", "lead", "ifd"})
 ALONE = frozenset({"answer_loss"})
 OF_GRADIENTS = frozenset({"gradient_norm", "sketch"})
+DERIVED = frozenset({"ifd", "unit_sketch"})  # of other numbers, after the pass
 KNOWN = TOGETHER | OF_BOTH_SIDES | OF_THE_POOL
 
 
 def stage(
     llm: Llm, start: Stage, adapted: Collection[str] | None, settings: Score, wanted: frozenset[str]
 ) -> Stage:
-    """pool_<name>.npy and, for hidden, margin and sketch, target_<name>.npy; float32 [N] or [N, d].
+    """pool_<name>.npy and, for hidden, margin and sketches, target_<name>.npy; float32 [N] or [N, d].
 
     An interrupted run leaves finished batches in a checkpoint; the next one goes on from there.
 
@@ -58,6 +60,8 @@ def stage(
         settings.among(adapted)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.course import joined_unit_sketch
+
         opened, kept = llm.open(inputs), checkpoint(folder)
         passes = _Passes(opened, settings, names, _read(opened, inputs, names))
         passes.run(inputs["adapter"] / "adapter", kept, moments=_moments(inputs["adapter"], settings))
@@ -65,8 +69,11 @@ def stage(
         if "ifd" in names:
             (folder / "alone_answer_loss.npy").unlink()
             np.save(folder / "pool_ifd.npy", _ifd(kept))
+        places, weights = [kept], [1.0]
         if settings.course and names & TOGETHER:
-            _follow(inputs["adapter"], kept, folder, passes)
+            places, weights = _follow(inputs["adapter"], kept, folder, passes)
+        if "unit_sketch" in names:
+            _write_combined("sketch", joined_unit_sketch, places, weights, folder, "unit_sketch")
         write_json(folder / PROMPTS, opened.prompts)
 
     params: dict[str, Any] = {"numbers": sorted(names), **llm.params}
@@ -98,7 +105,8 @@ class _Passes:
         from goracs.llm.gradient import score
 
         model = self.opened.adapted(adapter)
-        asked = {"pool": self.names - {"ifd"}, "target": self.names & OF_BOTH_SIDES, "alone": ALONE}
+        passed = self.names - DERIVED
+        asked = {"pool": passed, "target": passed & OF_BOTH_SIDES, "alone": ALONE}
         for side, texts in self.sides.items():
             job = self.opened.job(f"score {side}", SHORTER.get(side, SHORTER["pool"]))
             if names := asked[side] & only:
@@ -116,19 +124,36 @@ def _read(opened: Recommender, inputs: Mapping[str, Path], names: frozenset[str]
     return sides
 
 
-def _follow(warmed: Path, kept: Path, folder: Path, passes: _Passes) -> None:
-    """Write over the gradients' numbers those of the whole course of a warm-up."""
+def _follow(warmed: Path, kept: Path, folder: Path, passes: _Passes) -> tuple[list[Path], list[float]]:
+    """Write over the gradients' numbers those of the whole course of a warm-up.
+
+    Returns where the numbers at each checkpoint are, and its weight; the last is the warm-up's end.
+    """
     from goracs.llm.course import joined_sketch, mean_norm, weighted_checkpoints
 
     *earlier, (_, last) = weighted_checkpoints(warmed)
     weights = [*(weight for _, weight in earlier), last]
-    places = [kept / adapter.name for adapter, _ in earlier]
-    for (adapter, _), place in zip(earlier, places, strict=True):
+    places = [*(kept / adapter.name for adapter, _ in earlier), kept]
+    for (adapter, _), place in zip(earlier, places[:-1], strict=True):
         passes.run(adapter, place, OF_GRADIENTS, adapter if passes.settings.adam else None)
-    for name, combined in {"gradient_norm": mean_norm, "sketch": joined_sketch}.items():
-        for file in sorted(kept.glob(f"*_{name}.npy")):
-            parts = [np.load(place / file.name) for place in (*places, kept)]
-            np.save(folder / file.name, combined(parts, weights))
+    _write_combined("gradient_norm", mean_norm, places, weights, folder)
+    _write_combined("sketch", joined_sketch, places, weights, folder)
+    return places, weights
+
+
+def _write_combined(
+    name: str,
+    combined: Callable[[Sequence[FloatArray], Sequence[float]], FloatArray],
+    places: Sequence[Path],
+    weights: Sequence[float],
+    folder: Path,
+    called: str | None = None,
+) -> None:
+    """Write of every side what a number at all checkpoints comes to, under its own name or another."""
+    for file in sorted(places[-1].glob(f"*_{name}.npy")):
+        side = file.name.removesuffix(f"_{name}.npy")
+        parts = [np.load(place / file.name) for place in places]
+        np.save(folder / f"{side}_{called or name}.npy", combined(parts, weights))
 
 
 def _moments(warmed: Path, settings: Score) -> Path | None:
@@ -178,4 +203,5 @@ def named(wanted: frozenset[str], settings: Score) -> frozenset[str]:
         known = ", ".join(sorted(KNOWN))
         raise InvalidInput(f"no score is called {', '.join(unknown)}; there are {known}.")
     names |= {"answer_loss"} if "ifd" in names else set()
+    names |= {"sketch"} if "unit_sketch" in names else set()
     return names | TOGETHER if names & (TOGETHER | {"sketch"}) else names

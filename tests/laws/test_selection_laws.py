@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import goracs
 from goracs.api import build
 from goracs.config import conf_dir
+from goracs.llm.course import joined_unit_sketch
 from goracs.ot import cost, distance, exact
 from goracs.report.methods import card
 from goracs.search import bounds
@@ -45,6 +46,8 @@ def problems(draw: st.DrawFn, distinct: bool = False, classes: bool = False) -> 
         target_labels = np.concatenate([np.unique(labels), labels[: len(target)]])
         target = (target * 9)[: len(target_labels)]
         target_labels = target_labels[: len(target)]
+    sketches = rng.integers(-1, 2, (n + len(target), 4)).astype(np.float32)  # of two checkpoints; ties, zeros
+    units = joined_unit_sketch([sketches[:, :2], sketches[:, 2:]], [0.75, 0.25])
     return SelectionProblem(
         features=np.array(pool, dtype=np.float32),
         target_features=np.array(target, dtype=np.float32),
@@ -52,17 +55,20 @@ def problems(draw: st.DrawFn, distinct: bool = False, classes: bool = False) -> 
             "gradient_norm": np.array(draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)), float),
             "el2n": rng.permutation(n) / n,  # distinct: its ties go by index, on purpose
             "loss": rng.random(n),
-            "sketch": rng.normal(size=(n, 3)),
+            "sketch": sketches[:n],
+            "unit_sketch": units[:n],
             "entropy": rng.integers(0, 3, n) / 2,
             "influence": rng.integers(-1, 2, n) / 2,
         },
+        target_scores={"sketch": sketches[n:], "unit_sketch": units[n:]},
         labels=labels,
         target_labels=target_labels,
     )
 
 
 def arrays(problem: SelectionProblem) -> list[Any]:
-    tables = [problem.features, problem.target_features, *problem.scores.values()]
+    scores = [*problem.scores.values(), *(problem.target_scores or {}).values()]
+    tables = [problem.features, problem.target_features, *scores]
     return [table.copy() for table in tables]
 
 

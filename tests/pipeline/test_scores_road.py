@@ -68,7 +68,7 @@ def test_gradients_over_the_course_of_a_warm_up_are_those_of_its_checkpoints(
     words = (
         "selector=random",
         "until=score",
-        "score.together=[sketch]",
+        "score.together=[unit_sketch]",
         "score.sketch_dim=16",
         "assess=true",
     )
@@ -93,6 +93,13 @@ def test_gradients_over_the_course_of_a_warm_up_are_those_of_its_checkpoints(
         np.testing.assert_allclose(
             found[f"{side}_sketch"] @ found["pool_sketch"].T, inner, rtol=1e-4, atol=1e-6
         )
+        directions = [
+            one[f"{side}_sketch"] / np.linalg.norm(one[f"{side}_sketch"], axis=1)[:, None] for one in alone
+        ]
+        for one, direction in zip(alone, directions, strict=True):
+            np.testing.assert_allclose(one[f"{side}_unit_sketch"], direction, atol=1e-6)
+        joined = np.concatenate([w**0.5 * one for w, one in zip(weights, directions, strict=True)], axis=1)
+        np.testing.assert_allclose(found[f"{side}_unit_sketch"], joined, atol=1e-4)
     np.testing.assert_array_equal(found["pool_loss"], alone[1]["pool_loss"])  # all else is of its end
 
 
