@@ -163,7 +163,7 @@ def open_pool(
     lam: float,
     scale: Scale,
     memory: float,
-) -> Pool:
+) -> Dense | Streamed:
     """The costs of the pool in that order, held at once if they fit into `memory` GB."""
     offset = np.zeros(problem.pool_size) if norms is None else lam / scale.gradient * norms
     streamed = Streamed(problem.features, problem.target_features, order, offset, scale.distance)
