@@ -74,7 +74,12 @@ def test_a_sweep_with_a_configuration_of_ones_own_is_planned(tmp_path: Path) -> 
         "budget=4",
         "assess=true",
     ]
-    sketched = ("score.together=[sketch]", "adapter.rows=8", "adapter.checkpoints=2", "score.course=true")
+    sketched = (
+        "score.together=[unit_sketch]",
+        "adapter.rows=8",
+        "adapter.checkpoints=2",
+        "score.course=true",
+    )
     told = planned([*words, *sketched], tmp_path / "store")
     assert told["score"][:2] == ["0 of 1", str(2 * (60 + 24))]
     assert told["select"][0] == "0 of 1"  # the same method under two names

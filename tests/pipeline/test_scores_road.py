@@ -141,6 +141,24 @@ def test_sketches_of_adams_steps_are_those_of_its_moments_at_each_checkpoint(
         np.testing.assert_allclose(ours, expected.numpy(), rtol=1e-3, atol=1e-5)
 
 
+def test_less_along_a_warm_up_keeps_the_rows_of_largest_influence(goracs: Command, tmp_path: Path) -> None:
+    """By Adam's steps, from the directions that the score stage left."""
+    course = (
+        "adapter.checkpoints=2",
+        "adapter.training.batch_size=2",
+        "score.course=true",
+        "score.adam=true",
+    )
+    words = ("selector=less", "selector.by_class=false", "until=select", "score.sketch_dim=16", "budget=5")
+    store = tmp_path / "store"
+    found = scores(goracs(*words, *course, store=store), store)
+    (selected,) = (path for path in (store / "select").iterdir() if path.is_dir())
+    influence = found["pool_unit_sketch"] @ found["target_unit_sketch"].mean(axis=0)
+    np.testing.assert_array_equal(np.load(selected / "indices.npy"), np.sort(np.argsort(-influence)[:5]))
+    report = json.loads((selected / "report.json").read_text())
+    assert abs(report["smallest_kept"] - np.sort(influence)[-5]) < 1e-6
+
+
 def scores(ended: Ended, store: Path) -> dict[str, np.ndarray]:
     assert ended.code == 0, ended.text
     place = store / "score" / ended.result["digests"]["score"][:24]
