@@ -5,6 +5,7 @@ Subspace   the first `dim` right singular vectors of validation's gradients [m, 
 Score      of row i: the largest cosine, over tasks T, of its projection with the mean projection of T's rows.
 Here       gradients are sketches, and those of several checkpoints (`score.course`) count as one long
            gradient each; the authors' scripts take a single checkpoint.
+Cost       a decomposition of m x k numbers, then O(N k dim).
 Rounding   a cosine is taken to 12 digits: what the order of sums in a decomposition moves decides nothing.
 Source     Min et al. (ICML 2026, arXiv 2602.18584) and its code.
 """

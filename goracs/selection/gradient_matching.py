@@ -2,6 +2,7 @@
 
 Problem    min over S of | mean_{i in S} g_i - mean_j g_j |, g the sketch of a gradient, by greedy picks
            (`goracs.search.toward_mean`): a step along the first is then nearly a step along the second.
+Cost       O(N k) a pick, for sketches of k numbers.
 Not here   weights: each row of a coreset is trained on as often. GradMatch and CRAIG have the same aim with
            free weights, and match the mean gradient of the pool or of validation.
 Source     the error term of Killamsetty et al. (GradMatch, ICML 2021).

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.ot.distance import distances
 from goracs.search.canonical import canonical_order
+from goracs.search.toward_mean import toward_mean
 from goracs.types import Coreset, SelectionProblem
 
 
@@ -49,14 +49,6 @@ class Herding:
         order = canonical_order(problem)
         centred = problem.features[order].astype(np.float64)
         centred -= centred.mean(axis=0)
-        drift, free = (
-            np.zeros((1, centred.shape[1])),
-            np.zeros(len(centred)),
-        )  # drift: of the chosen rows' sum
-        picked: list[int] = []
-        for _ in range(budget):
-            picked.append(int((distances(centred, -drift)[:, 0] + free).argmin()))
-            drift += centred[picked[-1]]
-            free[picked[-1]] = np.inf
-        report = {"mean_error": float(np.linalg.norm(drift)) / budget, "warnings": []}
+        picked = toward_mean(centred, np.zeros(centred.shape[1]), budget)
+        report = {"mean_error": float(np.linalg.norm(centred[picked].mean(axis=0))), "warnings": []}
         return Coreset(order[picked], budget, problem.pool_size, report)

@@ -5,6 +5,8 @@ Influence  of row i on task T: the mean over its validation rows j of sum_c w_c 
 Score      `unit_sketch` (`goracs.llm.course`): gradients divided by their norms at each checkpoint, times the
            root of w_c, side by side. The weights are within, and the sum over c is one inner product.
 Adam       with `score.adam=true` the pool's gradients are Adam's steps, as LESS has them.
+Cost       O(N m k) for sketches of k numbers.
+Golden     less.npz.
 Source     Xia et al. (ICML 2024) and its code.
 """
 

@@ -2,6 +2,7 @@
 
 Problem    min over S of (1/m) sum_j min_{i in S} d_ij: transport to validation that forgets the marginal of
            S, by greedy picks (facility location): the paper's stage 1 at lam = 0.
+Cost       O(N m d), and O(N m) a pick at most.
 Left over  at most m rows can be nearest to anything. Rows that gain nothing fill the places, the first in
            canonical order; the report counts them.
 Source     Gurumoorthy, Jawanpuria and Mishra (SPOT, ICDM 2021); GORACS (KDD 2025), Eq. 14.

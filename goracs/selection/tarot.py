@@ -8,6 +8,8 @@ Layers     the k-th holds every validation row's k-th best pool row. Whole layer
 Departure  the released code multiplies rows by L^-1 where whitening takes L^-T (a row on the left), which
            leaves the directions correlated. Its ridge is 1e-5 whatever the gradients' unit: here it is a
            share of the mean variance.
+Cost       O((N + m) k^2) to whiten, O(N m) cosines held.
+Golden     tarot.npz.
 Not here   its form without a budget, which grows k until the transport to held-out folds stops falling.
 Rounding   a cosine is taken to 12 digits: what the order of sums in a decomposition moves decides nothing.
 Source     Feng, Nie, Liu and Alahi (TAROT) and its code; the annealed Sinkhorn steps are those of geomloss.

@@ -109,6 +109,7 @@ def test_what_a_selector_needs_is_all_it_reads(name: str, data: st.DataObject) -
         problem.features[:, :width],
         problem.target_features[:, :width],
         {key: score for key, score in problem.scores.items() if key in needs},
+        {key: score for key, score in (problem.target_scores or {}).items() if key in needs},
         labels=problem.labels,
         target_labels=problem.target_labels,
     )
