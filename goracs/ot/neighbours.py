@@ -21,7 +21,7 @@ def nearest(
     Args:
         features: [N, d] float; finite.
         target: [m, d] float; same space.
-        count: 1..m, 1..m - 1 with `others`.
+        count: 0..m, 0..m - 1 with `others`.
         others: target is features, and no row is its own neighbour.
 
     Returns:

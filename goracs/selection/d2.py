@@ -105,8 +105,6 @@ class _Graph:
     def of(cls, features: FloatArray, count: int) -> _Graph:
         """Each row with its `count` nearest others, and each of them with it."""
         size = len(features)
-        if size == 1:
-            return cls(np.empty(0, np.int64), np.empty(0), np.zeros(2, np.int64))
         rows, away = nearest(features, features, min(count, size - 1), others=True)
         one, other = np.repeat(np.arange(size), rows.shape[1]), rows.ravel()
         ends = np.concatenate([one * size + other, other * size + one])

@@ -245,6 +245,12 @@ def test_seeds_are_drawn_in_proportion_to_squared_distance() -> None:
     assert (counts.sum(axis=1)[[0, 1, 3]] > 400).all()
 
 
+def test_seeds_are_never_a_row_drawn_before_while_others_differ() -> None:
+    points = normal(12, 2)
+    drawn = seeds(points, 12, np.random.default_rng(0))
+    assert sorted(map(tuple, drawn.tolist())) == sorted(map(tuple, points.tolist()))
+
+
 def test_kmeans_takes_one_row_of_every_group() -> None:
     groups = np.repeat(100 * np.arange(5), 8)
     features = normal(40, 2) + groups[:, None]
