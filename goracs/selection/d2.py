@@ -20,7 +20,7 @@ from goracs.search.canonical import canonical_order
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 LEAST = 1e-7  # of a score that is passed on
-HARDLY = 1e-3  # of the largest score: smaller messages move next to no pick
+HARDLY = 1e-3  # of the mean score: smaller messages move next to no pick
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ def _picked(graph: _Graph, value: FloatArray, gamma: float, budget: int) -> list
 
 
 def _warnings(score: FloatArray, message: FloatArray) -> list[str]:
-    largest, scale = float(message.max()), float(np.abs(score).max())
-    if largest > HARDLY * scale:
+    passed, size = float(message.mean()), float(np.abs(score).mean())
+    if len(score) == 1 or passed > HARDLY * size:
         return []
     return [
-        f"neighbours lie so far apart that hardly a message passes (at most {largest:.1e}; scores reach "
-        f"{scale:.1e}), so the rows are those of the score alone; features.scale=unit brings them nearer."
+        f"neighbours lie so far apart that hardly a message passes (mean {passed:.1e}, of scores {size:.1e}), so "
+        "the rows are those of the score alone; features.scale=unit brings them nearer."
     ]

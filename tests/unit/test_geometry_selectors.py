@@ -191,7 +191,8 @@ def test_d2_of_distant_rows_is_the_score_and_says_so() -> None:
     assert set(coreset.indices.tolist()) == set(np.argsort(-score)[:5].tolist())
     assert "features.scale=unit brings them nearer" in coreset.report["warnings"][0]
     near = run(D2("el2n", 3, 0.7, by_class=False), normal(40, 3), 5, scores={"el2n": score})
-    assert near.report["warnings"] == []
+    alone = run(D2("el2n", 3, 0.7, by_class=False), normal(1, 3), 1, scores={"el2n": score[:1]})
+    assert near.report["warnings"] == alone.report["warnings"] == []
 
 
 D2_BAD: list[tuple[D2, Any, str]] = [
