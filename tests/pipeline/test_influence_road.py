@@ -9,7 +9,7 @@ import pytest
 
 from tests.pipeline.conftest import Command
 
-SMALL = ("selector=dealrec", "surrogate.epochs=3", "surrogate.depth=20", "surrogate.width=8", "until=select")
+SMALL = ("selector=dealrec", "until=select")
 
 
 @pytest.mark.parametrize("task", ["ctr", "seqrec"])
