@@ -135,6 +135,6 @@ def _warnings(score: FloatArray, message: FloatArray) -> list[str]:
     if len(score) == 1 or passed > HARDLY * size:
         return []
     return [
-        f"neighbours lie so far apart that hardly a message passes (mean {passed:.1e}, of scores {size:.1e}), so "
-        "the rows are those of the score alone; features.scale=unit brings them nearer."
+        f"neighbours lie so far apart that hardly a message passes (mean {passed:.1e}, of scores "
+        f"{size:.1e}), so the rows are those of the score alone; features.scale=unit brings them nearer."
     ]
