@@ -16,19 +16,33 @@ import goracs
 from goracs import SelectionProblem
 
 HERE = Path(__file__).parent
+Arrays = dict[str, Any]
 SELECTORS: dict[str, dict[str, Any]] = {
     "blend": {"first": "gradient_norm", "second": "el2n"},
     "ccs": {"score": "el2n"},
+    "d2": {},
+    "dealrec": {},
     "el2n": {},
+    "facility_location": {},
     "fdmat": {},
     "full": {},
+    "gist": {},
     "goracs": {"lam": 0.1},
     "goracs_paper": {"lam": 0.1, "max_exchanges": 20, "candidates": 5, "distances": "divided"},
     "goracs_released": {"lam": 0.1, "max_exchanges": 20, "candidates": 5},
+    "gradient_matching": {},
     "grand": {},
+    "herding": {},
     "kcenter": {},
+    "kmeans": {},
+    "less": {},
+    "mmd": {},
+    "moderate": {},
     "random": {},
     "ranked": {"score": "el2n", "keep": "middle"},
+    "round_robin": {},
+    "spot": {},
+    "tarot": {},
 }
 
 
@@ -37,13 +51,30 @@ def problems() -> Iterator[tuple[str, SelectionProblem, int]]:
     itra = np.load(HERE / "goracs_itra.npz")
     scores = {"gradient_norm": itra["label_g"], "el2n": itra["label_g"][::-1].copy()}
     labels = {"labels": itra["label_train"], "target_labels": itra["label_valid"]}
-    yield "authors", SelectionProblem(itra["label_X"], itra["label_Y"], scores=scores, **labels), 16
+    more = sketched(np.random.default_rng(0), len(itra["label_X"]), len(itra["label_Y"]))
+    yield "authors", problem(itra["label_X"], itra["label_Y"], scores, more, labels), 16
     for pool, m, n in ((400, 90, 30), (400, 90, 37), (300, 31, 8), (250, 64, 150), (5000, 40, 12)):
         draw = np.random.default_rng([pool, m, n])
         scores = {"gradient_norm": draw.lognormal(size=pool), "el2n": draw.random(pool)}
         labels = {"labels": draw.integers(0, 2, pool), "target_labels": draw.integers(0, 2, m)}
         features = draw.normal(size=(pool, 8)), draw.normal(size=(m, 8))
-        yield f"{pool} x {m}, n = {n}", SelectionProblem(*features, scores=scores, **labels), n
+        yield f"{pool} x {m}, n = {n}", problem(*features, scores, sketched(draw, pool, m), labels), n
+
+
+def problem(
+    pool: Any, target: Any, scores: Arrays, more: tuple[Arrays, Arrays], labels: Arrays
+) -> SelectionProblem:
+    """With scores of the pool alone, and those of both sides."""
+    return SelectionProblem(pool, target, scores={**scores, **more[0]}, target_scores=more[1], **labels)
+
+
+def sketched(draw: np.random.Generator, pool: int, m: int) -> tuple[Arrays, Arrays]:
+    """Influence, sketches and their directions: of the pool, and of the target."""
+    sides = [draw.normal(size=(rows, 6)) for rows in (pool, m)]
+    ours, theirs = (
+        {"sketch": side, "unit_sketch": side / np.linalg.norm(side, axis=1)[:, None]} for side in sides
+    )
+    return {"influence": draw.normal(size=pool), **ours}, theirs
 
 
 def digest(name: str, problem: SelectionProblem, budget: int, by_class: bool) -> str:
