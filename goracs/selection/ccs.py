@@ -62,23 +62,15 @@ class Ccs:
         self._checked()
         values = numbers(problem, self.score, "selector ccs")
         hardest_first = ascending(problem, -values if self.hardest == "largest" else values)
-        asked = int(self.beta * problem.pool_size)
-        left_out = min(asked, problem.pool_size - budget)
-        kept = np.sort(hardest_first[left_out:])
+        kept, left_out, told = strata.without_hardest(hardest_first, self.beta, budget)
         of = equal_width(values[kept], self.strata)
-        warnings = constant_warnings(self.score, values)
-        if left_out < asked:
-            warnings.append(
-                f"{left_out} of the {asked} hardest rows are left out: the budget takes the rest."
-            )
+        warnings = constant_warnings(self.score, values) + told
         report = {"left_out": left_out, "strata": len(np.unique(of)), "warnings": warnings}
         return Coreset(kept[strata.draw(of, budget, rng)], budget, problem.pool_size, report)
 
     def _checked(self) -> None:
         if self.hardest not in ("largest", "smallest"):
             raise InvalidInput(f"selector ccs: hardest must be largest or smallest, got {self.hardest!r}.")
-        if isinstance(self.beta, bool) or not isinstance(self.beta, (int, float)) or not 0 <= self.beta < 1:
-            raise InvalidInput(f"selector ccs: beta must be a share, 0 <= beta < 1, got {self.beta!r}.")
         if isinstance(self.strata, bool) or not isinstance(self.strata, int) or self.strata < 1:
             raise InvalidInput(f"selector ccs: strata must be a whole number >= 1, got {self.strata!r}.")
 

@@ -2,8 +2,8 @@
 
 Score      influence / [0, 1] + lam * effort / [0, 1], each by min-max: influence on a small model of the next
            item (`goracs.surrogate`), effort the norm of the LLM's gradient.
-Draw       the share `hardest` of largest score is left out; the others fall into `groups` of equal width, and
-           the budget goes to the smallest group first (`goracs.selection.strata`).
+Draw       the share `beta` of largest score is left out; the others fall into strata of equal width, and the
+           budget goes to the smallest one first (`goracs.selection.strata`).
 Here       exactly n rows: of the hardest so many are taken back as n needs, the least hard first; the
            authors' code returns fewer.
 Target     not read.
@@ -28,18 +28,18 @@ INFLUENCE, EFFORT = "influence", "gradient_norm"
 
 @dataclass(frozen=True)
 class DealRec:
-    """A draw over groups of the two scores' sum.
+    """A draw over strata of the two scores' sum.
 
     Args:
         lam: weight of the effort, >= 0.
-        hardest: share of the pool of largest sum that is left out, 0 <= hardest < 1.
-        groups: how many, >= 1.
+        beta: share of the pool of largest sum that is left out, 0 <= beta < 1.
+        strata: how many, >= 1.
         by_class: drawn in each class, in the proportions of the validation labels.
     """
 
     lam: float
-    hardest: float
-    groups: int
+    beta: float
+    strata: int
     by_class: bool
 
     @property
@@ -53,9 +53,9 @@ class DealRec:
         return True
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
-        """See `goracs.types.Selector`; the report has `left_out` and `groups`.
+        """See `goracs.types.Selector`; the report has `left_out` and `strata`.
 
-        They count the rows that were too hard, and the groups that hold the others.
+        They count the rows that were too hard, and the strata that hold the others.
 
         Raises:
             InvalidInput: a field outside its range, no such score, or more than one number for a row.
@@ -63,27 +63,21 @@ class DealRec:
         self._checked()
         influence, effort = (numbers(problem, name, "selector dealrec") for name in (INFLUENCE, EFFORT))
         values = unit(influence, "minmax") + self.lam * unit(effort, "minmax")
-        left_out = min(int(self.hardest * problem.pool_size), problem.pool_size - budget)
-        kept = np.sort(ascending(problem, -values)[left_out:])
-        of = groups_of(values[kept], self.groups)
-        warnings = constant_warnings(INFLUENCE, influence) + constant_warnings(EFFORT, effort)
-        report = {"left_out": left_out, "groups": len(np.unique(of)), "warnings": warnings}
+        kept, left_out, told = strata.without_hardest(ascending(problem, -values), self.beta, budget)
+        of = closed_above(values[kept], self.strata)
+        warnings = constant_warnings(INFLUENCE, influence) + constant_warnings(EFFORT, effort) + told
+        report = {"left_out": left_out, "strata": len(np.unique(of)), "warnings": warnings}
         return Coreset(kept[strata.draw(of, budget, rng)], budget, problem.pool_size, report)
 
     def _checked(self) -> None:
         if isinstance(self.lam, bool) or not isinstance(self.lam, (int, float)) or not 0 <= self.lam < np.inf:
             raise InvalidInput(f"selector dealrec: lam must be a number >= 0, got {self.lam!r}.")
-        share = isinstance(self.hardest, (int, float)) and not isinstance(self.hardest, bool)
-        if not share or not 0 <= self.hardest < 1:
-            raise InvalidInput(
-                f"selector dealrec: hardest must be a share, 0 <= hardest < 1, got {self.hardest!r}."
-            )
-        if isinstance(self.groups, bool) or not isinstance(self.groups, int) or self.groups < 1:
-            raise InvalidInput(f"selector dealrec: groups must be a whole number >= 1, got {self.groups!r}.")
+        if isinstance(self.strata, bool) or not isinstance(self.strata, int) or self.strata < 1:
+            raise InvalidInput(f"selector dealrec: strata must be a whole number >= 1, got {self.strata!r}.")
 
 
-def groups_of(values: FloatArray, count: int) -> IndexArray:
-    """[M] int64; the group 0..count-1 of each value [M], closed above; the first where all are equal."""
+def closed_above(values: FloatArray, count: int) -> IndexArray:
+    """[M] int64; the stratum 0..count-1 of each value [M], closed above; the first where all are equal."""
     span = width(values)
     if span == 0:
         return np.zeros(len(values), np.int64)

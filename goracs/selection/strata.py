@@ -9,7 +9,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from goracs.types import IndexArray
+from goracs.types import IndexArray, InvalidInput
+
+
+def without_hardest(hardest_first: IndexArray, beta: float, budget: int) -> tuple[IndexArray, int, list[str]]:
+    """The rows that are left when a share of the hardest goes, ascending; how many went, and what to tell.
+
+    Args:
+        hardest_first: [N] int64; all rows.
+        beta: the share that is to go, 0 <= beta < 1; never more than the budget leaves.
+        budget: n, 1..N.
+
+    Raises:
+        InvalidInput: a share outside its range.
+    """
+    if isinstance(beta, bool) or not isinstance(beta, (int, float)) or not 0 <= beta < 1:
+        raise InvalidInput(f"selector.beta must be a share, 0 <= beta < 1, got {beta!r}.")
+    asked = int(beta * len(hardest_first))
+    gone = min(asked, len(hardest_first) - budget)
+    told = [f"{gone} of the {asked} hardest rows are left out: the budget takes the rest."]
+    return np.sort(hardest_first[gone:]), gone, told if gone < asked else []
 
 
 def budgets(sizes: IndexArray, budget: int) -> IndexArray:

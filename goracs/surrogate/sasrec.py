@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from goracs.llm.jobs import Job, make_trainer, train
 from goracs.surrogate.settings import Surrogate
-from goracs.types import IndexArray
+from goracs.types import IndexArray, InvalidInput
 
 SPREAD = 0.02  # of new weights
 
@@ -80,7 +80,17 @@ class SASRec(nn.Module):
 
 
 def rows_of(sequences: Sequence[Sequence[int]], items: int, rng: np.random.Generator) -> Rows:
-    """Sequences of at least two items, padded, with drawn items that are not in them."""
+    """Sequences of at least two items, padded, with drawn items that are not in them.
+
+    Raises:
+        InvalidInput: a sequence that holds all items: nothing is left to ask beside them.
+    """
+    fullest = max(len(set(sequence)) for sequence in sequences)
+    if fullest >= items:
+        raise InvalidInput(
+            f"a row of the pool holds all of its {items} items, so the surrogate has none to ask beside "
+            "them: give a larger pool, or lower dataset.history."
+        )
     width = max(map(len, sequences)) - 1
     padded = np.zeros((len(sequences), width + 1), dtype=np.int64)
     for row, sequence in enumerate(sequences):

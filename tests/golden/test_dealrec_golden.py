@@ -10,7 +10,7 @@ import goracs
 from goracs.api import build
 from goracs.selection import strata
 from goracs.selection.blend import unit
-from goracs.selection.dealrec import groups_of
+from goracs.selection.dealrec import closed_above
 from goracs.types import InvalidInput, SelectionProblem
 
 golden = np.load(Path(__file__).parent / "dealrec.npz")
@@ -34,7 +34,7 @@ def test_the_sum_and_who_is_left_of_it_equal_the_authors(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_groups_and_their_budgets_equal_the_authors(case: str) -> None:
     kept, count = np.sort(golden[f"{case}_kept"]), int(golden[f"{case}_K"])
-    of = groups_of(values(case)[kept], count)
+    of = closed_above(values(case)[kept], count)
     sizes = np.bincount(of, minlength=count)
     assert sizes.tolist() == golden[f"{case}_group_sizes"].tolist()
     asked = min(int(golden[f"{case}_n"]), len(kept))
@@ -49,8 +49,8 @@ def test_a_draw_has_the_authors_budget_of_each_group_and_exactly_n_rows(case: st
     n, count = int(golden[f"{case}_n"]), int(golden[f"{case}_K"])
     settings: dict[str, Any] = {
         "lam": float(golden[f"{case}_lam"]),
-        "hardest": float(golden[f"{case}_hard_prune"]),
-        "groups": count,
+        "beta": float(golden[f"{case}_hard_prune"]),
+        "strata": count,
     }
     bare = np.empty((len(values(case)), 0))
     coreset = goracs.select(SelectionProblem(bare, np.empty((1, 0)), scores), n, "dealrec", **settings)
@@ -61,7 +61,7 @@ def test_a_draw_has_the_authors_budget_of_each_group_and_exactly_n_rows(case: st
         return
     assert set(coreset.indices.tolist()) <= kept
     rows = np.sort(golden[f"{case}_kept"])
-    of = dict(zip(rows.tolist(), groups_of(values(case)[rows], count).tolist(), strict=True))
+    of = dict(zip(rows.tolist(), closed_above(values(case)[rows], count).tolist(), strict=True))
     taken = np.bincount([of[row] for row in coreset.indices.tolist()], minlength=count)
     assert taken.tolist() == golden[f"{case}_group_budgets"].tolist()
 
@@ -70,8 +70,8 @@ def test_a_draw_has_the_authors_budget_of_each_group_and_exactly_n_rows(case: st
     ("field", "value", "message"),
     [
         ("lam", -1, "lam must be a number >= 0"),
-        ("hardest", 1, "hardest must be a share"),
-        ("groups", 0, "groups"),
+        ("beta", 1, "beta must be a share"),
+        ("strata", 0, "strata"),
     ],
 )
 def test_fields_outside_their_range_are_refused(field: str, value: int, message: str) -> None:

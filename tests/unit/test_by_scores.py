@@ -221,7 +221,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (ccs(), {"el2n": FAR}, "spans more than float64 holds"),
     (ccs(score="lead"), {}, "selector ccs needs the score 'lead'"),
     (ccs(hardest="top"), {}, "selector ccs: hardest must be largest or smallest, got 'top'"),
-    (ccs(beta=1.0), {}, "selector ccs: beta must be a share, 0 <= beta < 1, got 1.0"),
+    (ccs(beta=1.0), {}, "selector.beta must be a share, 0 <= beta < 1, got 1.0"),
     (ccs(beta=-0.1), {}, "beta must be a share, 0 <= beta < 1, got -0.1"),
     (ccs(strata=0), {}, "selector ccs: strata must be a whole number >= 1, got 0"),
     (ccs(strata=2.0), {}, "strata must be a whole number >= 1, got 2.0"),

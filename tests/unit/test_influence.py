@@ -141,6 +141,11 @@ def test_the_other_items_are_in_no_row_that_they_stand_beside(lists: list[list[i
         assert not any(others[len(sequence) - 1 :])
 
 
+def test_a_row_that_holds_every_item_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="a row of the pool holds all of its 3 items"):
+        rows_of([[1, 2], [1, 2, 3]], 3, np.random.default_rng(0))
+
+
 def test_it_learns_and_the_same_seed_gives_the_same_weights() -> None:
     some, before = rows(), torch.random.get_rng_state()
     made = trained(some, ITEMS, SETTINGS, JOB)
