@@ -16,6 +16,7 @@ from goracs.lab.trials import Bench, Trial, Tried
 from goracs.pipeline import Job, Line
 from goracs.stages import features, fits, select, tried, weights
 from goracs.stages.common import Source, examples, labels
+from goracs.stages.influence import INFLUENCE
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput
 
@@ -54,9 +55,10 @@ class Described:
         self.prepared = line.prepared
         self.judged = line.states
         wanted = needs.union(*map(features.scores_of, representations.values()))
-        scored = line.scoring(wanted)
+        scored = line.scoring(wanted - {INFLUENCE})
         self.chosen = line.settled.told
         self.inputs = {"prepare": line.prepared, "score": scored}
+        self.inputs |= {INFLUENCE: line.influenced} if INFLUENCE in needs else {}
         sources = {**self.inputs, **({"embed": line.embedded} if embeds else {})}
         self.representations = {
             name: features.stage({role: sources[role] for role in _roles(found)}, found)

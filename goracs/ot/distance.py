@@ -35,6 +35,8 @@ def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
     from scipy.spatial.distance import cdist
 
     found: FloatArray = cdist(pool, target)
+    if not np.isfinite(found).all():
+        raise InvalidInput("embeddings lie too far apart for float64: rescale them.")
     return found
 
 

@@ -67,3 +67,10 @@ def best_aligned(pool: FloatArray, order: IndexArray, vectors: FloatArray) -> Fl
 def largest(score: FloatArray, count: int) -> IndexArray:
     """[count] places of the largest scores, ties to the smaller place."""
     return np.argsort(-score, kind="stable")[:count]
+
+
+def untold(alignment: FloatArray) -> list[str]:
+    """What to tell where all rows [N] align alike; nothing where they do not."""
+    if alignment.min() < alignment.max():
+        return []
+    return ["all rows align with validation alike: the first in canonical order are kept."]

@@ -168,7 +168,8 @@ def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Corese
         between = distance.distances(problem.features[np.sort(rows)], problem.target_features)
         report["transport_global"] = exact.solve(between).value
     report["classes"] = {str(part.label): {"budget": part.budget, **reports[part.label]} for part in todo}
-    report["warnings"] = _warnings(problem, budget, scaled="transport" in report)
+    of_parts = [f"class {part.label}: {said}" for part in todo for said in reports[part.label]["warnings"]]
+    report["warnings"] = _warnings(problem, budget, scaled="transport" in report) + of_parts
     trace = [
         {"class": part.label, **step}
         for part, coreset in zip(todo, found, strict=True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from goracs.ot.neighbours import nearest
 from goracs.search.canonical import canonical_order
+from goracs.selection.scores import numbers
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 LEAST = 1e-7  # of a score that is passed on
@@ -56,14 +57,17 @@ class D2:
 
         Raises:
             InvalidInput: neighbours or gamma out of range; no such score, or more than one number for a row;
-                embeddings without columns.
+                embeddings without columns; a score too large for float64.
         """
         self._check()
-        score = self._score(problem)
+        score = numbers(problem, self.score, "selector d2")
         order = canonical_order(problem)
         graph = _Graph.of(problem.features[order], self.neighbours)
         message = graph.summed(np.exp(-graph.away) * np.maximum(score[order], LEAST)[graph.there])
-        rows = _picked(graph, score[order] + message, self.gamma, budget)
+        value = score[order] + message
+        if not np.isfinite(value).all():
+            raise InvalidInput(f"selector d2: sums of the score '{self.score}' overflow float64: rescale it.")
+        rows = _picked(graph, value, self.gamma, budget)
         report = {
             "edges": len(graph.there) // 2,
             "message": float(message.mean()),
@@ -77,14 +81,6 @@ class D2:
             raise InvalidInput(f"selector d2: neighbours must be a whole number >= 1, got {k!r}.")
         if not isinstance(gamma, (int, float)) or isinstance(gamma, bool) or not 0 <= gamma < np.inf:
             raise InvalidInput(f"selector d2: gamma must be a number >= 0, got {gamma!r}.")
-
-    def _score(self, problem: SelectionProblem) -> FloatArray:
-        score = problem.score(self.score, "selector d2")
-        if score.ndim != 1:
-            raise InvalidInput(
-                f"the score {self.score!r} must be one number for each pool row, got shape {score.shape}."
-            )
-        return score.astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ import numpy as np
 
 from goracs.features.representation import unit
 from goracs.search.canonical import canonical_order
-from goracs.selection.alignment import Per, best_aligned, both_sides, largest, products, task_means
+from goracs.selection.alignment import Per, best_aligned, both_sides, largest, products, task_means, untold
 from goracs.types import Coreset, FloatArray, InvalidInput, SelectionProblem
 
 DIGITS = 12
@@ -72,7 +72,7 @@ class Gist:
             "dim": len(axes),
             "share": share,
             "smallest_kept": float(cosines[places[-1]]),
-            "warnings": _warnings(len(axes)),
+            "warnings": _warnings(len(axes)) or untold(cosines),
         }
         return Coreset(order[places], budget, problem.pool_size, report)
 

@@ -57,6 +57,6 @@ class GradientMatching:
             "distance": float(np.linalg.norm(rows[picked].mean(axis=0) - goal)),
             "distance_of_pool": float(np.linalg.norm(rows.mean(axis=0) - goal)),
             "target_norm": float(np.linalg.norm(goal)),
-            "warnings": [],
+            "warnings": [] if (rows != rows[0]).any() else ["all sketches are equal: no row is likelier."],
         }
         return Coreset(order[picked], budget, problem.pool_size, report)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.search.canonical import canonical_order
-from goracs.selection.alignment import Per, best_aligned, both_sides, largest, task_means
+from goracs.selection.alignment import Per, best_aligned, both_sides, largest, task_means, untold
 from goracs.types import Coreset, SelectionProblem
 
 SCORE = "unit_sketch"
@@ -56,5 +56,9 @@ class Less:
         influence = best_aligned(pool, order, task_means(problem, target, self.per, "selector less"))
         places = largest(influence, budget)
         kept = influence[places]
-        report = {"smallest_kept": float(kept[-1]), "mean_kept": float(kept.mean()), "warnings": []}
+        report = {
+            "smallest_kept": float(kept[-1]),
+            "mean_kept": float(kept.mean()),
+            "warnings": untold(influence),
+        }
         return Coreset(order[places], budget, problem.pool_size, report)

@@ -87,7 +87,13 @@ def whitened(pool: FloatArray, target: FloatArray, ridge: float) -> tuple[FloatA
     covariance = both.T @ both / len(both)
     variance = np.trace(covariance) / len(covariance)
     if variance > 0:
-        lower = np.linalg.cholesky(covariance + ridge * variance * np.eye(len(covariance)))
+        try:
+            lower = np.linalg.cholesky(covariance + ridge * variance * np.eye(len(covariance)))
+        except np.linalg.LinAlgError as error:
+            raise InvalidInput(
+                f"selector tarot: with ridge={ridge} the sketches' covariance has no inverse in float64: "
+                "raise it."
+            ) from error
         both = solve_triangular(lower, both.T, lower=True).T
     return both[: len(pool)], both[len(pool) :]
 

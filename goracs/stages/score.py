@@ -56,6 +56,7 @@ def stage(
     """
     names = named(wanted, settings)
     _refuse_untold(names, llm.task)
+    _refuse_two_units(wanted, settings)
     if adapted is not None and takes_gradients(wanted, settings):
         settings.among(adapted)
 
@@ -181,6 +182,16 @@ def _refuse_untold(names: frozenset[str], task: Task) -> None:
         raise InvalidInput(
             "ifd compares an answer with and without its prompt, and of Yes and No there is nothing to say "
             "without one: what asks for it (score.together) goes with tasks of texts (task=seqrec)."
+        )
+
+
+def _refuse_two_units(wanted: frozenset[str], settings: Score) -> None:
+    """Raise InvalidInput where sketches of Adam's steps would be compared with sketches of gradients."""
+    if settings.adam and "sketch" in wanted | set(settings.together):
+        raise InvalidInput(
+            "score.adam=true makes the pool's sketches of Adam's steps and leaves validation's of gradients: "
+            "what compares the two as they are (features=sketch, most selectors that read sketches) cannot "
+            "have them. It goes with selector=less, which reads their directions."
         )
 
 

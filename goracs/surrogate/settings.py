@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from goracs.data.numbers import check_whole
+from goracs.data.numbers import check_whole, is_number
 from goracs.types import InvalidInput
 
 
@@ -44,5 +44,10 @@ class Surrogate:
             raise InvalidInput(
                 f"surrogate.width={self.width} must be a multiple of surrogate.heads={self.heads}."
             )
+        for name, value in {"lr": self.lr, "scale": self.scale}.items():
+            if not (is_number(value) and value > 0):
+                raise InvalidInput(f"surrogate.{name} must be a number > 0, got {value!r}.")
+        if not (is_number(self.damp) and self.damp >= 0):
+            raise InvalidInput(f"surrogate.damp must be a number >= 0, got {self.damp!r}.")
         if not 0 <= self.dropout < 1:
             raise InvalidInput(f"surrogate.dropout must lie in [0, 1), got {self.dropout!r}.")

@@ -140,8 +140,13 @@ def test_a_whole_run_ends_with_the_figures_of_a_cpu(
     words = (f"task={task}", "selector=random", "assess=true", "backbone.precision=float32")
     places = ("cpu", job().runtime.accelerator)
     ends = [
-        goracs(*words, "evaluate.method=likelihood", f"runtime.accelerator={place}", store=tmp_path / place)
-        for place in places
+        goracs(
+            *words,
+            "evaluate.method=likelihood",
+            f"runtime.accelerator={place}",
+            store=tmp_path / f"store{run}",
+        )
+        for run, place in enumerate(places)
     ]
     assert [end.code for end in ends] == [0, 0], ends[-1].text
     first, second = (end.result for end in ends)
@@ -152,11 +157,10 @@ def test_a_whole_run_ends_with_the_figures_of_a_cpu(
         assert second["metrics"]["untuned"][name]["value"] == pytest.approx(figure["value"], abs=0.02)
 
 
+@ON_GPU
 def test_a_fresh_adapter_is_the_same_on_every_device(tiny_weights: Path, tmp_path: Path) -> None:
-    device = "cuda" if HERE else "cpu"
-    made = [
-        adapter.fresh(load_model(tiny_weights, TINY).to(where), LORA, seed=0) for where in ("cpu", device)
-    ]
+    places = ("cpu", "cuda")
+    made = [adapter.fresh(load_model(tiny_weights, TINY).to(where), LORA, seed=0) for where in places]
     for place, one in enumerate(made):
         adapter.save(one, tmp_path / str(place))
     first, second = (load_file(tmp_path / str(place) / "adapter_model.safetensors") for place in (0, 1))

@@ -124,7 +124,8 @@ def test_a_card_that_says_validation_is_not_read_tells_the_truth(
 ) -> None:
     problem = data.draw(problems(classes=name in LABELLED))
     budget = budget_for(name, problem, data)
-    other = replace(problem, target_features=problem.target_features * 2 + 1)
+    turned = {name: -score for name, score in (problem.target_scores or {}).items()}
+    other = replace(problem, target_features=problem.target_features * 2 + 1, target_scores=turned)
     one, two = (goracs.select(given, budget, name, seed=seed) for given in (problem, other))
     assert one.indices.tolist() == two.indices.tolist()
 

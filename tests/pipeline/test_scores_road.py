@@ -110,7 +110,7 @@ def test_sketches_of_adams_steps_are_those_of_its_moments_at_each_checkpoint(
     words = (
         "selector=random",
         "until=score",
-        "score.together=[sketch]",
+        "score.together=[unit_sketch]",
         "score.sketch_dim=16",
         "assess=true",
     )
@@ -119,7 +119,7 @@ def test_sketches_of_adams_steps_are_those_of_its_moments_at_each_checkpoint(
     plain, found = (
         scores(goracs(*words, *course, f"score.adam={adam}", store=store), store) for adam in (False, True)
     )
-    for name in ("pool_gradient_norm", "target_sketch", "pool_loss"):
+    for name in ("pool_gradient_norm", "target_unit_sketch", "pool_loss"):
         np.testing.assert_array_equal(found[name], plain[name])
     (prepared,), (weights,), (warmed,) = (
         [path for path in (store / stage).iterdir() if path.is_dir()]
@@ -136,8 +136,9 @@ def test_sketches_of_adams_steps_are_those_of_its_moments_at_each_checkpoint(
         m, v = (kept[f"{names[-1]}/{which}"].double() for which in ("exp_avg", "exp_avg_sq"))
         step = (0.9 * m + 0.1 * gradient) / (0.999 * v + 0.001 * gradient.double() ** 2 + 1e-8).sqrt()
         projection = gaussian_projection(16, matrix.numel(), 0).double()
-        expected = weight**0.5 * projection @ step.flatten()
-        ours = found["pool_sketch"][row, 16 * block : 16 * (block + 1)]
+        sketch = projection @ step.flatten()
+        expected = weight**0.5 * sketch / sketch.norm()
+        ours = found["pool_unit_sketch"][row, 16 * block : 16 * (block + 1)]
         np.testing.assert_allclose(ours, expected.numpy(), rtol=1e-3, atol=1e-5)
 
 
@@ -171,6 +172,10 @@ def scores(ended: Ended, store: Path) -> dict[str, np.ndarray]:
         (
             ("score.course=false", "score.adam=true"),
             "score.adam=true takes Adam's moments at the checkpoints",
+        ),
+        (
+            ("adapter.checkpoints=2", "score.adam=true", "score.together=[sketch]"),
+            "It goes with selector=less, which reads their directions.",
         ),
         (("adapter=init",), "score.course=true takes gradients along a warm-up: take adapter=warmup"),
         ((), "and adapter.checkpoints of at least 2"),

@@ -14,6 +14,7 @@ from goracs.selection.el2n import El2n
 from goracs.selection.full import Full
 from goracs.selection.goracs import Goracs
 from goracs.selection.random import Random
+from goracs.selection.ranked import Ranked
 from goracs.types import InvalidInput, Scale, SelectionProblem
 
 ROUNDING = 1e-12  # sums of a few float64 products
@@ -210,3 +211,11 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 def test_parts_refuses(selector: Any, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         by_class.parts(selector, replace(problem([0, 1, 0, 1], [0, 1]), **changed), 3)
+
+
+def test_what_a_class_warns_of_is_told_with_its_name() -> None:
+    whole = problem([0, 1] * 6, [0, 1])
+    flat = replace(whole, scores={**whole.scores, "el2n": np.ones(12)})
+    report = by_class.select(Ranked(score="el2n", keep="largest", by_class=True), flat, 4, 0).report
+    said = "the score 'el2n' is equal for all rows: it tells none from another."
+    assert report["warnings"] == [f"class 0: {said}", f"class 1: {said}"]

@@ -162,6 +162,9 @@ def test_it_learns_and_the_same_seed_gives_the_same_weights() -> None:
     [
         ({"width": 5}, "surrogate.width=5 must be a multiple of surrogate.heads=2"),
         ({"dropout": 1.0}, r"surrogate.dropout must lie in \[0, 1\)"),
+        ({"scale": 0}, "surrogate.scale must be a number > 0"),
+        ({"lr": float("nan")}, "surrogate.lr must be a number > 0"),
+        ({"damp": -1.0}, "surrogate.damp must be a number >= 0"),
         ({"epochs": 0}, "surrogate.epochs must be a whole number >= 1"),
     ],
 )

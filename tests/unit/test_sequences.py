@@ -115,7 +115,14 @@ def test_lists_of_texts_are_read_as_they_were_written(lists: list[list[str]], wa
     assert item_lists(Path("train.csv"), "history", texts).to_list() == lists
 
 
-@pytest.mark.parametrize("text", ["[1, 2", "1, 2]", "[[1], [2]]", "['a', ", "{'a': 1}", "['a', 1.5]", "'a'"])
+def test_whole_numbers_written_as_floats_are_the_same_ids(tmp_path: Path) -> None:
+    found = prepare(sequences(files(tmp_path, 'a,"[1.0, 3.0]",2.0\n')), task("seqrec"))
+    assert [(item, history) for _, item, history, *_ in shown(found)] == [("2", ["1", "3"])]
+
+
+@pytest.mark.parametrize(
+    "text", ["(1, 2)", "1|2", "[1, 2", "1, 2]", "[[1], [2]]", "['a', ", "{'a': 1}", "['a', 1.5]", "'a'"]
+)
 def test_what_is_no_list_is_refused_with_its_row(text: str) -> None:
     with pytest.raises(
         InvalidInput, match=r"has a history that is no list in 1 of its 2 rows, first in row 2"
@@ -129,6 +136,7 @@ def test_what_is_no_list_is_refused_with_its_row(text: str) -> None:
         ("a,[1],2\n", ITEMS + "1,Again\n", {}, "repeats a item_id in 1 of its 6 rows"),
         (",[1],2\n", ITEMS, {}, "has no user in 1 of its 1 rows"),
         ("a,[1],\n", ITEMS, {}, "has no item in 1 of its 1 rows"),
+        ("a,[8],2\n", ITEMS, {}, "no item of any history has a title in dataset.items"),
         ("a,[1],7\n", ITEMS, {}, "no row of dataset.train has a target with a title in dataset.items"),
         ("a,[1],2\n", "id,title\n1,Pen\n", {}, "lacks one of the columns item_id, title"),
         ("a,[1],2\n", ITEMS, {"size": 2}, "dataset.size is 2, but the pool of this split has 1"),

@@ -32,13 +32,14 @@ from goracs.data.tasks import EXAMPLE, Ctr, Task
 from goracs.types import InvalidInput
 
 QUOTE = r"""["']"""
-PLAIN = r"^\s*(\[[^\[\]]*\]|[^\[\]]*)\s*$"  # a list without quotes: brackets around all of it, or none
+PLAIN = r"^\s*(\[[^\[\](){}|;]*\]|[^\[\](){}|;]*)\s*$"  # no quotes: brackets around all, or none
 NONE: dict[str, Any] = {
     "time": None,
     "left_out": 0,
     "liked": None,
     "duplicates": None,
 }  # of what there is not
+FLOAT = r"^-?\d+\.0+$"
 JUDGES = 0  # the seed by which validation and test rows are drawn: the same judge every pool
 
 
@@ -118,6 +119,7 @@ def prepare(sequences: Sequences, task: Task) -> Prepared:
     read = {part: _rows(sequences, part) for part in PARTS}
     titled = {part: _titled(rows.table, items.table) for part, rows in read.items()}
     _refuse_untitled(titled)
+    _refuse_unknown(read, titled)
     seen = _seen([rows.table for rows in read.values()])
     catalogue = items.table.join(_touched(seen), on="item", how="semi", maintain_order="left")
     drawn = {part: _drawn(rows, part, sequences) for part, rows in titled.items()}
@@ -147,7 +149,9 @@ def item_lists(file: Path, name: str, texts: pl.Series) -> pl.Series:
     told = texts.fill_null("")
     if not told.str.contains(QUOTE).any():
         refuse(file, f"has a {name} that is no list", told, ~told.str.contains(PLAIN))
-        return told.str.extract_all(r"[^\s,\[\]]+")
+        lists = told.str.extract_all(r"[^\s,\[\]]+")
+        whole = lists.explode().drop_nulls().str.contains(FLOAT).all()  # as items are written in such files
+        return lists.list.eval(pl.element().str.replace(r"\.0+$", "")) if whole else lists
     lists = pl.Series([_literal(text) for text in told], dtype=pl.List(pl.String))
     refuse(file, f"has a {name} that is no list", told, lists.is_null())
     return lists
@@ -250,6 +254,15 @@ def _refuse_likes(sequences: Sequences, task: Task) -> None:
         raise InvalidInput(
             f"the data set {sequences.name} has no ratings, so nobody can say which targets were liked, and "
             "task=ctr asks just that: take task=seqrec."
+        )
+
+
+def _refuse_unknown(read: Mapping[Part, Rows], titled: Mapping[Part, pl.DataFrame]) -> None:
+    there = any(rows.table["history"].list.len().sum() for rows in read.values())
+    if there and not any(rows["history"].list.len().sum() for rows in titled.values()):
+        raise InvalidInput(
+            "no item of any history has a title in dataset.items: are dataset.columns.history and .id the "
+            "same ids?"
         )
 
 
