@@ -55,7 +55,7 @@ class Blend:
         """
         self._checked()
         first, second = (numbers(problem, name, "selector blend") for name in (self.first, self.second))
-        scaled = unit(first, self.scale), unit(second, self.scale)
+        scaled = rescaled(first, self.scale), rescaled(second, self.scale)
         values = scaled[0] + self.weight * scaled[1]
         rows = ascending(problem, -values)[:budget]
         vary = first.min() < first.max() and second.min() < second.max()
@@ -74,7 +74,7 @@ class Blend:
             raise InvalidInput(f"selector blend: scale must be minmax or rank, got {self.scale!r}.")
 
 
-def unit(values: FloatArray, scale: str) -> FloatArray:
+def rescaled(values: FloatArray, scale: str) -> FloatArray:
     """[N] float64 in [0, 1]; equal values are all 0.
 
     Raises:

@@ -61,6 +61,11 @@ class D2:
         """
         self._check()
         score = numbers(problem, self.score, "selector d2")
+        if (score < 0).any():
+            raise InvalidInput(
+                f"selector d2 takes a pick's value from its neighbours, which a score '{self.score}' below 0 "
+                "would raise: give one of numbers >= 0."
+            )
         order = canonical_order(problem)
         graph = _Graph.of(problem.features[order], self.neighbours)
         message = graph.summed(np.exp(-graph.away) * np.maximum(score[order], LEAST)[graph.there])

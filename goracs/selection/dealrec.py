@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.selection import strata
-from goracs.selection.blend import unit
+from goracs.selection.blend import rescaled
 from goracs.selection.scores import ascending, constant_warnings, numbers, width
 from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
@@ -62,7 +62,7 @@ class DealRec:
         """
         self._checked()
         influence, effort = (numbers(problem, name, "selector dealrec") for name in (INFLUENCE, EFFORT))
-        values = unit(influence, "minmax") + self.lam * unit(effort, "minmax")
+        values = rescaled(influence, "minmax") + self.lam * rescaled(effort, "minmax")
         kept, left_out, told = strata.without_hardest(ascending(problem, -values), self.beta, budget)
         of = closed_above(values[kept], self.strata)
         warnings = constant_warnings(INFLUENCE, influence) + constant_warnings(EFFORT, effort) + told

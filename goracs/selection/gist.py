@@ -85,13 +85,13 @@ def directions(rows: FloatArray, dim: int) -> tuple[FloatArray, float]:
     _, values, axes = np.linalg.svd(rows, full_matrices=False)
     rank = int((values > values[0] * max(rows.shape) * np.finfo(np.float64).eps).sum())
     kept = min(dim, rank)
-    share = (values[:kept] ** 2).sum() / (values**2).sum() if rank else 0.0
-    return axes[:kept], float(share)
+    squares = (values / (values[0] or 1.0)) ** 2
+    return axes[:kept], float(squares[:kept].sum() / squares.sum()) if rank else 0.0
 
 
 def _warnings(dim: int) -> list[str]:
     if dim == 0:
         return ["the gradients of validation are all 0: no row aligns with them more than another."]
     if dim == 1:
-        return ["the gradients of validation have one direction: rows align with it by their sign alone."]
+        return ["rows align with one direction by their sign alone: raise dim, if validation has more."]
     return []

@@ -91,7 +91,9 @@ def leave(artifact: Artifact, folder: Path, told: Told, built: frozenset[str]) -
     result = json.loads(file.read_text(encoding="utf-8"))
     for name, cost in result["stages"].items():
         cost["cached"] = result["digests"][name] not in built
-    warnings = [*told.warnings, *result.get("head", {}).get("warnings", [])]
+    of_coreset = ((result["coreset"] or {}).get("report") or {}).get("warnings", [])
+    of_head = result.get("head", {}).get("warnings", [])
+    warnings = [*told.warnings, *(f"coreset: {said}" for said in of_coreset), *of_head]
     result |= {"command": told.command, "config": told.config, "warnings": warnings}
     if result["coreset"]:
         result["coreset"]["selector"] = told.selector

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pytorch_lightning as pl
@@ -136,15 +137,20 @@ class Order(torch.utils.data.Dataset[IndexArray]):
     """Which rows each step of a training reads: all of them once an epoch, drawn anew for each."""
 
     def __init__(self, count: int, settings: Surrogate) -> None:
-        rng, size = np.random.default_rng([settings.seed, 1]), settings.batch_size
-        orders = (rng.permutation(count) for _ in range(settings.epochs))
-        self.steps = [order[start : start + size] for order in orders for start in range(0, count, size)]
+        self.count, self.settings = count, settings
+        self.batches = -(-count // settings.batch_size)  # of an epoch
+        self.drawn = lru_cache(maxsize=1)(self._drawn)
 
     def __len__(self) -> int:
-        return len(self.steps)
+        return self.settings.epochs * self.batches
 
     def __getitem__(self, step: int) -> IndexArray:
-        return self.steps[step]
+        epoch, place = divmod(step, self.batches)
+        start = place * self.settings.batch_size
+        return self.drawn(epoch)[start : start + self.settings.batch_size]
+
+    def _drawn(self, epoch: int) -> IndexArray:
+        return np.random.default_rng([self.settings.seed, 1, epoch]).permutation(self.count)
 
 
 def trained(rows: Rows, items: int, settings: Surrogate, job: Job) -> SASRec:

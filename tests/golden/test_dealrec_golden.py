@@ -9,7 +9,7 @@ import pytest
 import goracs
 from goracs.api import build
 from goracs.selection import strata
-from goracs.selection.blend import unit
+from goracs.selection.blend import rescaled
 from goracs.selection.dealrec import closed_above
 from goracs.types import InvalidInput, SelectionProblem
 
@@ -20,7 +20,7 @@ SHORT = "dr3"  # 10% are left out before more than 90% are asked for: the author
 
 def values(case: str) -> np.ndarray:
     influence, effort = (golden[f"{case}_{name}"].astype(float) for name in ("influence", "effort"))
-    return unit(influence, "minmax") + float(golden[f"{case}_lam"]) * unit(effort, "minmax")
+    return rescaled(influence, "minmax") + float(golden[f"{case}_lam"]) * rescaled(effort, "minmax")
 
 
 @pytest.mark.parametrize("case", CASES)

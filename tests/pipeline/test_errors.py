@@ -178,6 +178,7 @@ def test_a_class_absent_from_validation_is_a_warning_in_the_report(
     ended = goracs("until=select", "budget=7")
     assert ended.code == 0, ended.text
     assert any("0" in warning for warning in ended.result["coreset"]["report"]["warnings"])
+    assert "warning: coreset: class 0 is absent from validation" in ended.text
 
 
 LOST = ("backbone=hf", "backbone.model=lost/llm", "encoder=hf", "encoder.model=lost/encoder")

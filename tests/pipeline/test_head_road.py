@@ -194,8 +194,8 @@ def test_equal_hidden_states_are_told_and_move_every_margin_alike(
 ) -> None:
     asked = AnswerLoss.asked
 
-    def same(loss: AnswerLoss, model: Any, batch: Any) -> tuple[Any, Any]:
-        pair, states = asked(loss, model, batch)
+    def same(loss: AnswerLoss, model: Any, batch: Any, before: Any = None) -> tuple[Any, Any]:
+        pair, states = asked(loss, model, batch, before)
         return pair, states * 0 + 3
 
     monkeypatch.setattr(AnswerLoss, "asked", same)

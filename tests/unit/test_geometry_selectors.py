@@ -296,3 +296,11 @@ def test_odd_pools_have_a_coreset(selector: Any, features: Any, budget: int) -> 
 def test_no_columns_are_refused(selector: Any) -> None:
     with pytest.raises(InvalidInput, match="these have no columns: give features"):
         run(selector, np.empty((6, 0)), 2, scores={"el2n": np.ones(6)})
+
+
+def test_d2_refuses_scores_below_zero() -> None:
+    points, score = np.arange(6.0).reshape(3, 2), {"el2n": np.array([1.0, -1.0, 2.0])}
+    problem = SelectionProblem(points, np.zeros((1, 2)), score)
+    method = D2(score="el2n", neighbours=1, gamma=0.1, by_class=False)
+    with pytest.raises(InvalidInput, match=r"a score 'el2n' below 0 would raise: give one of numbers >= 0"):
+        method.select(problem, 2, np.random.default_rng(0))
