@@ -149,7 +149,12 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("mmd", {}, {"bandwidth": True}, "got True"),
     ("mmd", {}, {"bandwidth": "mean"}, "got 'mean'"),
     ("mmd", {}, {"kernel": "cubic"}, "kernel must be one of gaussian, linear, got 'cubic'"),
-    ("mmd", {"features": np.full((25, 3), 1e200)}, {}, "distances overflow float64"),
+    (
+        "mmd",
+        {"features": np.full((25, 3), 1e200)},
+        {},
+        "embeddings lie too far apart for float64: rescale them",
+    ),
     ("mmd", {"features": np.empty((25, 0)), "target_features": np.empty((7, 0))}, {}, "need embeddings"),
 ]
 
