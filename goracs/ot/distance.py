@@ -29,7 +29,7 @@ def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
         [N, m] float64, in feature units; computed in float64 from the differences, so exact near 0 too.
 
     Raises:
-        InvalidInput: embeddings without columns.
+        InvalidInput: embeddings without columns, or too far apart for float64.
     """
     refuse_no_columns(pool)
     from scipy.spatial.distance import cdist
