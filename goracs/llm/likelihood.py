@@ -21,13 +21,13 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from goracs.data.tokens import batches
 from goracs.llm.batch import IGNORED, Batch, Texts
 from goracs.llm.cache import Ids, Kept, expanded, kept
 from goracs.llm.halving import Halving
 from goracs.llm.jobs import Batches, Job, predict, refuse_non_finite
+from goracs.llm.losses import each_loss
 from goracs.types import FloatArray, IndexArray
 
 
@@ -82,9 +82,7 @@ class LikelihoodModule(pl.LightningModule):
             use_cache=True,
             **expanded(cache, own),
         ).logits
-        return -functional.cross_entropy(
-            logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-        ).sum(1)
+        return -each_loss(logits.float(), labels).sum(1)
 
 
 def likelihoods(

@@ -169,8 +169,18 @@ def answer_losses(pair_logits: Tensor, labels: Tensor) -> Tensor:
 
 def text_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """[B] mean cross-entropy in nats of logits [B, T, V] where the label [B, T] is not IGNORED."""
-    losses = functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
-    return losses.sum(1) / (labels != IGNORED).sum(1)
+    return each_loss(logits, labels).sum(1) / (labels != IGNORED).sum(1)
+
+
+def each_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """[B, T] cross-entropy in nats of logits [B, T, V], 0 where the label [B, T] is IGNORED.
+
+    Flat, since a vocabulary that does not lie last takes seven times as long on a CPU.
+    """
+    losses = functional.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return losses.view(labels.shape)
 
 
 def next_tokens(batch: Batch) -> Tensor:
