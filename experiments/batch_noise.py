@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from goracs.config import build, conf_dir
+from goracs.config import build, conf_dir, store_root
 from goracs.data.prepare import read_examples
 from goracs.llm.answers import answer
 from goracs.llm.losses import AnswerLoss
@@ -35,7 +35,7 @@ def measured(words: Sequence[str], precision: str) -> FloatArray:
     """[bounds, prompts] float32; the margin of each prompt under each bound."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("config", overrides=["adapter=init", *words])
-    made, store = build(config), Store(Path(config.store.root))
+    made, store = build(config), Store(store_root(config))
     prepared = store.get(prepare.stage(made["dataset"], made["split"], made["task"])).path
     examples, margins = read_examples(prepared, "train")[:PROMPTS], []
     for bound in BOUNDS:

@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.text_measure import chosen, judged
 from goracs import api
-from goracs.config import build, composed
+from goracs.config import build, composed, store_root
 from goracs.evaluation.bootstrap import user_weights
 from goracs.pipeline import Job, Line
 from goracs.selection import auto, by_class
@@ -51,7 +51,7 @@ class Given:
 def given(features: str, seed: int, words: Sequence[str]) -> Given:
     """As experiment=study makes it."""
     config = composed(["experiment=study", f"features={features}", f"seed={seed}", *words])
-    made, store = build(config), Store(Path(config.store.root))
+    made, store = build(config), Store(store_root(config))
     line = Line(Job(made, {}, "", ""), store)
     seen = line.selected.inputs.items()
     inputs = {name: store.get(stage).path for name, stage in seen if isinstance(stage, Stage)}

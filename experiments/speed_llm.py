@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from goracs import memory
-from goracs.config import build, composed
+from goracs.config import build, composed, store_root
 from goracs.data.prepare import read_catalogue, read_examples
 from goracs.data.tokens import batches, title_ids
 from goracs.llm import gradient
@@ -57,7 +57,7 @@ class Bench:
 
     def __init__(self, task: str, words: Sequence[str], prompts: int = PROMPTS) -> None:
         config = composed([f"task={task}", "adapter=init", "dataset.size=200", "dataset.history=5", *words])
-        made, store = build(config), Store(Path(config.store.root))
+        made, store = build(config), Store(store_root(config))
         precision = resolved_precision(made["backbone"].precision, made["runtime"].accelerator)
         backbone = Backbone(**{**vars(made["backbone"]), "precision": precision})
         files = weights.stage(backbone.model)

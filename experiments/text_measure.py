@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import goracs
-from goracs.config import build, composed
+from goracs.config import build, composed, store_root
 from goracs.ot import distance, exact
 from goracs.pipeline import Job, Line
 from goracs.report.statistics import rank_correlation
@@ -133,7 +133,7 @@ def judged(line: Line, tuned: Stage, rows: IndexArray) -> Stage:
 def measured(words: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A row for each coreset: its name, its loss after the fine-tune, the figures."""
     config = composed([*SET_UP, *words])
-    made, store = build(config), Store(Path(config.store.root))
+    made, store = build(config), Store(store_root(config))
     line = Line(Job(made, {}, "", ""), store)
     given = arrays(line, store)
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
 SWEEPS = ("-m", "--multirun")
+NODES = {"store": "root"}  # those of config.yaml that no folder of files fills, and a name in each
 OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
 
 
@@ -31,6 +33,18 @@ def usual_store() -> Path:
     from omegaconf import OmegaConf
 
     return Path(OmegaConf.load(conf_dir() / "config.yaml").store.root)
+
+
+def store_root(config: Mapping[str, Any] | DictConfig) -> Path:
+    """Where a run keeps its stages.
+
+    Raises:
+        InvalidInput: a `store.root` that is no text.
+    """
+    root = config["store"]["root"]
+    if not isinstance(root, str) or not root:
+        raise InvalidInput(f"store.root must be a folder's name, got {root!r}.")
+    return Path(root)
 
 
 def composed(words: Sequence[str]) -> DictConfig:
@@ -86,14 +100,14 @@ def _overrides(words: Sequence[str]) -> list[str]:
 
 
 def refuse_unreadable(overrides: Iterable[str]) -> None:
-    """Raise InvalidInput for the first override that Hydra's grammar cannot read, with how it is written."""
+    """Raise InvalidInput for the first override that Hydra cannot read, or would misread."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
     for word in overrides:
         try:
-            parser.parse_override(word)
+            _refuse_misread(parser.parse_override(word), word)
         except HydraException as error:
             name, equals, _ = word.partition("=")
             if not equals:
@@ -104,6 +118,22 @@ def refuse_unreadable(overrides: Iterable[str]) -> None:
                 "ASCII that is meant as it stands goes between double quotes, and the whole word between "
                 f"single ones for the shell: {as_it_stands}"
             ) from None
+
+
+def _refuse_misread(override: Override, word: str) -> None:
+    """Refuse a choice of nothing, one value in place of several, and names that nobody reads or all need."""
+    name = override.key_or_group
+    value: Any = override.value()
+    chosen = value.list if override.is_choice_sweep() else [value]
+    if override.is_delete() and "." not in name:
+        raise InvalidInput(f"{word}: a run does not go without {name}.")
+    if name in NODES:
+        raise InvalidInput(f"{word}: {name} holds names of its own, as in {name}.{NODES[name]}=VALUE.")
+    if (conf_dir() / name).is_dir():
+        if any(one is None or isinstance(one, int | float) for one in chosen):
+            raise InvalidInput(f"{word} chooses nothing: {name} takes the name of a file of conf/{name}.")
+    elif override.is_add() and "." not in name:
+        raise InvalidInput(f"{word} would change nothing: the configuration has no {name}.")
 
 
 def quoted(name: str, value: str) -> str:

@@ -79,6 +79,8 @@ class Line:
         self.unranked: tuple[str, ...] = ()
         if not _is_whole(self.made["seed"]):
             raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
+        if not isinstance(self.made["assess"], bool):
+            raise InvalidInput(f"assess must be true or false, got {self.made['assess']!r}.")
         if self.headed and not isinstance(self.task, Ctr):
             raise InvalidInput(
                 "finetune=head fits the output over the answers Yes and No, and this task's answers are "

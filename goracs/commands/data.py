@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, composed, refuse_unreadable
+from goracs.config import build, composed, refuse_unreadable, store_root
 from goracs.report.card import card, render, token_counts
 from goracs.report.card_plot import FORMATS, draw
 from goracs.stages import prepare
@@ -67,7 +67,7 @@ def _tell(output: str, config: DictConfig) -> None:
             f"output must be text, json, or a file that ends in {', '.join(FORMATS)}; got {output!r}."
         )
     made = build(OmegaConf.masked_copy(config, list(NEEDED)))
-    store = Store(Path(config.store.root))
+    store = Store(store_root(config))
     folder = store.get(prepare.stage(made["dataset"], made["split"], made["task"])).path
     if picture:
         draw(folder, picture)

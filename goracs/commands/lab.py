@@ -27,7 +27,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, composed
+from goracs.config import build, composed, store_root
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _tells(word: str) -> bool:
 
 
 def _root(asked: Asked) -> Path:
-    return Path(asked.config["store"]["root"])
+    return store_root(asked.config)
 
 
 def _tried(described: Described, bench: Bench, todo: Sequence[list[Trial]], asked: Asked) -> list[Any]:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, composed, jobs
+from goracs.config import build, composed, jobs, store_root
 from goracs.report.markdown import padded
 from goracs.types import GoracsError
 
@@ -46,7 +45,7 @@ def _tell(words: Sequence[str]) -> None:
     from goracs.store import Store
 
     asked = [composed(job) for job in jobs(words)]
-    store = Store(Path(asked[0].store.root))
+    store = Store(store_root(asked[0]))
     preflight = Preflight(store)
     stages = totals([preflight.planned(Line(Job(build(job), {}, "", ""), store)) for job in asked])
     seconds = sum(_seconds(found) for found in stages.values())

@@ -28,7 +28,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, conf_dir, refuse_unreadable
+from goracs.config import build, conf_dir, refuse_unreadable, store_root
 from goracs.jobs import job_folder, sweep
 from goracs.jobs.place import Place
 from goracs.types import GoracsError, InvalidInput
@@ -70,12 +70,14 @@ class SweepReport(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """See that the job can have its folder."""
+        """See that the job can have its folder, and a store."""
         _make(Path(config.hydra.run.dir))
+        _refuse_no_store(config)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Tell the jobs that they are of one command, the only one in this folder."""
         _make(Path(config.hydra.sweep.dir))
+        _refuse_no_store(config)
         try:
             sweep.start(Path(config.hydra.sweep.dir), config)
         except InvalidInput as error:  # which Hydra would swallow
@@ -93,7 +95,7 @@ class SweepReport(Callback):
             if outcome["status"] not in ENDED_WELL:
                 print(f"{outcome['status']}: {outcome['words']} ({outcome['folder']}): {outcome['message']}")
         ended = [Path(outcome["folder"]) for outcome in finished if outcome["status"] in ENDED_WELL]
-        _print_figures(ended, Path(config.store.root))
+        _print_figures(ended, store_root(config))
         if earlier:
             print(f"left by earlier commands and not in the table: {', '.join(earlier)}")
         print(f"results: {folder}")
@@ -108,6 +110,13 @@ def _make(folder: Path) -> None:
             f"error: the job folder {folder} cannot be made ({error.strerror}): choose another by "
             "hydra.run.dir=FOLDER, for a sweep hydra.sweep.dir=FOLDER."
         )
+
+
+def _refuse_no_store(config: DictConfig) -> None:
+    try:
+        store_root(config)
+    except InvalidInput as error:  # which Hydra would swallow
+        sys.exit(f"error: {error}")
 
 
 def _job(config: DictConfig) -> None:
@@ -129,7 +138,7 @@ def _job(config: DictConfig) -> None:
         print(_job_line(place, time.perf_counter() - begun), flush=True)
     else:
         finished[:] = [place.outcome]
-        _print_single(place, Path(config.store.root))
+        _print_single(place, store_root(config))
 
 
 def _attempt(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
@@ -160,7 +169,7 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     made = build(config)
     place.say(made["dataset"].notice)
     job = Job(made, hashed, selector, shlex.join(["goracs", *place.overrides]))
-    store = Store(Path(config.store.root))
+    store = Store(store_root(config))
     line = Line(job, store)
     there = store.has(line.result)
     if not there and "llm" in line.__dict__:  # asked for by some stage

@@ -25,7 +25,7 @@ from goracs.llm.forecast import Forecast
 from goracs.llm.halving import BOUND, Halving, joined
 from goracs.llm.ranks import TERMINATED, here
 from goracs.llm.settings import Runtime
-from goracs.types import FloatArray, GoracsError, IndexArray
+from goracs.types import FloatArray, GoracsError, IndexArray, InvalidInput
 
 QUIET_REFRESH = 20  # batches between two states of a bar that nobody watches
 TRAINER_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "float32": "32-true"}
@@ -163,9 +163,14 @@ def gathered(answers: Sequence[Any], name: str, count: int) -> FloatArray:
 
 
 def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -> pl.Trainer:
-    """A quiet Trainer for one job: no logger, no checkpoints, no model summary, gradients allowed."""
+    """A quiet Trainer for one job: no logger, no checkpoints, no model summary, gradients allowed.
+
+    Raises:
+        InvalidInput: a device that is not there.
+    """
     _hush()
     runtime = job.runtime
+    _refuse_absent(runtime.accelerator)
     shown = runtime.progress and here().first
     if runtime.threads is not None:
         torch.set_num_threads(runtime.threads)
@@ -182,6 +187,20 @@ def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -
         max_steps=max_steps,
         max_epochs=1,
     )
+
+
+def _refuse_absent(accelerator: str) -> None:
+    there = {"gpu": torch.cuda.is_available() or _mps(), "mps": _mps()}
+    if not there.get(accelerator, True):
+        raise InvalidInput(
+            f"runtime.accelerator={accelerator}, and torch finds none on this machine: take "
+            "runtime.accelerator=auto, or see that its driver and torch go together."
+        )
+
+
+def _mps() -> bool:
+    """Whether there is a GPU of Apple's."""
+    return bool(torch.backends.mps.is_available())
 
 
 def _device(runtime: Runtime) -> int | list[int]:

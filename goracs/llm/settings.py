@@ -28,6 +28,7 @@ KNOWN_BACKBONE: dict[str, tuple[Any, ...]] = {
 AUTO = "auto"
 ALL_LINEAR = "all-linear"
 ALL = "all"
+ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 LIVE = "goracs.live"  # the logger of what a training tells while it runs (`goracs.llm.live`)
 
 
@@ -52,6 +53,12 @@ class Runtime:
 
     def __post_init__(self) -> None:
         check_whole("runtime.devices", self.devices, 1)
+        if self.threads is not None:
+            check_whole("runtime.threads", self.threads, 1)
+        if self.accelerator not in ACCELERATORS:
+            raise InvalidInput(
+                f"runtime.accelerator must be one of {', '.join(ACCELERATORS)}; got {self.accelerator!r}."
+            )
         if is_number(self.keep_every) and self.keep_every < 0:
             raise InvalidInput(f"runtime.keep_every must be seconds >= 0, got {self.keep_every!r}.")
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from goracs import cli  # noqa: F401(imported before the forks, to be paid for once)
+from goracs import cli  # this and what follows: imported before the forks, to be paid for once
 from goracs.llm import embedding, evaluation, finetune, gradient, loggers, resume, rows, selection  # noqa: F401
 from goracs.store import Stage, Store
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from goracs.llm import precision
+from goracs.llm.jobs import Job, make_trainer
 from goracs.llm.precision import has_native_bf16, resolved_precision
 from goracs.types import InvalidInput
+from tests.conftest import RUNTIME
 
 
 def machine(root: Path, features: str, device: str | None = None) -> Path:
@@ -90,3 +93,10 @@ def test_a_precision_that_is_given_needs_no_framework() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(InvalidInput, match="must be auto, bf16, fp16 or float32"):
         resolved_precision("int3", "cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("accelerator", ["gpu", "mps"])
+def test_a_device_that_is_not_there_is_named(accelerator: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"runtime\.accelerator={accelerator}, and torch finds none"):
+        make_trainer(Job("job", "float32", 64, replace(RUNTIME, accelerator=accelerator)))
