@@ -70,7 +70,8 @@ class SelectionProblem:
         target_features: [m, d] float; validation embeddings, same space.
         scores: name -> [N] or [N, k] float; per-row numbers of the pool (gradient_norm, loss, el2n, sketch).
         target_scores: name -> [m] or [m, k] float, or None.
-        labels, target_labels: [N], [m] integers, or None; both or neither.
+        labels: [N] integers, or None.
+        target_labels: [m] integers; both or neither.
         target_users: [m] integers, whose validation rows they are, or None; what cuts validation into folds
             keeps a user's rows together.
         scale: units fixed from outside (the parts of a problem split by class share one), or None: measured
