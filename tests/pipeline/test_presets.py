@@ -28,6 +28,8 @@ SMALL = (
 WARM = tuple(word for word in SMALL if word != "adapter=init")
 NOT_HERE = ("split.per_user",)  # of the tiny settings: these presets split by time
 
+OWN = ("dataset.size", "dataset.history", "split.valid", "split.test", "split.per_user", "budget", "task.lam")
+
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name.endswith("_cpu") or "ablation" in name])
 def test_every_preset_in_small_and_every_ablation_runs_on_movielens(goracs: Command, preset: str) -> None:
@@ -49,6 +51,16 @@ def test_every_run_of_the_paper_goes_through_raw_files_of_its_format(
     assert ended.code == 0, ended.text
     assert ended.result["config"]["dataset"]["name"] == name
     assert ended.result["metrics"]["tuned"]
+
+
+@pytest.mark.parametrize("preset", ["paper/games_ctr_cpu"])
+def test_a_preset_in_small_has_the_validation_users_that_its_weight_is_chosen_on(
+    goracs: Command, preset: str
+) -> None:
+    """With its own sizes: the tiny ones, and a weight that is given, would hide that there are too few."""
+    ended = goracs(f"experiment={preset}", "hydra.mode=RUN", "until=select", without=OWN)
+    assert ended.code == 0, ended.text
+    assert ended.result["coreset"]["report"]["auto"]
 
 
 def test_the_next_item_is_ranked_on_movielens(goracs: Command) -> None:
