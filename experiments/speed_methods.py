@@ -22,10 +22,12 @@ import numpy as np
 import goracs
 from goracs import api, memory
 from goracs.report.methods import names
+from goracs.stages.score import DYNAMICS
 from goracs.types import GoracsError, SelectionProblem
 
 WIDTH, TARGET = 384, 500
 MATRICES = ("sketch", "unit_sketch", "hidden")  # scores of several numbers a row
+CHECKPOINTS = 5  # of training dynamics
 PRODUCTS = "products"
 HEAD = ("method", "seconds", "exponent", "peak GB")
 Told = tuple[float, float | None] | str
@@ -52,7 +54,7 @@ def problem(size: int, needs: frozenset[str]) -> SelectionProblem:
 def _score(rng: np.random.Generator, name: str, rows: int) -> np.ndarray:
     if name in MATRICES:
         return rng.standard_normal((rows, WIDTH), dtype=np.float32)
-    return rng.random(rows, dtype=np.float32)
+    return rng.random((rows, CHECKPOINTS) if name in DYNAMICS else rows, dtype=np.float32)
 
 
 def work(method: str, size: int, budget: int) -> Callable[[], object]:

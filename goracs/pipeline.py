@@ -181,11 +181,8 @@ class Line:
         asked = self.made["score"]
         settings = self.settled.score if score.takes_gradients(wanted, asked) else asked
         start = self.settled.adapter
-        if asked.course and not (isinstance(start, WarmupAdapter) and start.checkpoints > 1):
-            raise InvalidInput(
-                "score.course=true takes gradients along a warm-up: take adapter=warmup, and "
-                "adapter.checkpoints of at least 2."
-            )
+        if not (isinstance(start, WarmupAdapter) and start.checkpoints > 1):
+            _refuse_course(asked.course, score.named(wanted, asked) & score.DYNAMICS.keys())
         return score.stage(self.llm, self.start, adapter.linears(start), settings, wanted)
 
     @property
@@ -359,6 +356,16 @@ class Line:
             precision=self.llm.backbone.exactness if "llm" in asked else None,
             warnings=(*doubts, *self.unranked),
             chosen=self.settled.chosen,
+        )
+
+
+def _refuse_course(gradients: bool, dynamics: Set[str]) -> None:
+    """Raise InvalidInput where something is to be taken at the checkpoints of a start that has none."""
+    told = [", ".join(sorted(dynamics)) + " are taken"] if dynamics else []
+    told += ["score.course=true takes gradients"] if gradients else []
+    if told:
+        raise InvalidInput(
+            f"{told[0]} along a warm-up: take adapter=warmup, and adapter.checkpoints of at least 2."
         )
 
 

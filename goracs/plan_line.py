@@ -164,9 +164,11 @@ class _Foretold:
         passed = names - score.DERIVED
         sides = {"train": passed, "valid": passed & score.OF_BOTH_SIDES}
         found = [cost for part, asked in sides.items() if asked for cost in self._predicted(part, asked)]
-        if settings.course:  # what earlier checkpoints give
-            slopes = {part: asked & score.OF_GRADIENTS for part, asked in sides.items()}
-            once = [cost for part, asked in slopes.items() if asked for cost in self._predicted(part, asked)]
+        if again := score.followed(names, settings):  # what earlier checkpoints give
+            asked_again = {part: asked & again for part, asked in sides.items()}
+            once = [
+                cost for part, asked in asked_again.items() if asked for cost in self._predicted(part, asked)
+            ]
             found += once * (self.made["adapter"].checkpoints - 1)
         return (*found, *(self._alone() if "ifd" in names else ()))
 

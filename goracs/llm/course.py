@@ -1,4 +1,4 @@
-"""Gradients over the course of a warm-up: at each of its checkpoints, weighted by the learning rate there.
+"""Numbers over the course of a warm-up: at each checkpoint, gradients weighted by the learning rate there.
 
 Weights   of a checkpoint the mean learning rate of the steps since the one before, as a share of their sum.
 Norm      the weighted mean of the norms.
@@ -8,6 +8,7 @@ Unit      the same of sketches that are divided by their norms at each checkpoin
           rows is the weighted sum of their cosines, which is LESS's influence of one on the other.
 Adam      with `score.adam` the pool's sketches are of Adam's steps at each checkpoint
           (`goracs.llm.adam`), the target's of gradients.
+Dynamics  any other number at each checkpoint, side by side, the earliest first; no weights.
 Source    LESS (Xia et al. 2024), its influence over checkpoints.
 """
 
@@ -32,8 +33,8 @@ def weighted_checkpoints(warmed: Path) -> list[tuple[Path, float]]:
     steps = sorted(int(place.name) for place in (warmed / "checkpoints").iterdir())
     if len(steps) < 2:
         raise InvalidInput(
-            "score.course=true takes gradients along the warm-up, which left its end alone: it has too few "
-            "steps for adapter.checkpoints."
+            "score.course=true and training dynamics follow the warm-up, which left its end alone: it has "
+            "too few steps for adapter.checkpoints."
         )
     rates = [row["lr"] for row in json.loads((warmed / "curve.json").read_text())]
     means = [float(np.mean(rates[before:step])) for before, step in zip([0, *steps], steps, strict=False)]
@@ -56,3 +57,8 @@ def joined_sketch(sketches: Sequence[FloatArray], weights: Sequence[float]) -> F
 def joined_unit_sketch(sketches: Sequence[FloatArray], weights: Sequence[float]) -> FloatArray:
     """[N, k c] float32 of the directions of the sketches [N, k] at each of c checkpoints."""
     return joined_sketch([unit(sketch.astype(np.float64)) for sketch in sketches], weights).astype(np.float32)
+
+
+def side_by_side(numbers: Sequence[FloatArray], _weights: Sequence[float]) -> FloatArray:
+    """[N, c] float32 of a number [N] at each of c checkpoints."""
+    return np.stack(numbers, axis=1)

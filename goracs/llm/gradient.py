@@ -50,7 +50,8 @@ class Seen:
 class ScoreModule(pl.LightningModule):
     """Predicts the numbers `names` of each example: [B], hidden [B, d], sketch [B, k].
 
-    Names: loss, answer_loss, margin, hidden, gradient_norm, sketch, and those of `goracs.llm.chances`.
+    Names: loss, answer_loss, margin, right_margin, hidden, gradient_norm, sketch, and those of
+    `goracs.llm.chances`.
     `matrices` are where gradients are taken, `projections` [k, out * in] what sketches that of each; empty
     where no name asks for that. With `moments` of each matrix it is Adam's step that is sketched. Slopes are
     those of `scale` times the loss until they are float32.
@@ -82,6 +83,7 @@ class ScoreModule(pl.LightningModule):
             "loss": lambda: outcome.losses,
             "answer_loss": outcome.answer_losses,
             "margin": outcome.margin,
+            "right_margin": lambda: outcome.margin() * (2 * batch.labels - 1),
             "hidden": outcome.hidden,
         }
         values |= {name: tell().detach() for name, tell in others.items() if name in self.names}

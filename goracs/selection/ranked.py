@@ -13,12 +13,11 @@ Source     Settles, Active learning literature survey (2009), for the first thre
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from goracs.selection.scores import ascending, constant_warnings, numbers
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.selection.scores import Keep, constant_warnings, numbers, ranked
+from goracs.types import Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Ranked:
     """
 
     score: str
-    keep: Literal["largest", "smallest", "middle"]
+    keep: Keep
     by_class: bool
 
     @property
@@ -53,21 +52,10 @@ class Ranked:
             InvalidInput: another word for `keep`, no such score, or more than one number for a row.
         """
         values = numbers(problem, self.score, "selector ranked")
-        rows = self._kept(problem, values, budget)
+        rows = ranked(problem, values, self.keep, budget, "selector ranked")
         report = {
             "smallest_kept": float(values[rows].min()),
             "largest_kept": float(values[rows].max()),
             "warnings": constant_warnings(self.score, values),
         }
         return Coreset(rows, budget, problem.pool_size, report)
-
-    def _kept(self, problem: SelectionProblem, values: FloatArray, budget: int) -> IndexArray:
-        match self.keep:
-            case "largest":
-                return ascending(problem, -values)[:budget]
-            case "smallest":
-                return ascending(problem, values)[:budget]
-            case "middle":
-                below = (problem.pool_size - budget) // 2
-                return ascending(problem, values)[below : below + budget]
-        raise InvalidInput(f"selector ranked: keep must be largest, smallest or middle, got {self.keep!r}.")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from goracs.search.canonical import canonical_order
 from goracs.types import FloatArray, IndexArray, InvalidInput, SelectionProblem
+
+Keep = Literal["largest", "smallest", "middle"]
 
 
 def numbers(problem: SelectionProblem, name: str, reader: str) -> FloatArray:
@@ -20,6 +24,38 @@ def numbers(problem: SelectionProblem, name: str, reader: str) -> FloatArray:
             f"the score '{name}' must be one number for each pool row, got shape {score.shape}."
         )
     return score.astype(np.float64)
+
+
+def dynamics(problem: SelectionProblem, name: str, reader: str, least: int) -> FloatArray:
+    """[N, c] float64; the pool's score `name` at c checkpoints, the earliest first, for a method.
+
+    Raises:
+        InvalidInput: no such score, or fewer checkpoints than it takes at `least`.
+    """
+    score = problem.score(name, reader)
+    if score.ndim != 2 or score.shape[1] < least:
+        raise InvalidInput(
+            f"{reader} takes the score '{name}' at {least} checkpoints at least, one column each, got shape "
+            f"{score.shape}: raise adapter.checkpoints."
+        )
+    return score.astype(np.float64)
+
+
+def ranked(problem: SelectionProblem, values: FloatArray, keep: Keep, budget: int, reader: str) -> IndexArray:
+    """[n] int64; rows of neighbouring ranks of their values [N], ties by the canonical order.
+
+    Raises:
+        InvalidInput: another word for `keep`.
+    """
+    match keep:
+        case "largest":
+            return ascending(problem, -values)[:budget]
+        case "smallest":
+            return ascending(problem, values)[:budget]
+        case "middle":
+            below = (problem.pool_size - budget) // 2
+            return ascending(problem, values)[below : below + budget]
+    raise InvalidInput(f"{reader}: keep must be largest, smallest or middle, got {keep!r}.")
 
 
 def ascending(problem: SelectionProblem, values: FloatArray) -> IndexArray:

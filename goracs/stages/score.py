@@ -4,6 +4,8 @@ Names   gradient_norm, loss and el2n come together, with a sketch too (a gradien
         rest where somebody asks for them, or `score.together` does, so that jobs which want different ones of
         them share one pass. Of the validation set only hidden, margin and sketches are computed.
 unit_sketch   the sketch of each checkpoint divided by its norm (`goracs.llm.course`), made of the sketches.
+dynamics      right_margins and answer_losses [N, c]: the number of that name in the singular, at each of the
+        c checkpoints of a warm-up, the earliest first. A forward pass of the pool each.
 ifd     loss of the answer after its prompt / that of the answer alone, of texts: how little the prompt helps
         (Li et al. 2024). The answers alone are read in a second pass; they are short.
 """
@@ -29,11 +31,14 @@ if TYPE_CHECKING:
 
 TOGETHER = frozenset({"gradient_norm", "loss", "el2n"})
 OF_BOTH_SIDES = frozenset({"hidden", "margin", "sketch", "unit_sketch"})
-OF_THE_POOL = frozenset({"answer_loss", "entropy", "confidence", "lead", "ifd"})
+DYNAMICS = {"right_margins": "right_margin", "answer_losses": "answer_loss"}  # -> what a checkpoint gives
+OF_THE_POOL = frozenset({"answer_loss", "right_margin", "entropy", "confidence", "lead", "ifd", *DYNAMICS})
+OF_ANSWERS = frozenset({"margin", "right_margin", "right_margins"})  # Yes or No
 ALONE = frozenset({"answer_loss"})
 OF_GRADIENTS = frozenset({"gradient_norm", "sketch"})
-DERIVED = frozenset({"ifd", "unit_sketch"})  # of other numbers, after the pass
+DERIVED = frozenset({"ifd", "unit_sketch", *DYNAMICS})  # of other numbers, after the pass
 KNOWN = TOGETHER | OF_BOTH_SIDES | OF_THE_POOL
+Asked = Mapping[str, frozenset[str]]  # side -> names
 
 
 def stage(
@@ -61,20 +66,16 @@ def stage(
         settings.among(adapted)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
-        from goracs.llm.course import joined_unit_sketch
-
         opened, kept = llm.open(inputs), checkpoint(folder)
-        passes = _Passes(opened, settings, names, _read(opened, inputs, names))
-        passes.run(inputs["adapter"] / "adapter", kept, moments=_moments(inputs["adapter"], settings))
+        asked = _by_side(names - DERIVED, "ifd" in names)
+        passes = _Passes(opened, settings, _read(opened, inputs, asked))
+        passes.run(inputs["adapter"] / "adapter", kept, asked, _moments(inputs["adapter"], settings))
         take_arrays(kept, folder)
         if "ifd" in names:
             (folder / "alone_answer_loss.npy").unlink()
             np.save(folder / "pool_ifd.npy", _ifd(kept))
-        places, weights = [kept], [1.0]
-        if settings.course and names & TOGETHER:
-            places, weights = _follow(inputs["adapter"], kept, folder, passes)
-        if "unit_sketch" in names:
-            _write_combined("sketch", joined_unit_sketch, places, weights, folder, "unit_sketch")
+        places, weights = _follow(inputs["adapter"], kept, passes, followed(names, settings))
+        _write_combinations(names, settings, places, weights, folder)
         write_json(folder / PROMPTS, opened.prompts)
 
     params: dict[str, Any] = {"numbers": sorted(names), **llm.params}
@@ -92,13 +93,10 @@ class _Passes:
 
     opened: Recommender
     settings: Score
-    names: frozenset[str]
     sides: Mapping[str, Texts]
 
-    def run(
-        self, adapter: Path, place: Path, only: frozenset[str] = KNOWN, moments: Path | None = None
-    ) -> None:
-        """Write the numbers of every side, as an adapter has them, to a folder.
+    def run(self, adapter: Path, place: Path, asked: Asked, moments: Path | None) -> None:
+        """Write what is asked of every side, as an adapter has it, to a folder.
 
         `moments` is the checkpoint by which the pool's sketches are of Adam's steps.
         """
@@ -106,40 +104,62 @@ class _Passes:
         from goracs.llm.gradient import score
 
         model = self.opened.adapted(adapter)
-        passed = self.names - DERIVED
-        asked = {"pool": passed, "target": passed & OF_BOTH_SIDES, "alone": ALONE}
-        for side, texts in self.sides.items():
+        for side, names in asked.items():
             job = self.opened.job(f"score {side}", SHORTER.get(side, SHORTER["pool"]))
-            if names := asked[side] & only:
-                known = moments if side == "pool" else None
-                score(model, self.opened.loss, texts, self.settings, names, job, place, side, known)
+            known = moments if side == "pool" else None
+            score(model, self.opened.loss, self.sides[side], self.settings, names, job, place, side, known)
 
 
-def _read(opened: Recommender, inputs: Mapping[str, Path], names: frozenset[str]) -> dict[str, Texts]:
-    """The texts of every side that somebody asks for; `alone` are the pool's answers without prompts."""
-    sides = {"pool": opened.read(examples(inputs, SIDES["pool"]))}
-    if names & OF_BOTH_SIDES:
-        sides["target"] = opened.read(examples(inputs, SIDES["target"]))
-    if "ifd" in names:
+def _by_side(names: frozenset[str], alone: bool) -> Asked:
+    """What a pass for these names computes of each side; `alone` are the pool's answers without prompts."""
+    sides = {"pool": names, "target": names & OF_BOTH_SIDES, "alone": ALONE if alone else frozenset()}
+    return {side: wanted for side, wanted in sides.items() if wanted}
+
+
+def _read(opened: Recommender, inputs: Mapping[str, Path], asked: Asked) -> dict[str, Texts]:
+    """The texts of every side that somebody asks for."""
+    sides = {side: opened.read(examples(inputs, part)) for side, part in SIDES.items() if side in asked}
+    if "alone" in asked:
         sides["alone"] = opened.alone(sides["pool"])
     return sides
 
 
-def _follow(warmed: Path, kept: Path, folder: Path, passes: _Passes) -> tuple[list[Path], list[float]]:
-    """Write over the gradients' numbers those of the whole course of a warm-up.
+def followed(names: frozenset[str], settings: Score) -> frozenset[str]:
+    """What is computed at the earlier checkpoints of a warm-up too; nothing where nobody follows it."""
+    gradients = names & OF_GRADIENTS if settings.course else frozenset()
+    return gradients | {DYNAMICS[name] for name in names & DYNAMICS.keys()}
 
-    Returns where the numbers at each checkpoint are, and its weight; the last is the warm-up's end.
-    """
-    from goracs.llm.course import joined_sketch, mean_norm, weighted_checkpoints
 
+def _follow(
+    warmed: Path, kept: Path, passes: _Passes, names: frozenset[str]
+) -> tuple[list[Path], list[float]]:
+    """Where the numbers at each checkpoint of a warm-up are, and its weight; the last is its end."""
+    from goracs.llm.course import weighted_checkpoints
+
+    if not names:
+        return [kept], [1.0]
     *earlier, (_, last) = weighted_checkpoints(warmed)
-    weights = [*(weight for _, weight in earlier), last]
-    places = [*(kept / adapter.name for adapter, _ in earlier), kept]
-    for (adapter, _), place in zip(earlier, places[:-1], strict=True):
-        passes.run(adapter, place, OF_GRADIENTS, adapter if passes.settings.adam else None)
-    _write_combined("gradient_norm", mean_norm, places, weights, folder)
-    _write_combined("sketch", joined_sketch, places, weights, folder)
-    return places, weights
+    for adapter, _ in earlier:
+        moments = adapter if passes.settings.adam else None
+        passes.run(adapter, kept / adapter.name, _by_side(names, alone=False), moments)
+    return [*(kept / adapter.name for adapter, _ in earlier), kept], [*(w for _, w in earlier), last]
+
+
+def _write_combinations(
+    names: frozenset[str], settings: Score, places: Sequence[Path], weights: Sequence[float], folder: Path
+) -> None:
+    """Write what the numbers at each checkpoint come to; where none is followed, at the end alone."""
+    from goracs.llm.course import joined_sketch, joined_unit_sketch, mean_norm, side_by_side
+
+    for name in sorted(names & DYNAMICS.keys()):
+        _write_combined(DYNAMICS[name], side_by_side, places, weights, folder, name)
+    if not settings.course:
+        places, weights = places[-1:], [1.0]
+    if len(places) > 1:
+        _write_combined("gradient_norm", mean_norm, places, weights, folder)
+        _write_combined("sketch", joined_sketch, places, weights, folder)
+    if "unit_sketch" in names:
+        _write_combined("sketch", joined_unit_sketch, places, weights, folder, "unit_sketch")
 
 
 def _write_combined(
@@ -151,7 +171,7 @@ def _write_combined(
     called: str | None = None,
 ) -> None:
     """Write of every side what a number at all checkpoints comes to, under its own name or another."""
-    for file in sorted(places[-1].glob(f"*_{name}.npy")):
+    for file in sorted(places[0].glob(f"*_{name}.npy")):
         side = file.name.removesuffix(f"_{name}.npy")
         parts = [np.load(place / file.name) for place in places]
         np.save(folder / f"{side}_{called or name}.npy", combined(parts, weights))
@@ -173,10 +193,11 @@ def _ifd(kept: Path) -> FloatArray:
 
 def _refuse_untold(names: frozenset[str], task: Task) -> None:
     """Raise InvalidInput where a number is not of this kind of task."""
-    if "margin" in names and not isinstance(task, Ctr):
+    if names & OF_ANSWERS and not isinstance(task, Ctr):
         raise InvalidInput(
             "margins are of tasks with two answers (task=ctr), and this task's answers are texts: what asks "
-            "for them (lam=auto, features=output_gradient, score.together) does not go with it."
+            "for them (lam=auto, features=output_gradient, selector=forgetting or aum, score.together) does "
+            "not go with it."
         )
     if "ifd" in names and isinstance(task, Ctr):
         raise InvalidInput(
@@ -214,5 +235,6 @@ def named(wanted: frozenset[str], settings: Score) -> frozenset[str]:
         known = ", ".join(sorted(KNOWN))
         raise InvalidInput(f"no score is called {', '.join(unknown)}; there are {known}.")
     names |= {"answer_loss"} if "ifd" in names else set()
+    names |= {DYNAMICS[name] for name in names & DYNAMICS.keys()}
     names |= {"sketch"} if "unit_sketch" in names else set()
     return names | TOGETHER if names & (TOGETHER | {"sketch"}) else names

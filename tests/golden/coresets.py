@@ -18,13 +18,16 @@ from goracs import SelectionProblem
 HERE = Path(__file__).parent
 Arrays = dict[str, Any]
 SELECTORS: dict[str, dict[str, Any]] = {
+    "aum": {},
     "blend": {"first": "gradient_norm", "second": "el2n"},
+    "cartography": {},
     "ccs": {"score": "el2n"},
     "d2": {},
     "dealrec": {},
     "el2n": {},
     "facility_location": {},
     "fdmat": {},
+    "forgetting": {},
     "full": {},
     "gist": {},
     "goracs": {"lam": 0.1},
@@ -43,6 +46,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "round_robin": {},
     "spot": {},
     "tarot": {},
+    "tdds": {},
 }
 
 
@@ -69,12 +73,14 @@ def problem(
 
 
 def sketched(draw: np.random.Generator, pool: int, m: int) -> tuple[Arrays, Arrays]:
-    """Influence, sketches and their directions: of the pool, and of the target."""
+    """Influence, training dynamics, sketches and their directions: of the pool, and of the target."""
     sides = [draw.normal(size=(rows, 6)) for rows in (pool, m)]
     ours, theirs = (
         {"sketch": side, "unit_sketch": side / np.linalg.norm(side, axis=1)[:, None]} for side in sides
     )
-    return {"influence": draw.normal(size=pool), **ours}, theirs
+    influence, margins = draw.normal(size=pool), draw.normal(size=(pool, 5))
+    course = {"right_margins": margins, "answer_losses": np.logaddexp(0, -margins)}
+    return {"influence": influence, **course, **ours}, theirs
 
 
 def digest(name: str, problem: SelectionProblem, budget: int, by_class: bool) -> str:

@@ -48,6 +48,7 @@ def problems(draw: st.DrawFn, distinct: bool = False, classes: bool = False) -> 
         target_labels = target_labels[: len(target)]
     sketches = rng.integers(-1, 2, (n + len(target), 4)).astype(np.float32)  # of two checkpoints; ties, zeros
     units = joined_unit_sketch([sketches[:, :2], sketches[:, 2:]], [0.75, 0.25])
+    margins = rng.integers(-1, 2, (n, 4)).astype(np.float32)  # at four checkpoints
     return SelectionProblem(
         features=np.array(pool, dtype=np.float32),
         target_features=np.array(target, dtype=np.float32),
@@ -59,6 +60,8 @@ def problems(draw: st.DrawFn, distinct: bool = False, classes: bool = False) -> 
             "unit_sketch": units[:n],
             "entropy": rng.integers(0, 3, n) / 2,
             "influence": rng.integers(-1, 2, n) / 2,
+            "right_margins": margins,
+            "answer_losses": np.logaddexp(0, -margins),
         },
         target_scores={"sketch": sketches[n:], "unit_sketch": units[n:]},
         labels=labels,

@@ -68,13 +68,14 @@ def test_gradients_over_the_course_of_a_warm_up_are_those_of_its_checkpoints(
     words = (
         "selector=random",
         "until=score",
-        "score.together=[unit_sketch]",
+        "score.together=[unit_sketch,answer_loss]",
         "score.sketch_dim=16",
         "assess=true",
     )
     warm = ("adapter.checkpoints=2", "adapter.training.batch_size=2", "adapter.training.warmup_share=0.5")
     store = tmp_path / "store"
-    found = scores(goracs(*words, *warm, "score.course=true", store=store), store)
+    dynamics = "score.together=[unit_sketch,answer_losses,right_margins]"
+    found = scores(goracs(*words, *warm, "score.course=true", dynamics, store=store), store)
     (warmed,) = (path for path in (store / "adapter").iterdir() if path.is_dir())
     rates = [row["lr"] for row in json.loads((warmed / "curve.json").read_text())]
     assert len(rates) == 4
@@ -101,6 +102,40 @@ def test_gradients_over_the_course_of_a_warm_up_are_those_of_its_checkpoints(
         joined = np.concatenate([w**0.5 * one for w, one in zip(weights, directions, strict=True)], axis=1)
         np.testing.assert_allclose(found[f"{side}_unit_sketch"], joined, atol=1e-4)
     np.testing.assert_array_equal(found["pool_loss"], alone[1]["pool_loss"])  # all else is of its end
+    losses = np.stack([one["pool_answer_loss"] for one in alone], axis=1)
+    np.testing.assert_allclose(found["pool_answer_losses"], losses, rtol=1e-5)
+    np.testing.assert_allclose(np.logaddexp(0, -found["pool_right_margins"]), losses, rtol=1e-5)
+    assert "target_margin" not in found
+
+
+def test_training_dynamics_are_the_pools_numbers_at_each_checkpoint(goracs: Command, tmp_path: Path) -> None:
+    """By hand at the earliest of three; each row at its place; what else comes is of the end alone."""
+    store, names = tmp_path / "store", "score.together=[answer_losses,ifd,hidden]"
+    course = ("adapter.checkpoints=3", "adapter.training.batch_size=2")
+    ended = goracs(*TEXTS[:3], names, *course, "assess=true", store=store, without=("split.per_user",))
+    found = scores(ended, store)
+    assert found["pool_answer_losses"].shape == (60, 3)
+    assert found["pool_answer_losses"].dtype == np.float32
+    np.testing.assert_array_equal(found["pool_answer_losses"][:, 2], found["pool_answer_loss"])
+    assert set(found) == {
+        *(f"pool_{name}" for name in ("answer_losses", "answer_loss", "ifd", "hidden")),
+        *("pool_gradient_norm", "pool_loss", "pool_el2n", "target_hidden"),
+    }
+    llm = opened(store, "task=seqrec")
+    (warmed,) = (path for path in (store / "adapter").iterdir() if path.is_dir())
+    assert sorted(place.name for place in (warmed / "checkpoints").iterdir()) == ["1", "3", "4"]
+    (prepared,) = (path for path in (store / "prepare").iterdir() if path.is_dir())
+    model, texts = llm.adapted(warmed / "checkpoints" / "1"), llm.read(read_examples(prepared, "train"))
+    for row in (0, 31):
+        by_hand = loss(model, texts.prompts[row], texts.answers[row])
+        np.testing.assert_allclose(found["pool_answer_losses"][row, 0], by_hand, rtol=1e-4)
+
+
+def opened(store: Path, task: str) -> Recommender:
+    (prepared,), (weights,) = (
+        [path for path in (store / stage).iterdir() if path.is_dir()] for stage in ("prepare", "weights")
+    )
+    return Recommender(weights, TINY, build(composed([task]))["task"], RUNTIME, prepared)
 
 
 def test_sketches_of_adams_steps_are_those_of_its_moments_at_each_checkpoint(
@@ -189,6 +224,29 @@ def test_without_checkpoints_there_is_no_course(
     goracs: Command, words: tuple[str, ...], message: str
 ) -> None:
     ended = goracs("score.course=true", *words, "until=score", "assess=true")
+    assert ended.code == 1
+    assert message in ended.text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "answer_losses are taken along a warm-up: take adapter=warmup, and adapter.checkpoints of"),
+        (("adapter=init",), "answer_losses are taken along a warm-up"),
+        (
+            ("adapter.checkpoints=2", "adapter.training.steps=1", "adapter.training.epochs=null"),
+            "training dynamics follow the warm-up, which left its end alone",
+        ),
+        (
+            ("task=seqrec", "score.together=[right_margins]", "adapter.checkpoints=2"),
+            "margins are of tasks with two answers",
+        ),
+    ],
+)
+def test_without_checkpoints_there_are_no_dynamics(
+    goracs: Command, words: tuple[str, ...], message: str
+) -> None:
+    ended = goracs("score.together=[answer_losses]", *words, "until=score", "assess=true")
     assert ended.code == 1
     assert message in ended.text
 
