@@ -213,4 +213,8 @@ def _wanted(wanted: Any, value: Any) -> str:
         return "a finite number"
     if get_origin(wanted) is Literal:
         return f"one of {', '.join(map(str, get_args(wanted)))}"
+    if get_origin(wanted) in (Union, UnionType):
+        return " or ".join(_wanted(one, value) for one in get_args(wanted))
+    if wanted is NoneType:
+        return "null"
     return f"of type {wanted.__name__ if isinstance(wanted, type) else wanted}"

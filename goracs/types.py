@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IndexArray = npt.NDArray[np.int64]
+ByClass = bool | Literal["pool", "equal"]  # whether a problem is split by label, and by what the budgets go
 
 
 class GoracsError(Exception):
@@ -191,11 +192,12 @@ class Selector(Protocol):
     Laws: exactly `budget` distinct rows; the same result for the same problem, budget and generator state;
     the problem is left as it was. `needs` names what it reads ("features" and score names), so that nothing
     else is computed. `seeded` says whether it draws from `rng`; if not, a seed does not enter its key.
-    `by_class` asks the caller to split the problem by label first (`goracs.selection.by_class`).
+    `by_class` asks the caller to split the problem by label first (`goracs.selection.by_class`): true, with
+    class budgets by the validation rates, or a word of `goracs.selection.class_budgets`.
     """
 
     @property
-    def by_class(self) -> bool: ...  # noqa: D102
+    def by_class(self) -> ByClass: ...  # noqa: D102
 
     @property
     def needs(self) -> frozenset[str]: ...  # noqa: D102

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import polars as pl
 
 from goracs.data.wording import filled, listed, quoted
-from goracs.types import Example, InvalidInput
+from goracs.types import ByClass, Example, InvalidInput
 
 EXAMPLE = pl.Schema(
     {
@@ -97,7 +97,7 @@ class Ctr:
     published_lam: float
     max_exchanges: int
     candidates: int
-    by_class: bool
+    by_class: ByClass
 
     def __post_init__(self) -> None:
         if isinstance(self.flipped, bool) or not 0 <= self.flipped <= 1:
@@ -159,7 +159,7 @@ class SeqRec:
     published_lam: float
     max_exchanges: int
     candidates: int
-    by_class: bool
+    by_class: ByClass
 
     def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
         """See `Task`; `label` is null."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from goracs.types import InvalidInput, resolve_budget
+from goracs.types import ByClass, InvalidInput, resolve_budget
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Lab:
         InvalidInput: nothing to try, or a value out of range.
     """
 
-    selectors: Mapping[str, Sequence[bool]]
+    selectors: Mapping[str, Sequence[ByClass]]
     features: Sequence[str]
     lams: Sequence[float | str]
     budgets: Sequence[float]
@@ -62,11 +62,11 @@ def _distinct(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _checked_selectors(asked: Mapping[str, Sequence[bool]]) -> dict[str, tuple[bool, ...]]:
+def _checked_selectors(asked: Mapping[str, Sequence[ByClass]]) -> dict[str, tuple[ByClass, ...]]:
     if not isinstance(asked, Mapping) or not asked:
         raise InvalidInput(
-            f"lab.selectors must map at least one name to a list of true and false (by class or not), got "
-            f"{asked!r}."
+            "lab.selectors must map at least one name to a list of true, pool, equal and false (by class or "
+            f"not), got {asked!r}."
         )
     return {name: _distinct(f"lab.selectors.{name}", splits) for name, splits in asked.items()}
 

@@ -23,7 +23,15 @@ from goracs.lab.settings import Lab
 from goracs.ot import cost, distance, exact
 from goracs.selection import by_class
 from goracs.selection.full import Full
-from goracs.types import FloatArray, IndexArray, InvalidInput, SelectionProblem, Selector, resolve_budget
+from goracs.types import (
+    ByClass,
+    FloatArray,
+    IndexArray,
+    InvalidInput,
+    SelectionProblem,
+    Selector,
+    resolve_budget,
+)
 
 READER = "the lab"
 NEEDS = frozenset({"gradient_norm", "hidden", "margin"})  # scores, whatever the selectors need
@@ -34,7 +42,7 @@ class Setting(NamedTuple):
     """One selection to try; `features` and `lam` are None where the selector has none."""
 
     selector: str
-    by_class: bool
+    by_class: ByClass
     features: str | None
     lam: float | str | None
     budget: float

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from goracs.selection.scores import ascending, constant_warnings, numbers, width
-from goracs.types import Coreset, FloatArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Blend:
         second: another.
         weight: of the second, any finite number; a negative one asks for small values of it.
         scale: minmax: 0 is the smallest and 1 the largest value; rank: their ranks, ties the mean of theirs.
-        by_class: scaled and kept within each class, in the proportions of the validation labels.
+        by_class: scaled and kept within each class.
     """
 
     first: str
     second: str
     weight: float
     scale: Literal["minmax", "rank"]
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

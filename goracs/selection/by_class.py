@@ -1,11 +1,11 @@
 """The label-enhanced form of any selector: one problem for each class, then the union.
 
-Problem    split pool and validation set by label; the class budgets n_k follow the validation label rates
-           and add up to n; choose in each class by itself; join.
+Problem    split pool and validation set by label; class budgets n_k add up to n
+           (`goracs.selection.class_budgets`); choose in each class by itself; join.
+Absent     rows of a class that validation lacks, as far as it gets any, are chosen against all of
+           validation.
 Scale      one for all classes (max d over pool x validation, max g over the pool): lam keeps its meaning.
 Objective  sum_k (n_k / n) POO_k.
-Rules      largest remainder, ties to the smaller label; a class gets at most its pool rows, the rest goes to
-           the others; a class absent from validation gets 0.
 Source     GORACS (KDD 2025), Algorithm 2, for K classes.
 """
 
@@ -20,9 +20,20 @@ import numpy as np
 from goracs.ot import cost, distance, exact
 from goracs.ot.cost import gap
 from goracs.search.watch import Searcher, Watch
+from goracs.selection import class_budgets
 from goracs.selection.auto import Judged, judge
+from goracs.selection.class_budgets import Counts
 from goracs.selection.figures import gradient_norms, scale_warnings
-from goracs.types import Coreset, IndexArray, InvalidInput, Scale, SelectionProblem, Selector
+from goracs.types import (
+    ByClass,
+    Coreset,
+    FloatArray,
+    IndexArray,
+    InvalidInput,
+    Scale,
+    SelectionProblem,
+    Selector,
+)
 
 WEIGHTED = ("transport", "mean_gradient", "poo", "lower_bound", "lowest_cost", "gap_absolute")  # by n_k / n
 SHARED = ("max_distance", "max_gradient", "lam", "lam_divided")  # the same in every part
@@ -31,10 +42,13 @@ COUNTED = ("exchanges", "solves", "swaps", "given_up", "bounded", "generated")  
 
 @runtime_checkable
 class OwnBudgets(Protocol):
-    """A selector with class budgets of its own; arguments and result as of `class_budgets`."""
+    """A selector with class budgets of its own.
+
+    Arguments and result as of `goracs.selection.class_budgets.budgets`, with validation rows for weights.
+    """
 
     def class_budgets(  # noqa: D102
-        self, pool: Mapping[int, int], target: Mapping[int, int], budget: int
+        self, pool: Counts, target: Counts, budget: int
     ) -> dict[int, int]: ...
 
 
@@ -81,7 +95,8 @@ def select(selector: Selector, problem: SelectionProblem, budget: int, seed: int
     """
     selector, judged = settled(selector, problem, budget, seed)
     todo = parts(selector, problem, budget)
-    return told(join(problem, todo, [solve(selector, part, seed) for part in todo], budget), judged)
+    found = [solve(selector, part, seed) for part in todo]
+    return told(join(problem, todo, found, budget, selector.by_class), judged)
 
 
 def settled(
@@ -116,24 +131,36 @@ def parts(selector: Selector, problem: SelectionProblem, budget: int) -> list[Pa
     """The selections that make up a coreset: one for the whole problem, or one for each class that gets rows.
 
     Raises:
-        InvalidInput: a `by_class` that is no bool, or without labels; classes of the validation set that hold
-            fewer than n pool rows; what the selector itself refuses.
+        InvalidInput: a `by_class` of another kind, or without labels; classes of the validation set that hold
+            fewer than n pool rows; a rule where the selector has its own; what the selector itself refuses.
     """
     asked: object = selector.by_class
-    if not isinstance(asked, bool):
-        raise InvalidInput(f"by_class must be true or false, got {asked!r}.")
+    if not isinstance(asked, bool) and asked not in ("pool", "equal"):
+        raise InvalidInput(
+            f"by_class must be true (budgets by the validation rates), pool, equal or false, got {asked!r}."
+        )
     if not asked:
         return [Part(None, np.arange(problem.pool_size), problem, budget, 0)]
     if problem.labels is None or problem.target_labels is None:
         raise InvalidInput(
-            "by_class=true splits the problem by label, and this problem has no labels: give labels and "
-            "target_labels, or set by_class=false."
+            f"by_class={str(asked).lower()} splits the problem by label, and this problem has no labels: "
+            "give labels and target_labels, or set by_class=false."
         )
     scale = _measured(problem) if "features" in selector.needs else problem.scale
-    rule = selector.class_budgets if isinstance(selector, OwnBudgets) else class_budgets
-    budgets = rule(_counts(problem.labels), _counts(problem.target_labels), budget)
-    given = [(label, n) for label, n in budgets.items() if n > 0]
+    pool, target = class_budgets.counts(problem.labels), class_budgets.counts(problem.target_labels)
+    given = [(label, n) for label, n in _budgets(selector, pool, target, budget).items() if n > 0]
     return [_part(problem, label, n, position, scale) for position, (label, n) in enumerate(given)]
+
+
+def _budgets(selector: Selector, pool: Counts, target: Counts, budget: int) -> dict[int, int]:
+    if not isinstance(selector, OwnBudgets):
+        return class_budgets.budgets(pool, class_budgets.rates(selector.by_class, pool, target), budget)
+    if selector.by_class is not True:
+        raise InvalidInput(
+            "this selector has class budgets of its own, by the validation rates: by_class must be true or "
+            f"false, got {selector.by_class!r}."
+        )
+    return selector.class_budgets(pool, target, budget)
 
 
 def solve(selector: Selector, part: Part, seed: int, watch: Watch | None = None) -> Coreset:
@@ -144,7 +171,13 @@ def solve(selector: Selector, part: Part, seed: int, watch: Watch | None = None)
     return selector.select(part.problem, part.budget, rng)
 
 
-def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Coreset], budget: int) -> Coreset:
+def join(
+    problem: SelectionProblem,
+    todo: Sequence[Part],
+    found: Sequence[Coreset],
+    budget: int,
+    by_class: ByClass,
+) -> Coreset:
     """The coreset that the coresets of the parts make up.
 
     Args:
@@ -152,6 +185,7 @@ def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Corese
         todo: its parts.
         found: a coreset for each part, in the part's row numbers.
         budget: n, the sum of the parts' budgets.
+        by_class: the rule of these budgets.
 
     Returns:
         Rows of the whole pool. A single part without label is returned as it is. Otherwise the report has
@@ -169,7 +203,8 @@ def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Corese
         report["transport_global"] = exact.solve(between).value
     report["classes"] = {str(part.label): {"budget": part.budget, **reports[part.label]} for part in todo}
     of_parts = [f"class {part.label}: {said}" for part in todo for said in reports[part.label]["warnings"]]
-    report["warnings"] = _warnings(problem, budget, scaled="transport" in report) + of_parts
+    of_scale = scale_warnings(problem, _norms(problem)) if "transport" in report else []
+    report["warnings"] = of_scale + class_budgets.warnings(problem, by_class, budget) + of_parts
     trace = [
         {"class": part.label, **step}
         for part, coreset in zip(todo, found, strict=True)
@@ -178,57 +213,13 @@ def join(problem: SelectionProblem, todo: Sequence[Part], found: Sequence[Corese
     return Coreset(rows, budget, problem.pool_size, report, tuple(trace))
 
 
-def class_budgets(pool: Mapping[int, int], target: Mapping[int, int], budget: int) -> dict[int, int]:
-    """How many rows each class gets.
-
-    Args:
-        pool: label -> pool rows.
-        target: label -> validation rows.
-        budget: n >= 1.
-
-    Returns:
-        label -> rows, for every label of either side, ascending; n in all.
-
-    Raises:
-        InvalidInput: the classes of the validation set hold fewer than n pool rows.
-    """
-    open_ = {label: count for label, count in sorted(target.items()) if count > 0}
-    reach = sum(pool.get(label, 0) for label in open_)
-    if reach < budget:
-        raise InvalidInput(
-            f"budget {budget} by class needs as many pool rows in the classes of the validation set "
-            f"({', '.join(map(str, open_))}), which together hold {reach}: lower the budget, or set "
-            "by_class=false."
-        )
-    budgets = dict.fromkeys(sorted({*pool, *target}), 0)
-    while short := _shorter_than_share(pool, open_, budget - sum(budgets.values())):
-        budgets |= {label: pool.get(label, 0) for label in short}
-        open_ = {label: count for label, count in open_.items() if label not in short}
-    return budgets | _largest_remainder(open_, budget - sum(budgets.values()))
-
-
-def _shorter_than_share(pool: Mapping[int, int], rates: Mapping[int, int], budget: int) -> list[int]:
-    total = sum(rates.values())
-    return [label for label, rate in rates.items() if budget * rate > pool.get(label, 0) * total]
-
-
-def _largest_remainder(rates: Mapping[int, int], budget: int) -> dict[int, int]:
-    """Whole numbers in proportion to the rates, adding up to the budget; in whole-number arithmetic."""
-    total = sum(rates.values())
-    split = {label: divmod(budget * rate, total) for label, rate in rates.items()}
-    left = budget - sum(whole for whole, _ in split.values())
-    favoured = sorted(split, key=lambda label: (-split[label][1], label))[:left]
-    return {label: whole + (label in favoured) for label, (whole, _) in split.items()}
-
-
-def _counts(labels: IndexArray) -> dict[int, int]:
-    values, counts = np.unique(labels, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
-
-
 def _measured(problem: SelectionProblem) -> Scale:
-    norms = gradient_norms(problem, 0.0, "by_class")
+    norms = _norms(problem)
     return problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
+
+
+def _norms(problem: SelectionProblem) -> FloatArray | None:
+    return gradient_norms(problem, 0.0, "by_class")
 
 
 def _part(problem: SelectionProblem, label: int, budget: int, position: int, scale: Scale | None) -> Part:
@@ -236,7 +227,8 @@ def _part(problem: SelectionProblem, label: int, budget: int, position: int, sca
     assert problem.target_labels is not None
     rows = np.flatnonzero(problem.labels == label)
     targets = np.flatnonzero(problem.target_labels == label)
-    sub = replace(problem.among(rows).against(targets), scale=scale)
+    sub = problem.among(rows)
+    sub = replace(sub.against(targets) if len(targets) else sub, scale=scale)
     return Part(label, rows, sub, budget, position)
 
 
@@ -270,21 +262,3 @@ def _certificate(reports: Sequence[Mapping[str, Any]], joined: Mapping[str, Any]
         "status": next((r["status"] for r in reports if r["status"] != "finished"), "finished"),
         "reproducible": all(report["reproducible"] for report in reports),
     }
-
-
-def _warnings(problem: SelectionProblem, budget: int, *, scaled: bool) -> list[str]:
-    """What a reader of the joined report should know about scale and classes."""
-    assert problem.labels is not None
-    assert problem.target_labels is not None
-    pool, target = _counts(problem.labels), _counts(problem.target_labels)
-    budgets = class_budgets(pool, target, budget)
-    short = _shorter_than_share(pool, target, budget)
-    said = scale_warnings(problem, gradient_norms(problem, 0.0, "by_class")) if scaled else []
-    for label, n in budgets.items():
-        if label not in target:
-            said.append(f"class {label} is absent from validation: none of its {pool[label]} rows is chosen.")
-        elif label in short:
-            said.append(f"class {label} has {pool.get(label, 0)} pool rows, less than its share: all taken.")
-        elif n == 0:
-            said.append(f"class {label} has so small a share of validation that it gets no row.")
-    return said

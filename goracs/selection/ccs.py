@@ -18,7 +18,7 @@ import numpy as np
 
 from goracs.selection import strata
 from goracs.selection.scores import ascending, constant_warnings, numbers, width
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Ccs:
         beta: share of the pool that is too hard to be drawn, 0 <= beta < 1; a larger budget takes of it what
             it needs, the least hard first.
         strata: how many, >= 1.
-        by_class: drawn in each class, in the proportions of the validation labels.
+        by_class: drawn in each class.
     """
 
     score: str
     hardest: Literal["largest", "smallest"]
     beta: float
     strata: int
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

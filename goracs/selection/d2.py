@@ -18,7 +18,7 @@ import numpy as np
 from goracs.ot.neighbours import nearest
 from goracs.search.canonical import canonical_order
 from goracs.selection.scores import numbers
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 LEAST = 1e-7  # of a score that is passed on
 HARDLY = 1e-3  # of the mean score: smaller messages move next to no pick
@@ -38,7 +38,7 @@ class D2:
     score: str
     neighbours: int
     gamma: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

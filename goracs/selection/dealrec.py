@@ -21,7 +21,7 @@ import numpy as np
 from goracs.selection import strata
 from goracs.selection.blend import rescaled
 from goracs.selection.scores import ascending, constant_warnings, numbers, width
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 INFLUENCE, EFFORT = "influence", "gradient_norm"
 
@@ -34,13 +34,13 @@ class DealRec:
         lam: weight of the effort, >= 0.
         beta: share of the pool of largest sum that is left out, 0 <= beta < 1.
         strata: how many, >= 1.
-        by_class: drawn in each class, in the proportions of the validation labels.
+        by_class: drawn in each class.
     """
 
     lam: float
     beta: float
     strata: int
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

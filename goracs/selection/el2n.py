@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.selection.scores import numbers
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class El2n:
     """The rows of largest `el2n`; ties go to the smaller index. Deterministic.
 
     Args:
-        by_class: the largest of each class, in the proportions of the validation labels.
+        by_class: the largest of each class.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

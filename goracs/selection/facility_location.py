@@ -22,7 +22,7 @@ import numpy as np
 from goracs.ot import distance
 from goracs.ot.distance import decided, distances, refuse_no_columns
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, FloatArray, IndexArray, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, SelectionProblem
 
 FEW = 16  # gains that are formed at once, twice as many each time one pick needs more
 ROUNDING = 2.0**-53  # of float64
@@ -36,7 +36,7 @@ class FacilityLocation:
         by_class: one cover for each label.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 SMALL = 1e-6  # added before the power, as in the authors' code
 STOP = 1e-10  # error of what the classes take, a share of all rows
@@ -32,13 +32,13 @@ class FdMat:
     Args:
         power: p > 0 of the features; negative ones keep their sign.
         regularisation: of the entropic plan, > 0, in squared distances; the authors' lambda is 1 / it.
-        by_class: the smallest of each class by itself, in the proportions of the validation labels; then
+        by_class: the smallest of each class by itself; then
             there is one mean, and the distance to it decides.
     """
 
     power: float
     regularisation: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.types import Coreset, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Full:
         by_class: accepted like everywhere; changes nothing but the report.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

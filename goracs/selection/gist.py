@@ -19,7 +19,7 @@ import numpy as np
 from goracs.features.representation import unit
 from goracs.search.canonical import canonical_order
 from goracs.selection.alignment import Per, best_aligned, both_sides, largest, products, task_means, untold
-from goracs.types import Coreset, FloatArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 DIGITS = 12
 
@@ -31,12 +31,12 @@ class Gist:
     Args:
         dim: directions of validation's gradients, >= 1.
         per: what a task is: all of validation, each user, or each row of it.
-        by_class: the largest of each class, in the proportions of the validation labels.
+        by_class: the largest of each class.
     """
 
     dim: int
     per: Per
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

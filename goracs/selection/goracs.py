@@ -20,7 +20,7 @@ from goracs.search.limits import EFFORTS, STARTS, Limits
 from goracs.search.watch import Watch
 from goracs.selection import auto
 from goracs.selection.figures import gradient_norms, objective, scale_warnings
-from goracs.types import Coreset, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, InvalidInput, SelectionProblem
 
 if TYPE_CHECKING:
     from goracs.search.itra import Search
@@ -56,7 +56,7 @@ class Goracs:
     max_exchanges: int | None
     seconds: float | None
     memory: float
-    by_class: bool
+    by_class: ByClass
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))

@@ -19,7 +19,7 @@ import numpy as np
 from goracs.ot import exact
 from goracs.search.exchange import Method
 from goracs.selection.by_exchange import select, undivided, whole_number
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class GoracsPaper:
     lam: float
     max_exchanges: int
     candidates: int
-    by_class: bool
+    by_class: ByClass
     distances: Literal["divided", "undivided", "published"]
 
     @property

@@ -26,7 +26,7 @@ import numpy as np
 from goracs.ot import exact
 from goracs.search.exchange import Method
 from goracs.selection.by_exchange import select, undivided, whole_number
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 BLOCK = 1024  # pool rows that are scored at once
 
@@ -45,7 +45,7 @@ class GoracsReleased:
     lam: float
     max_exchanges: int
     candidates: int
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

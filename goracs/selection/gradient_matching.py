@@ -17,7 +17,7 @@ import numpy as np
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import toward_mean
 from goracs.selection.alignment import both_sides
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class GradientMatching:
     """The rows that greedy picks bring nearest; ties go by the canonical order. Deterministic.
 
     Args:
-        by_class: matched in each class, in the proportions of the validation labels.
+        by_class: matched in each class.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.selection.scores import ascending, numbers
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class GraNd:
     """The rows of largest `gradient_norm`; ties go by the canonical order. Deterministic.
 
     Args:
-        by_class: the largest of each class, in the proportions of the validation labels.
+        by_class: the largest of each class.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import toward_mean
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Herding:
         by_class: one herd for each label.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from goracs.ot.distance import distances
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class KCenter:
     """
 
     start: int | None
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ import numpy as np
 from goracs.ot.distance import distances
 from goracs.ot.neighbours import in_turn, nearest
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class KMeans:
     """
 
     iterations: int
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from goracs.search.canonical import canonical_order
 from goracs.selection.alignment import Per, best_aligned, both_sides, largest, task_means, untold
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 SCORE = "unit_sketch"
 
@@ -29,11 +29,11 @@ class Less:
 
     Args:
         per: what a task is: all of validation, each user, or each row of it.
-        by_class: the largest of each class, in the proportions of the validation labels.
+        by_class: the largest of each class.
     """
 
     per: Per
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -20,7 +20,7 @@ from goracs.ot import distance
 from goracs.ot.distance import distances
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import lowest, toward_mean
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 Kernel = Literal["gaussian", "linear"]
 MOST = 2**24  # distances of which a median is taken
@@ -34,12 +34,12 @@ class Mmd:
         kernel: gaussian or linear.
         bandwidth: of the gaussian kernel, in feature units, > 0; or median: of the distances between pool and
             validation rows, every so many pool rows where that would be more than 2^24 distances.
-        by_class: herded in each class, in the proportions of the validation labels.
+        by_class: herded in each class.
     """
 
     kernel: Kernel
     bandwidth: float | Literal["median"]
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

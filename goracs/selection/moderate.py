@@ -17,7 +17,7 @@ import numpy as np
 
 from goracs.ot.distance import distances
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, FloatArray, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Moderate:
     """The rows of middling distance to their class. Deterministic; ties go by canonical order.
 
     Args:
-        by_class: the middle of each class, in the proportions of the validation labels; else of the pool.
+        by_class: the middle of each class; else of the pool.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

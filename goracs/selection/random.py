@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Random:
     """A uniformly drawn coreset.
 
     Args:
-        by_class: drawn in each class, in the proportions of the validation labels.
+        by_class: drawn in each class.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.selection.scores import Keep, constant_warnings, numbers, ranked
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Ranked:
 
     score: str
     keep: Keep
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

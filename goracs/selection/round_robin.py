@@ -13,7 +13,7 @@ import numpy as np
 
 from goracs.ot.neighbours import in_turn
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class RoundRobin:
         by_class: rows are taken by validation rows of their own label.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -24,7 +24,7 @@ import numpy as np
 from goracs.features.representation import unit
 from goracs.search.canonical import canonical_order
 from goracs.selection.alignment import both_sides, largest, products
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 DIGITS = 12
 BLUR, HALVING = 0.01, 0.5  # the smallest width of the transport, and what each step multiplies it by
@@ -36,11 +36,11 @@ class Tarot:
 
     Args:
         ridge: what is added to the covariance's diagonal, > 0, as a share of its mean.
-        by_class: layers of each class, in the proportions of the validation labels.
+        by_class: layers of each class.
     """
 
     ridge: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from goracs.search import bounds
 from goracs.search.alternate import takeovers
 from goracs.search.exchange import Exchanged, Method, exchange
 from goracs.search.greedy import greedy
-from goracs.selection.by_class import class_budgets
+from goracs.selection import class_budgets
 from goracs.selection.figures import objective
 from goracs.selection.goracs_paper import paper
 from goracs.selection.goracs_released import pruned, released, scores
@@ -164,7 +164,7 @@ def labelled() -> goracs.SelectionProblem:
 
 def test_class_budgets_equal_the_authors() -> None:
     pool, target = (np.bincount(itra[name]).tolist() for name in ("label_train", "label_valid"))
-    found = class_budgets(dict(enumerate(pool)), dict(enumerate(target)), int(itra["label_n"]))
+    found = class_budgets.budgets(dict(enumerate(pool)), dict(enumerate(target)), int(itra["label_n"]))
     assert found == {0: int(itra["label_nneg"]), 1: int(itra["label_npos"])}
 
 

@@ -20,8 +20,8 @@ from goracs.ot import cost, distance, exact
 from goracs.report.methods import card
 from goracs.search import bounds
 from goracs.search.alternate import takeovers
-from goracs.selection import by_class
-from goracs.types import SelectionProblem
+from goracs.selection import class_budgets
+from goracs.types import ByClass, SelectionProblem
 
 ROUNDING = 1e-11  # costs of order 1 to 10, sums of at most some dozens of them
 SELECTORS = sorted(path.stem for path in (conf_dir() / "selector").glob("*.yaml"))
@@ -165,21 +165,23 @@ def test_kcenter_is_unchanged_by_the_order_of_rows_but_for_its_start(
 
 
 @pytest.mark.parametrize("name", [name for name in SELECTORS if name != "goracs_released"])  # it has its own
-@given(problem=problems(classes=True), data=st.data())
+@given(problem=problems(classes=True), rule=st.sampled_from([True, "pool", "equal"]), data=st.data())
 @quick
-def test_selector_keeps_class_budgets(name: str, problem: SelectionProblem, data: st.DataObject) -> None:
+def test_selector_keeps_class_budgets(
+    name: str, problem: SelectionProblem, rule: ByClass, data: st.DataObject
+) -> None:
+    assert problem.target_labels is not None
+    kept = np.flatnonzero(problem.target_labels != data.draw(st.integers(0, 9)))  # validation may lack one
+    problem = problem.against(kept) if len(kept) else problem
     assert problem.labels is not None
     assert problem.target_labels is not None
-    seen = np.isin(problem.labels, problem.target_labels)
-    if name == "full" and not seen.all():
+    pool, target = class_budgets.counts(problem.labels), class_budgets.counts(problem.target_labels)
+    reach = sum(rows for label, rows in pool.items() if rule is not True or label in target)
+    if reach < (problem.pool_size if name == "full" else 1):
         return
-    budget = problem.pool_size if name == "full" else data.draw(st.integers(1, int(seen.sum())))
-    coreset = goracs.select(problem, budget, name, by_class=True)
-    pool, target = (
-        dict(zip(*np.unique(side, return_counts=True), strict=True))
-        for side in (problem.labels, problem.target_labels)
-    )
-    expected = by_class.class_budgets(pool, target, budget)
+    budget = problem.pool_size if name == "full" else data.draw(st.integers(1, reach))
+    coreset = goracs.select(problem, budget, name, by_class=rule)
+    expected = class_budgets.budgets(pool, class_budgets.rates(rule, pool, target), budget)
     got = problem.labels[coreset.indices]
     assert {label: int((got == label).sum()) for label in expected} == expected
 

@@ -56,6 +56,7 @@ MISTAKES = [
     (["score.layer=o_proj"], "it adapts: q_proj, v_proj"),
     (["selector.lam=-1"], "lam must be a number >= 0"),
     (["task=seqrec", "selector.by_class=true"], "by_class=true splits the problem by label"),
+    (["selector.by_class=both"], "selector.by_class must be of type bool or one of pool, equal, got 'both'"),
     (["evaluate.part=train"], "evaluate.part must be test or valid"),
     (["backbone=hf"], r"backbone\.model must be given, as in backbone\.model=VALUE"),
     (["evaluate.draws=0"], "evaluate.draws must be a whole number >= 1, got 0"),

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from goracs.ot import distance, exact
-from goracs.selection import by_class
+from goracs.selection import by_class, class_budgets
 from goracs.selection.el2n import El2n
 from goracs.selection.full import Full
 from goracs.selection.goracs import Goracs
+from goracs.selection.goracs_released import GoracsReleased
 from goracs.selection.random import Random
 from goracs.selection.ranked import Ranked
-from goracs.types import InvalidInput, Scale, SelectionProblem
+from goracs.types import ByClass, InvalidInput, Scale, SelectionProblem
 
 ROUNDING = 1e-12  # sums of a few float64 products
 SEARCH: dict[str, Any] = {
@@ -61,7 +62,27 @@ BUDGETS = [
 def test_class_budgets_equals(
     pool: Mapping[int, int], target: Mapping[int, int], budget: int, expected: dict[int, int]
 ) -> None:
-    assert by_class.class_budgets(pool, target, budget) == expected
+    assert class_budgets.budgets(pool, target, budget) == expected
+
+
+RULES: list[tuple[ByClass, dict[int, int], dict[int, int], int, dict[int, int]]] = [
+    (True, {0: 90, 1: 10}, {0: 1, 1: 1}, 10, {0: 5, 1: 5}),
+    ("pool", {0: 90, 1: 10}, {0: 1, 1: 1}, 10, {0: 9, 1: 1}),
+    ("pool", {0: 3, 1: 2}, {0: 1}, 4, {0: 2, 1: 2}),  # 2.4 and 1.6; validation has no say
+    ("pool", {0: 5}, {0: 1, 1: 1}, 5, {0: 5, 1: 0}),  # absent from the pool
+    ("equal", {0: 90, 1: 10, 2: 5}, {0: 7, 1: 1}, 10, {0: 4, 1: 3, 2: 3}),  # ties to the smaller label
+    ("equal", {0: 90, 1: 10, 2: 1}, {0: 7, 1: 1}, 10, {0: 5, 1: 4, 2: 1}),  # the rest of a short class
+    ("equal", {0: 90, 1: 10}, {2: 1}, 3, {0: 2, 1: 1, 2: 0}),
+    ("equal", {5: 4, -3: 4, 8: 4}, {}, 2, {-3: 1, 5: 1, 8: 0}),
+]
+
+
+@pytest.mark.parametrize(("rule", "pool", "target", "budget", "expected"), RULES)
+def test_rates_equal_those_of_the_rule(
+    rule: ByClass, pool: dict[int, int], target: dict[int, int], budget: int, expected: dict[int, int]
+) -> None:
+    weights = class_budgets.rates(rule, pool, target)
+    assert class_budgets.budgets(pool, weights, budget) == expected
 
 
 def test_class_budgets_never_miss_their_laws() -> None:
@@ -73,7 +94,7 @@ def test_class_budgets_never_miss_their_laws() -> None:
         if reach == 0:
             continue
         budget, total = int(rng.integers(1, reach + 1)), sum(target.values())
-        found = by_class.class_budgets(pool, target, budget)
+        found = class_budgets.budgets(pool, target, budget)
         assert sum(found.values()) == budget
         for label, rows in found.items():
             share = Fraction(budget * target[label], total)
@@ -83,7 +104,7 @@ def test_class_budgets_never_miss_their_laws() -> None:
 
 def test_class_budgets_refuses_more_than_validation_classes_hold() -> None:
     with pytest.raises(InvalidInput, match=r"budget 6 .* \(0, 2\), which together hold 5: lower the budget"):
-        by_class.class_budgets({0: 2, 1: 50, 2: 3}, {0: 1, 1: 0, 2: 1}, 6)
+        class_budgets.budgets({0: 2, 1: 50, 2: 3}, {0: 1, 1: 0, 2: 1}, 6)
 
 
 def test_parts_equals_the_whole_problem_without_by_class() -> None:
@@ -163,7 +184,7 @@ def test_join_keeps_a_single_unlabelled_part() -> None:
     whole = problem([0, 1, 0], [1])
     parts = by_class.parts(Random(by_class=False), whole, 2)
     coreset = by_class.solve(Random(by_class=False), parts[0], 0)
-    assert by_class.join(whole, parts, [coreset], 2) is coreset
+    assert by_class.join(whole, parts, [coreset], 2, False) is coreset
 
 
 def test_join_equals_warnings_about_classes_and_scale() -> None:
@@ -175,7 +196,34 @@ def test_join_equals_warnings_about_classes_and_scale() -> None:
         "all gradient norms are 0: their maximum counts as 1.",
         "class 1 has 1 pool rows, less than its share: all taken.",
         "class 2 is absent from validation: none of its 3 rows is chosen.",
-        "class 3 has so small a share of validation that it gets no row.",
+        "class 3 has so small a share that it gets no row.",
+    ]
+
+
+@pytest.mark.parametrize(("rule", "budgets"), [("pool", [1, 1, 4]), ("equal", [2, 1, 3])])
+def test_a_class_that_validation_lacks_is_chosen_against_all_of_it(rule: ByClass, budgets: list[int]) -> None:
+    whole = problem([0, 0, 1] + [2] * 7, [0, 1, 0, 0])
+    method = replace(GORACS, by_class=rule)
+    found = by_class.parts(method, whole, 6)
+    assert [(part.label, part.budget) for part in found] == list(enumerate(budgets))
+    assert [len(part.problem.target_features) for part in found] == [3, 1, 4]
+    np.testing.assert_array_equal(found[2].problem.target_features, whole.target_features)
+    report = by_class.select(method, whole, 6, 0).report
+    short = ["class 1 has 1 pool rows, less than its share: all taken."] if rule == "equal" else []
+    assert report["warnings"] == [
+        *short,
+        f"class 2 is absent from validation: it gives {budgets[2]} rows, chosen against the whole of it "
+        "where the method reads it.",
+    ]
+    assert report["lower_bound"] <= report["poo"]
+
+
+def test_a_class_of_no_pool_rows_is_told_by_every_rule() -> None:
+    whole = problem([0, 0, 0], [0, 1])
+    rules: list[ByClass] = ["pool", "equal"]
+    assert [by_class.select(Random(by_class=rule), whole, 2, 0).report["warnings"] for rule in rules] == [
+        ["class 1 has so small a share that it gets no row."],
+        ["class 1 has 0 pool rows, less than its share: all taken."],
     ]
 
 
@@ -202,8 +250,19 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         {"labels": None, "target_labels": None},
         "this problem has no labels: give labels",
     ),
-    (Random(by_class="yes"), {}, "by_class must be true or false, got 'yes'"),  # type: ignore[arg-type]
+    (Random(by_class="yes"), {}, "by_class must be true \\(.*\\), pool, equal or false, got 'yes'"),  # type: ignore[arg-type]
+    (Random(by_class=1), {}, "pool, equal or false, got 1"),  # type: ignore[arg-type]
+    (
+        Random(by_class="equal"),
+        {"labels": None, "target_labels": None},
+        "by_class=equal splits the problem by label, and this problem has no labels",
+    ),
     (Random(by_class=True), {"target_labels": np.array([1, 1])}, r"\(1\), which together hold 2"),
+    (
+        GoracsReleased(lam=0.1, max_exchanges=1, candidates=1, by_class="pool"),
+        {},
+        "class budgets of its own, by the validation rates: by_class must be true or false, got 'pool'",
+    ),
 ]
 
 
