@@ -47,6 +47,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "spot": {},
     "tarot": {},
     "tdds": {},
+    "uniprot": {},
 }
 
 
