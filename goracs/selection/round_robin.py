@@ -1,7 +1,7 @@
 """Round-robin: each validation row in turn takes its nearest unused pool row.
 
 Order      of the turns: drawn, since with fewer pool rows to choose than validation rows only some have one.
-Cost       O(N d) a pick.
+Cost       O(N d) a pick, in float32; 4 N d bytes.
 Source     Nayak et al. (arXiv 2602.14696): best on average at small budgets, with gradient features.
 """
 
