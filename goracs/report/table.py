@@ -137,8 +137,7 @@ def aggregate(results: Sequence[Result]) -> Table:
     """
     if not results:
         raise InvalidInput("a table needs at least one result, got none.")
-    pools = redrawn(results)
-    groups = _grouped(_without_pool_seeds(results) if pools else results)
+    pools, groups = redrawn(results), grouped(results)
     varying = differing(groups)
     rows = [_group_row(group, varying) for group in groups]
     references = [row for part in REFERENCES for row in _reference_rows(part, groups, varying, pools)]
@@ -165,10 +164,14 @@ def _without_pool_seeds(results: Sequence[Result]) -> list[Result]:
     return found
 
 
-def _grouped(results: Sequence[Result]) -> list[list[Result]]:
-    """Results by configuration without NOT_IN_GROUP, each group sorted by seed."""
+def grouped(results: Sequence[Result]) -> list[list[Result]]:
+    """Results by configuration without NOT_IN_GROUP, each group sorted by seed; twins once.
+
+    Raises:
+        GoracsError: as `aggregate`.
+    """
     groups: dict[str, dict[int, Result]] = {}
-    for result in results:
+    for result in _without_pool_seeds(results) if redrawn(results) else results:
         config = {key: value for key, value in result["config"].items() if key not in NOT_IN_GROUP}
         group = groups.setdefault(json.dumps(config, sort_keys=True), {})
         twin = group.setdefault(result["seed"], result)
@@ -184,7 +187,7 @@ def _grouped(results: Sequence[Result]) -> list[list[Result]]:
 def _agree(one: Result, other: Result) -> bool:
     """Whether two results have the same figures; one of them may lack those of its coreset."""
     figures = [_poo(result) for result in (one, other) if _poo(result)]
-    same = all(part(one) == part(other) for part in (itemgetter("metrics"), label_of, _budget))
+    same = all(part(one) == part(other) for part in (itemgetter("metrics"), label_of, budget_of))
     return same and figures[1:] in ([], figures[:1])
 
 
@@ -193,7 +196,7 @@ def _group_row(group: Sequence[Result], varying: tuple[str, ...]) -> Row:
     seeds = tuple(result["seed"] for result in group)
     judged = all(bool(_poo(result)) or not _is_coreset(result) for result in group)
     shown = _shared(group, varying)
-    return Row(label_of(group[0]), _budget(group[0]), shown, seeds, cells, _setting(group), judged)
+    return Row(label_of(group[0]), budget_of(group[0]), shown, seeds, cells, _setting(group), judged)
 
 
 def _reference_rows(
@@ -284,7 +287,8 @@ def _setting(runs: Sequence[Result]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _budget(result: Result) -> str:
+def budget_of(result: Result) -> str:
+    """The rows of its coreset, and what was asked where that is a share; a dash before the selection."""
     if not result["coreset"]:
         return DASH
     asked, budget = result["coreset"]["budget_asked"], result["coreset"]["budget"]
