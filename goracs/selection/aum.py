@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.selection.scores import Keep, constant_warnings, dynamics, ranked
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 SCORE = "right_margins"
 
@@ -28,11 +28,11 @@ class Aum:
 
     Args:
         keep: the largest, the smallest, or the middle, as of selector ranked.
-        by_class: within each class, in the proportions of the validation labels.
+        by_class: within each class.
     """
 
     keep: Keep
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from goracs.selection.scores import ascending, constant_warnings, dynamics
-from goracs.types import Coreset, FloatArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 SCORE = "answer_losses"
 
@@ -29,11 +29,11 @@ class Cartography:
 
     Args:
         region: ambiguous, hard or easy.
-        by_class: within each class, in the proportions of the validation labels.
+        by_class: within each class.
     """
 
     region: Literal["ambiguous", "hard", "easy"]
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goracs.selection.scores import ascending, constant_warnings, dynamics
-from goracs.types import Coreset, IndexArray, SelectionProblem
+from goracs.types import ByClass, Coreset, IndexArray, SelectionProblem
 
 SCORE = "right_margins"
 
@@ -31,10 +31,10 @@ class Forgetting:
     """The rows of most forgetting events; ties go by the canonical order. Deterministic.
 
     Args:
-        by_class: the most forgotten of each class, in the proportions of the validation labels.
+        by_class: the most forgotten of each class.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -28,7 +28,7 @@ class Ranked:
         score: one number a row.
         keep: the largest, the smallest, or the middle: as many rows left out above as below, one more above
             where their number is odd.
-        by_class: within each class, in the proportions of the validation labels.
+        by_class: within each class.
     """
 
     score: str

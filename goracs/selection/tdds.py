@@ -21,7 +21,7 @@ import numpy as np
 
 from goracs.data.numbers import is_number, is_whole
 from goracs.selection.scores import ascending, constant_warnings, dynamics
-from goracs.types import Coreset, FloatArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 SCORE = "answer_losses"
 EPS = 1e-8
@@ -35,12 +35,12 @@ class Tdds:
     Args:
         window: checkpoints it spans, 3..c; None: all of them, as the authors' defaults have it.
         decay: weight of the last window, 0 < decay <= 1.
-        by_class: the largest of each class, in the proportions of the validation labels.
+        by_class: the largest of each class.
     """
 
     window: int | None
     decay: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

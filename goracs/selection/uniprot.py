@@ -24,7 +24,7 @@ from goracs.ot.cost import measure_scale
 from goracs.ot.pool import open_pool
 from goracs.search.canonical import canonical_order
 from goracs.search.partial import Growing
-from goracs.types import Coreset, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, InvalidInput, SelectionProblem
 
 Increments = Literal["exact", "approximate"]
 
@@ -37,12 +37,12 @@ class UniProt:
         increments: exact or approximate.
         memory: GB for the distances of the whole pool (8 N m bytes), > 0; those of a larger pool are formed
             as they are needed, and the rows are the same.
-        by_class: prototypes of each class, in the proportions of the validation labels.
+        by_class: prototypes of each class.
     """
 
     increments: Increments
     memory: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:
