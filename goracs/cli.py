@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 
 from goracs.config import conf_dir
+from goracs.llm import launched
+from goracs.types import InvalidInput
 
 COMMANDS = Path(__file__).parent / "commands"
 HELP = """\
@@ -37,7 +39,22 @@ jobs too, HYDRA_FULL_ERROR=1 tracebacks.
 
 
 def main() -> None:
-    """Run the command line; exits with 0, or 1 after a user's mistake or ours."""
+    """Run the command line; exits with 0, or 1 after a user's mistake or ours.
+
+    Of several processes that torchrun has started only rank 0 does: the others serve it (`goracs.llm.group`).
+    """
+    try:
+        launch = launched.claim()
+    except InvalidInput as error:
+        sys.exit(f"error: {error}")
+    if launch is None:
+        return _command()
+    from goracs.llm import group
+
+    return group.take_part(launch, _command)
+
+
+def _command() -> None:
     words = sys.argv[1:]
     if words and words[0] in ("-h", "--help", "help"):
         print(help_text())

@@ -23,7 +23,13 @@ settings.register_profile("goracs", deadline=None)  # a loaded core is not a fai
 settings.load_profile("goracs")
 
 RUNTIME = Runtime(
-    accelerator="cpu", devices=1, progress=False, threads=1, keep_every=10, gradient_checkpointing=False
+    accelerator="cpu",
+    nodes=1,
+    devices=1,
+    progress=False,
+    threads=1,
+    keep_every=10,
+    gradient_checkpointing=False,
 )
 TINY = Backbone(
     name="tiny",

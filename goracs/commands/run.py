@@ -31,6 +31,7 @@ from omegaconf.errors import OmegaConfBaseException
 from goracs.config import build, conf_dir, refuse_unreadable, store_root
 from goracs.jobs import job_folder, sweep
 from goracs.jobs.place import Place
+from goracs.llm.launched import refuse_misfit
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     hashed = {name: value for name, value in plain.items() if name not in NOT_HASHED}
     place.claim(hashed)
     made = build(config)
+    refuse_misfit(made["runtime"])
     place.say(made["dataset"].notice)
     job = Job(made, hashed, selector, shlex.join(["goracs", *place.overrides]))
     store = Store(store_root(config))

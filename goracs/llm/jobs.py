@@ -206,7 +206,7 @@ def _mps() -> bool:
 def _device(runtime: Runtime) -> int | list[int]:
     """One, or of several GPUs that of this rank."""
     if here().count > 1 and runtime.accelerator != "cpu" and torch.cuda.is_available():
-        return [here().number]
+        return [here().place]
     return 1
 
 

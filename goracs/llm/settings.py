@@ -34,17 +34,18 @@ LIVE = "goracs.live"  # the logger of what a training tells while it runs (`gora
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how the LLM stages run; not hashed, but for `devices` where something is trained by several.
+    """Where and how the LLM stages run; not hashed, but for `ranks` where something is trained by several.
 
-    `accelerator` is the Trainer's (auto, cpu, gpu, mps), `devices` how many of it share a stage's work
-    (`goracs.llm.ranks`); `progress` shows bars; `threads` bounds the CPU threads of torch (None: its own
-    choice). Every `keep_every` seconds a long stage keeps how far it is: what a killed run loses at most,
-    beside the batch or step it was in.
+    `accelerator` is the Trainer's (auto, cpu, gpu, mps), `devices` how many of it on each of `nodes` machines
+    share a stage's work (`goracs.llm.ranks`); `progress` shows bars; `threads` bounds the CPU threads of
+    torch (None: its own choice). Every `keep_every` seconds a long stage keeps how far it is: what a killed
+    run loses at most, beside the batch or step it was in.
     `gradient_checkpointing`: a training holds the activations within one layer at a time, and computes the
     others again.
     """
 
     accelerator: str
+    nodes: int
     devices: int
     progress: bool
     threads: int | None
@@ -52,6 +53,7 @@ class Runtime:
     gradient_checkpointing: bool
 
     def __post_init__(self) -> None:
+        check_whole("runtime.nodes", self.nodes, 1)
         check_whole("runtime.devices", self.devices, 1)
         if self.threads is not None:
             check_whole("runtime.threads", self.threads, 1)
@@ -61,6 +63,11 @@ class Runtime:
             )
         if is_number(self.keep_every) and self.keep_every < 0:
             raise InvalidInput(f"runtime.keep_every must be seconds >= 0, got {self.keep_every!r}.")
+
+    @property
+    def ranks(self) -> int:
+        """How many processes share a stage's work, a device each."""
+        return self.nodes * self.devices
 
 
 @dataclass(frozen=True)

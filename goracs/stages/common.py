@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from goracs.data.tasks import SeqRec, Task
+from goracs.llm import launched
 from goracs.llm.settings import Backbone, Runtime
 from goracs.store import CHECKPOINT, External, Stage
 from goracs.types import Example, IndexArray
@@ -56,20 +57,20 @@ class Llm:
 
 def spread(runtime: Runtime, build: Build) -> Build:
     """The same work by as many processes as the runtime has devices."""
-    if runtime.devices == 1:
+    if runtime.ranks == 1 and not launched.current:
         return build
 
     def by_ranks(folder: Path, inputs: Mapping[str, Path]) -> None:
-        from goracs.llm import ranks
+        from goracs.llm import starter
 
-        ranks.run(build, folder, inputs, runtime)
+        starter.run(build, folder, inputs, runtime)
 
     return by_ranks
 
 
 def trained_by(runtime: Runtime) -> dict[str, int]:
     """What is hashed of the devices that train: several sum in another order, and drop out otherwise."""
-    return {} if runtime.devices == 1 else {"devices": runtime.devices}
+    return {} if runtime.ranks == 1 else {"devices": runtime.ranks}
 
 
 def spec(settings: Any) -> dict[str, Any]:

@@ -93,6 +93,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "until": set(),
     "runtime": set(),
     "runtime.devices": {"adapter", "finetune"},  # sums in another order, dropout on other parts
+    "runtime.nodes": {"adapter", "finetune"},
     "logger": set(),
     "store": set(),
 }
@@ -117,6 +118,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "score.together": {"fits"},  # sketches are of the validation set anyway
         "finetune.patience": {"fits"},
         "runtime.devices": {"adapter"},  # it is not trained
+        "runtime.nodes": {"adapter"},
         "task.embed_output": {"embed"},  # nothing is embedded
         "encoder.max_length": {"embed"},
         "encoder.batch_tokens": {"embed"},
@@ -125,6 +127,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
     },
     "influence": {
         "runtime.devices": {"adapter"},
+        "runtime.nodes": {"adapter"},
         "score.sketch_dim": {"score"},
         "score.sketch_seed": {"score"},
         "task.lam": {"select"},
@@ -132,6 +135,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
     },
     "plain": {
         "runtime.devices": {"adapter"},
+        "runtime.nodes": {"adapter"},
         "score.sketch_dim": {"score"},
         "score.sketch_seed": {"score"},
         "task.lam": {"select"},

@@ -6,7 +6,10 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +22,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from goracs.llm import adapter, ranks
+from goracs.llm import adapter, starter
 from goracs.llm.answers import answer
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import Texts
@@ -31,6 +34,7 @@ from goracs.llm.ranks import here
 from goracs.llm.settings import Finetune, Runtime
 from goracs.types import GoracsError, InvalidInput
 from tests.conftest import LORA, RUNTIME, TINY
+from tests.rank_ends import broken, endless, full, killed, refused
 from tests.saved_adapters import WEIGHTS
 from tests.unit.test_finetune import SETTINGS
 from tests.unit.test_gradient import PLAIN, mixed_texts
@@ -68,54 +72,54 @@ def whole_road(runtime: Runtime) -> Callable[[Path, Mapping[str, Path]], None]:
     return build
 
 
-def test_two_ranks_do_what_one_does(tiny_weights: Path, tmp_path: Path) -> None:
-    inputs, found = {"weights": tiny_weights}, []
-    for name, runtime in (("one", RUNTIME), ("two", TWO)):
-        folder = tmp_path / f"{name}.partial"
-        folder.mkdir()
-        if runtime.devices == 1:
-            whole_road(runtime)(folder, inputs)
-        else:
-            ranks.run(whole_road(runtime), folder, inputs, runtime)
-        found.append(folder)
-    one, two = found
+@pytest.fixture(scope="module")
+def by_one(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the whole road makes in this process."""
+    folder = tmp_path_factory.mktemp("one") / "one.partial"
+    folder.mkdir()
+    whole_road(RUNTIME)(folder, {"weights": tiny_weights})
+    return folder
+
+
+def test_two_ranks_do_what_one_does(tiny_weights: Path, tmp_path: Path, by_one: Path) -> None:
+    folder = tmp_path / "two.partial"
+    folder.mkdir()
+    starter.run(whole_road(TWO), folder, {"weights": tiny_weights}, TWO)
     assert not list(tmp_path.glob("two.rank*"))
+    same(folder, by_one)
+
+
+def same(found: Path, one: Path) -> None:
     for file in sorted(one.glob("*.npy")):
-        np.testing.assert_allclose(np.load(two / file.name), np.load(file), rtol=SAME, err_msg=file.name)
+        np.testing.assert_allclose(np.load(found / file.name), np.load(file), rtol=SAME, err_msg=file.name)
     for tuned in ("tuned", "lonely"):
-        curves = [np.array([list(row.values())[:3] for row in read(f / tuned / "curve.json")]) for f in found]
+        curves = [
+            np.array([list(row.values())[:3] for row in read(folder / tuned / "curve.json")])
+            for folder in (one, found)
+        ]
         np.testing.assert_allclose(curves[1], curves[0], rtol=1e-4)
-        mine, theirs = (load_file(folder / tuned / "adapter" / WEIGHTS) for folder in found)
+        mine, theirs = (load_file(folder / tuned / "adapter" / WEIGHTS) for folder in (one, found))
         for name, weight in mine.items():
             torch.testing.assert_close(theirs[name], weight, rtol=1e-3, atol=1e-5)
 
 
+def test_two_processes_of_torchrun_do_what_one_does(tiny_weights: Path, tmp_path: Path, by_one: Path) -> None:
+    """And in a stage that ends badly leave nothing, but a message that names the rank."""
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    words = [*torchrun, "-m", "tests.group_road", str(tiny_weights), str(tmp_path)]
+    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=20 * SOON)
+    same(tmp_path / "group.partial", by_one)
+    named = rf"rank 1 of 2 \(on {re.escape(socket.gethostname())}\) ended in the middle "
+    assert re.match(rf"{named}\(signal 9\), so the others were ended", (tmp_path / "killed.txt").read_text())
+    assert ended.returncode == 1
+    assert re.search(rf"{named}\(nothing is heard of its machine or process\)", ended.stderr), ended.stderr
+    left = {file.name for file in tmp_path.iterdir()} - {"group.partial", "group.checkpoint", "killed.txt"}
+    (pid,) = (int(name.removesuffix(".led")) for name in left)  # of the one process that did the command
+    assert not alive(pid)
+
+
 def read(file: Path) -> Any:
     return json.loads(file.read_text())
-
-
-def refused(_folder: Path, _inputs: Mapping[str, Path]) -> None:
-    if here().number == 1:
-        raise InvalidInput("what rank 1 found wrong")
-    here().meet()
-
-
-def killed(_folder: Path, _inputs: Mapping[str, Path]) -> None:
-    if here().number == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    here().meet()
-
-
-def full(_folder: Path, _inputs: Mapping[str, Path]) -> None:
-    if here().number == 1:
-        raise OSError("No space left on device")
-    here().meet()
-
-
-def broken(_folder: Path, _inputs: Mapping[str, Path]) -> None:
-    if here().number == 0:
-        raise ZeroDivisionError
-    here().meet()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_the_rank_that_failed_is_the_one_that_is_named(
 ) -> None:
     before = time.monotonic()
     with pytest.raises(error, match=message):
-        ranks.run(build, tmp_path / "made.partial", {}, TWO)
+        starter.run(build, tmp_path / "made.partial", {}, TWO)
     assert time.monotonic() - before < 10 * SOON  # whoever waited for it did not wait for ever
     assert multiprocessing.active_children() == []
     assert list(tmp_path.iterdir()) == []
@@ -166,10 +170,10 @@ def test_ranks_go_on_from_what_each_had_kept(
     folder, inputs = tmp_path / "made.partial", {"weights": tiny_weights}
     folder.mkdir()
     with pytest.raises(GoracsError, match="rank 1 of 2 ended in the middle"):
-        ranks.run(half_way, folder, inputs, TWO)
+        starter.run(half_way, folder, inputs, TWO)
     (tmp_path / "again").touch()
     with caplog.at_level(logging.INFO, logger="goracs"):
-        ranks.run(half_way, folder, inputs, TWO)
+        starter.run(half_way, folder, inputs, TWO)
     assert "score: going on after" in caplog.text
     kept = tmp_path / "made.checkpoint"
     model = adapter.fresh(load_model(tiny_weights, TINY), LORA, seed=0).eval()
@@ -180,24 +184,19 @@ def test_ranks_go_on_from_what_each_had_kept(
         np.testing.assert_allclose(found, whole, rtol=SAME)
 
 
-def endless(folder: Path, _inputs: Mapping[str, Path]) -> None:
-    (folder.parent / f"{here().number}.pid").write_text(str(os.getpid()))
-    time.sleep(10 * SOON)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 @pytest.mark.parametrize(("end", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
 def test_ranks_end_with_their_starter(tmp_path: Path, end: signal.Signals, code: int) -> None:
-    starter = multiprocessing.get_context("spawn").Process(
-        target=ranks.run, args=(endless, tmp_path / "made.partial", {}, TWO)
+    command = multiprocessing.get_context("spawn").Process(
+        target=starter.run, args=(endless, tmp_path / "made.partial", {}, TWO)
     )
-    starter.start()
+    command.start()
     files = [tmp_path / f"{number}.pid" for number in (0, 1)]
     wait_until(lambda: all(file.exists() and file.read_text() for file in files))
-    assert starter.pid is not None
-    os.kill(starter.pid, end)
-    starter.join()
-    assert starter.exitcode == code
+    assert command.pid is not None
+    os.kill(command.pid, end)
+    command.join()
+    assert command.exitcode == code
     wait_until(lambda: not any(alive(int(file.read_text())) for file in files))
     assert end == signal.SIGKILL or not list(tmp_path.glob("*.rank*"))
 
@@ -220,7 +219,7 @@ def alive(pid: int) -> bool:
 def test_more_devices_than_gpus_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InvalidInput, match=r"runtime\.devices=2, and this machine has 1 GPUs"):
-        ranks.run(killed, tmp_path, {}, replace(TWO, accelerator="gpu"))
+        starter.run(killed, tmp_path, {}, replace(TWO, accelerator="gpu"))
 
 
 @pytest.mark.parametrize("devices", [0, -1, True, 1.5])
