@@ -4,7 +4,7 @@ Problem    min over n rows S of OT(S), uniform 1/n on S and 1/m on the columns, 
 Course     1 a start (`goracs.search.starts`);
            2 the bound on the global optimum (`goracs.ot.lagrangian`), which also generates the rows worth a
              close look and gives a second start;
-           3 alternation (`goracs.search.alternate`);
+           3 alternation (`goracs.search.alternate`), left out with effort=exchange_only;
            4 exchanges (`goracs.search.refine`) among the generated rows, or with effort=certify among all
              rows where their costs are at hand.
 Anytime    the best coreset so far is always valid; what limits the search is asked between steps.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STARTS = ("best", "capacity", "lagrangian", "facility", "random")
-EFFORTS = ("start", "alternate", "exchange", "certify")
+EFFORTS = ("start", "alternate", "exchange", "certify")  # each goes on from the one before
+ALONE = "exchange_only"  # exchange without alternate: what the alternation is worth
 
 
 @dataclass(frozen=True)
@@ -18,5 +19,7 @@ class Limits:
     seconds: float | None
 
     def reach(self, effort: str) -> bool:
-        """Whether that effort is asked for."""
+        """Whether that effort, one of EFFORTS, is asked for."""
+        if self.effort == ALONE:
+            return effort in ("start", "exchange")
         return EFFORTS.index(self.effort) >= EFFORTS.index(effort)

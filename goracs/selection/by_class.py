@@ -35,7 +35,15 @@ from goracs.types import (
     Selector,
 )
 
-WEIGHTED = ("transport", "mean_gradient", "poo", "lower_bound", "lowest_cost", "gap_absolute")  # by n_k / n
+WEIGHTED = (  # by n_k / n
+    "transport",
+    "mean_gradient",
+    "mean_gain",
+    "poo",
+    "lower_bound",
+    "lowest_cost",
+    "gap_absolute",
+)
 SHARED = ("max_distance", "max_gradient", "lam", "lam_divided")  # the same in every part
 COUNTED = ("exchanges", "solves", "swaps", "given_up", "bounded", "generated")  # work done
 

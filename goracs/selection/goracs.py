@@ -16,7 +16,7 @@ import numpy as np
 
 from goracs.ot import cost, distance
 from goracs.search.canonical import canonical_order
-from goracs.search.limits import EFFORTS, STARTS, Limits
+from goracs.search.limits import ALONE, EFFORTS, STARTS, Limits
 from goracs.search.watch import Watch
 from goracs.selection import auto
 from goracs.selection.figures import gradient_norms, objective, scale_warnings
@@ -39,7 +39,8 @@ class Goracs:
         folds: into how many it cuts the validation set.
         penalty: of the head by which it judges.
         start: capacity, lagrangian, facility, random, or best: the better of the first two.
-        effort: how far to go: start, alternate, exchange, or certify: until no single exchange helps.
+        effort: how far to go: start, alternate, exchange, or certify: until no single exchange helps; or
+            exchange_only: without alternation.
         max_exchanges: at most so many, >= 0; None: as many as help.
         seconds: stop after so many, >= 0 (0: the start): the result then depends on the machine; or None.
         memory: GB, > 0; the costs of all rows are held at once only if they fit (8 N m bytes), and exchanges
@@ -146,7 +147,7 @@ class Goracs:
 
     def _check(self, budget: int) -> None:
         _one_of("start", self.start, STARTS)
-        _one_of("effort", self.effort, EFFORTS)
+        _one_of("effort", self.effort, (*EFFORTS, ALONE))
         if self.max_exchanges is not None:
             whole = isinstance(self.max_exchanges, int) and not isinstance(self.max_exchanges, bool)
             _refuse(
@@ -161,7 +162,7 @@ class Goracs:
             )
         _refuse("memory", self.memory, "a number of GB > 0", _number(self.memory) and self.memory > 0)
         needed = 8 * budget**2 / 2**30
-        if EFFORTS.index(self.effort) >= EFFORTS.index("exchange") and needed > max(self.memory, SPARE):
+        if self.effort not in ("start", "alternate") and needed > max(self.memory, SPARE):
             raise InvalidInput(
                 f"selector goracs: exchanges at budget {budget} need {needed:.1f} GB beside the costs, and "
                 f"memory is {self.memory}: raise selector.memory, or set selector.effort=alternate."

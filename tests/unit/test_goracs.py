@@ -11,7 +11,7 @@ import pytest
 from goracs import SelectionProblem
 from goracs.ot import distance, exact, lagrangian
 from goracs.search import itra
-from goracs.search.limits import EFFORTS, STARTS
+from goracs.search.limits import ALONE, EFFORTS, STARTS
 from goracs.search.refine import Sweeps, refine
 from goracs.types import GoracsError
 from tests.searches import GB, ROUNDING, STREAM, assert_sound, costs_of, method, problem, search
@@ -85,6 +85,19 @@ def test_every_start_is_sound_at_every_effort_and_falls_with_it(
     proofs = [coreset.report["certified_local"] for coreset in found]
     assert proofs == [None, None, "generated", "pool"]
     assert found[2].report["generated"] < found[3].report["generated"] == 150
+
+
+@pytest.mark.parametrize("start", ["random", "facility"])
+def test_exchanges_alone_leave_the_alternation_out(start: str) -> None:
+    given = problem(seed=7)
+    alone, both = (search(given, start=start, effort=effort) for effort in (ALONE, "exchange"))
+    assert_sound(given, alone, 0.3)
+    phases = [[step["phase"] for step in coreset.trace] for coreset in (alone, both)]
+    assert ["alternate" in seen for seen in phases] == [False, True]
+    assert alone.report["certified_local"] == "pool"
+    begin = search(given, start=start, effort="start").report["poo"]
+    assert alone.trace[0]["objective"] == pytest.approx(begin, abs=ROUNDING)
+    assert alone.report["poo"] < begin
 
 
 def test_starts_differ_and_best_is_the_better_of_two() -> None:
