@@ -24,6 +24,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "ccs": {"score": "el2n"},
     "d2": {},
     "dealrec": {},
+    "doubly_greedy": {},
     "el2n": {},
     "facility_location": {},
     "fdmat": {},
@@ -53,6 +54,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "spot": {},
     "tarot": {},
     "tdds": {},
+    "tsds": {},
     "uniprot": {},
 }
 

@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans as KMeansOfScikitLearn
 from goracs.ot import distance
 from goracs.selection import facility_location
 from goracs.selection.d2 import D2
+from goracs.selection.doubly_greedy import DoublyGreedy
 from goracs.selection.facility_location import FacilityLocation
 from goracs.selection.herding import Herding
 from goracs.selection.kmeans import KMeans, lloyd, seeds
@@ -166,6 +167,21 @@ def test_round_robin_draws_who_has_a_turn() -> None:
     assert one.report["served"] == 2
 
 
+def test_doubly_greedy_takes_the_nearest_pair_each_time() -> None:
+    features, target = normal(30, 2), normal(34, 2)[30:]
+    away, picked = distance.distances(features, target), list[int]()
+    while len(picked) < 8:
+        left = [row for row in range(30) if row not in picked]
+        picked.append(min(left, key=lambda row: float(away[row].min())))
+    coreset = run(DoublyGreedy(by_class=False), features, 8, target=target)
+    assert coreset.indices.tolist() == sorted(picked)
+    figures = [coreset.report[key] for key in ("mean_distance", "largest_distance", "served")]
+    chosen = away[picked]
+    assert figures == pytest.approx(
+        [chosen.min(axis=1).mean(), chosen.min(axis=1).max(), len(set(chosen.argmin(axis=1)))]
+    )
+
+
 def test_d2_equals_its_definition_written_out() -> None:
     features, score = normal(40, 3), np.random.default_rng(1).random(40)
     away = distance.distances(features, features)
@@ -277,6 +293,7 @@ METHODS = [
     Moderate(by_class=False),
     FacilityLocation(by_class=False),
     RoundRobin(by_class=False),
+    DoublyGreedy(by_class=False),
     D2("el2n", 5, 0.1, by_class=False),
     KMeans(100, by_class=False),
 ]
