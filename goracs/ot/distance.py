@@ -46,6 +46,23 @@ def refuse_no_columns(features: FloatArray) -> None:
         raise InvalidInput("distances need embeddings, and these have no columns: give features with d >= 1.")
 
 
+def directions(features: FloatArray) -> FloatArray:
+    """[N, d] float64 rows of length 1; where there are rows of zeros, they get a column of their own.
+
+    Raises:
+        InvalidInput: embeddings without columns.
+    """
+    refuse_no_columns(features)
+    units = features.astype(np.float64)
+    peak = np.abs(units).max(axis=1, keepdims=True)
+    zero = peak == 0
+    units /= np.where(zero, 1, peak)  # so that no square overflows
+    if zero.any():
+        units = np.hstack([units, zero])
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    return units
+
+
 def largest_distance(features: FloatArray, target: FloatArray) -> float:
     """max d over pool x target, exactly, by one pass and the distances of the rows that could hold it."""
     above = np.concatenate([block.unit * block.high().max(axis=1) for block in blocks(features, target)])

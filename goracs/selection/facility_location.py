@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.ot import distance
-from goracs.ot.distance import decided, distances, refuse_no_columns
+from goracs.ot.distance import decided, directions, distances
 from goracs.search.canonical import canonical_order
 from goracs.types import ByClass, Coreset, FloatArray, IndexArray, SelectionProblem
 
@@ -58,7 +58,7 @@ class FacilityLocation:
             InvalidInput: embeddings without columns.
         """
         order = canonical_order(problem)
-        cover = _Cover(_directions(problem.features[order]))
+        cover = _Cover(directions(problem.features[order]))
         picked: list[int] = []
         while len(picked) < budget and (row := cover.best()) is not None:
             cover.take(row)
@@ -127,19 +127,6 @@ class _Cover:
             table = table_of(rows[start : start + size])
             found[start : start + size] = np.maximum(table, 0, out=table).sum(axis=1)
         return found
-
-
-def _directions(features: FloatArray) -> FloatArray:
-    """[N, d] float64 rows of length 1; where there are rows of zeros, they get a column of their own."""
-    refuse_no_columns(features)
-    units = features.astype(np.float64)
-    peak = np.abs(units).max(axis=1, keepdims=True)
-    zero = peak == 0
-    units /= np.where(zero, 1, peak)  # so that no square overflows
-    if zero.any():
-        units = np.hstack([units, zero])
-    units /= np.linalg.norm(units, axis=1, keepdims=True)
-    return units
 
 
 def _warnings(problem: SelectionProblem, filled: int) -> list[str]:

@@ -56,6 +56,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "tdds": {},
     "tsds": {},
     "uniprot": {},
+    "uot": {},
 }
 
 

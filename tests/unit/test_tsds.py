@@ -21,7 +21,7 @@ def normal(*shape: int) -> Any:
 def optimum(away: Any, density: Any, alpha: float, unit: float) -> Any:
     """The plan [m, N] by a linear program with t, the largest share, as its last variable."""
     m, n = away.shape
-    caps = np.hstack([np.eye(m * n), -(1 / (m * density)).reshape(-1, 1)])
+    caps = np.hstack([np.eye(m * n), -1 / (m * density).reshape(-1, 1)])
     rows = np.hstack([np.kron(np.eye(m), np.ones(n)), np.zeros((m, 1))])
     cost = np.append(alpha / unit * away.ravel(), 1 - alpha)
     found = linprog(cost, caps, np.zeros(m * n), rows, np.full(m, 1 / m))
@@ -30,8 +30,9 @@ def optimum(away: Any, density: Any, alpha: float, unit: float) -> Any:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.05, 0.3, 0.5, 0.9, 1.0])
 def test_the_plan_equals_a_linear_program(alpha: float) -> None:
+    """With densities of every pair of its own, so that no row has as much room as another."""
     away, draw = distance.distances(normal(4, 2), normal(30, 2)[10:]), np.random.default_rng(1)
-    density = np.broadcast_to(1 + draw.random(20), (4, 20))
+    density = 1 + draw.random((4, 20))
     order = np.argsort(away, axis=1)
     near, thick = (np.take_along_axis(table, order, 1) for table in (away, density))
     found = np.empty((4, 20))
