@@ -6,7 +6,8 @@ Course     1 a start (`goracs.search.starts`);
              close look and gives a second start;
            3 alternation (`goracs.search.alternate`), left out with effort=exchange_only;
            4 exchanges (`goracs.search.refine`) among the generated rows, or with effort=certify among all
-             rows where their costs are at hand.
+             rows where their costs are at hand;
+           5 with effort=optimal there, branch and bound (`goracs.search.branch`) until nothing can be better.
 Anytime    the best coreset so far is always valid; what limits the search is asked between steps.
 Source     GORACS (KDD 2025), ITRA, with another start, exact re-optimisation and a certificate.
 """
@@ -27,12 +28,14 @@ from goracs.ot.lagrangian import Dual, Generated
 from goracs.ot.pool import Dense, Pool, Streamed
 from goracs.search import lazily, starts
 from goracs.search.alternate import alternate
+from goracs.search.branch import branch
 from goracs.search.limits import Limits
 from goracs.search.refine import Sweeps, refine
 from goracs.search.watch import Watch
 from goracs.types import GoracsError, IndexArray
 
 ROUNDING = 1e-10  # of the size of the costs
+TOLD = 0.01  # of the distance to the value: by so much a bound rises before branch and bound tells it
 FIRST = 4096  # so many rows at least are looked at closely to begin with
 
 
@@ -60,6 +63,7 @@ class Search:
     solves: int = 0
     sweeps: Sweeps | None = None
     generated: int = 0
+    nodes: int = 0
     status: str = "finished"
     trace: list[dict[str, Any]] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
@@ -82,6 +86,11 @@ class Search:
     def gap(self) -> float:
         """(value - bound) / (value - smallest cost); 0 where that is 0."""
         return gap(self.value, self.bound, self.low)
+
+    @property
+    def optimal(self) -> bool:
+        """Whether no coreset is proven to be better by more than rounding."""
+        return self.value - self.bound <= ROUNDING * max(1.0, abs(self.low))
 
     @property
     def certified(self) -> str | None:
@@ -164,10 +173,33 @@ class Search:
     def _exchange(self, generated: Generated, sweeps: Sweeps) -> None:
         """Among the generated rows, and then, to certify, among all."""
         sweeps = self._refine(generated, sweeps)
-        certify = self.limits.effort == "certify" and isinstance(self.pool, Dense)
-        if certify and sweeps.proven and self.generated < self.pool.size:
+        if not self.limits.reach("certify") or not isinstance(self.pool, Dense):
+            return
+        if sweeps.proven and self.generated < self.pool.size:
             rows = generated.rows[sweeps.rows]
-            self._refine(self._whole(), replace(sweeps, rows=rows, proven=False))
+            sweeps = self._refine(self._whole(), replace(sweeps, rows=rows, proven=False))
+        if self.limits.reach("optimal"):
+            self._branch(sweeps)
+
+    def _branch(self, sweeps: Sweeps) -> None:
+        """Branch and bound, and exchanges again from each better coreset that it finds."""
+        whole = self._whole()
+        while sweeps.proven and self._go_on():
+            assert self.rows is not None
+            held = self._solve(self.rows)
+            found = branch(whole.costs, self.rows, held, self.bound, self._rises)
+            self.nodes += found.nodes
+            self._raise_bound(found.bound)
+            if np.array_equal(found.rows, self.rows):
+                break
+            self.sweeps = sweeps = replace(sweeps, rows=found.rows, proven=False)
+            self._better("branch", found.rows, found.value)
+            sweeps = self._refine(whole, sweeps)
+
+    def _rises(self, bound: float) -> bool:
+        if bound - self.bound > TOLD * (self.value - self.bound):
+            self._raise_bound(bound)
+        return self._go_on()
 
     def _refine(self, generated: Generated, sweeps: Sweeps) -> Sweeps:
         self.generated = len(generated.rows)

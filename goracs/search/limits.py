@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STARTS = ("best", "capacity", "lagrangian", "facility", "random")
-EFFORTS = ("start", "alternate", "exchange", "certify")  # each goes on from the one before
+EFFORTS = ("start", "alternate", "exchange", "certify", "optimal")  # each goes on from the one before
 ALONE = "exchange_only"  # exchange without alternate: what the alternation is worth
 
 

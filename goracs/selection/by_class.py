@@ -45,7 +45,7 @@ WEIGHTED = (  # by n_k / n
     "gap_absolute",
 )
 SHARED = ("max_distance", "max_gradient", "lam", "lam_divided")  # the same in every part
-COUNTED = ("exchanges", "solves", "swaps", "given_up", "bounded", "generated")  # work done
+COUNTED = ("exchanges", "solves", "swaps", "given_up", "bounded", "nodes", "generated")  # work done
 
 
 @runtime_checkable
@@ -266,6 +266,7 @@ def _certificate(reports: Sequence[Mapping[str, Any]], joined: Mapping[str, Any]
     return {
         "lower_bound": bound,
         "gap": gap(joined["poo"], bound, joined["lowest_cost"]),
+        "optimal": all(report["optimal"] for report in reports),
         "certified_local": proven.pop() if len(proven) == 1 else None if None in proven else "generated",
         "status": next((r["status"] for r in reports if r["status"] != "finished"), "finished"),
         "reproducible": all(report["reproducible"] for report in reports),

@@ -39,7 +39,8 @@ class Goracs:
         folds: into how many it cuts the validation set.
         penalty: of the head by which it judges.
         start: capacity, lagrangian, facility, random, or best: the better of the first two.
-        effort: how far to go: start, alternate, exchange, or certify: until no single exchange helps; or
+        effort: how far to go: start, alternate, exchange, certify (until no single exchange helps), optimal
+            (until no coreset is better: for pools of some hundred rows; give `seconds` for larger ones); or
             exchange_only: without alternation.
         max_exchanges: at most so many, >= 0; None: as many as help.
         seconds: stop after so many, >= 0 (0: the start): the result then depends on the machine; or None.
@@ -88,9 +89,11 @@ class Goracs:
         """Select, telling `watch` how far it is, and going on from its checkpoint.
 
         Returns: a coreset whose report has, beside the figures of `goracs.assess`, `gap_absolute`,
+            `optimal` (whether no coreset is better by more than rounding, for certain),
             `certified_local` (among which rows no single exchange helps: pool, generated or None),
             `generated` (rows looked at closely), `exchanges`, `solves` (cold), `swaps` (warm), `given_up`,
-            `bounded`, `status` and `reproducible`. The trace has phase, seconds, objective and bound.
+            `bounded`, `nodes` (of branch and bound), `status` and `reproducible`. The trace has phase,
+            seconds, objective and bound.
 
         Raises:
             KeyboardInterrupt: interrupted, with a checkpoint to go on from; without one the best coreset so
@@ -134,6 +137,7 @@ class Goracs:
             "lowest_cost": search.low,
             "gap": search.gap if known else None,
             "gap_absolute": search.value - search.bound if known else None,
+            "optimal": known and search.optimal,
             "certified_local": search.certified,
             "generated": search.generated,
             "exchanges": sum(step["phase"] == "exchange" for step in search.trace),
@@ -141,6 +145,7 @@ class Goracs:
             "swaps": swaps,
             "given_up": given_up,
             "bounded": bounded,
+            "nodes": search.nodes,
             "status": search.status,
             "reproducible": self.seconds is None and search.status != "interrupted",
         }

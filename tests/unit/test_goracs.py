@@ -83,8 +83,9 @@ def test_every_start_is_sound_at_every_effort_and_falls_with_it(
     assert all(later <= earlier + ROUNDING for earlier, later in pairwise(worth))
     assert worth[-1] < worth[0]
     proofs = [coreset.report["certified_local"] for coreset in found]
-    assert proofs == [None, None, "generated", "pool"]
+    assert proofs == [None, None, "generated", "pool", "pool"]
     assert found[2].report["generated"] < found[3].report["generated"] == 150
+    assert found[4].report["optimal"]
 
 
 @pytest.mark.parametrize("start", ["random", "facility"])

@@ -82,8 +82,11 @@ def test_an_interrupt_returns_the_best_so_far() -> None:
             assert_sound(given, coreset, 0.3)
 
 
+OPTIMAL = {"start": "random", "effort": "optimal"}
+
+
 @pytest.mark.parametrize(
-    "changed", [{"start": "random"}, {"effort": "certify"}, {"max_exchanges": 4}, {"memory": STREAM}]
+    "changed", [{"start": "random"}, {"effort": "certify"}, {"max_exchanges": 4}, {"memory": STREAM}, OPTIMAL]
 )
 def test_a_killed_search_goes_on_from_its_checkpoint_to_the_same_end(
     changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
