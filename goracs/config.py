@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 SWEEPS = ("-m", "--multirun")
-NODES = {"store": "root"}  # those of config.yaml that no folder of files fills, and a name in each
+NODES = {"store": "root", "sweep": "stop_at_first_failure"}  # those of config.yaml that no folder of files fills, and a name in each
+SWEEPERS = ("BasicSweeper", "PlannedSweeper")  # of every combination
+NOT_HASHED = ("runtime", "logger", "store", "lab", "sweep", "hydra")
 OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
 
 
@@ -83,7 +85,7 @@ def jobs(words: Sequence[str]) -> list[list[str]]:
         settings = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra
         if not flags and settings.mode is not RunMode.MULTIRUN:
             return [[*own, *given]]
-        if not settings.sweeper["_target_"].endswith(".BasicSweeper"):
+        if not settings.sweeper["_target_"].endswith(SWEEPERS):
             raise InvalidInput("this sweeper chooses its jobs as it goes: they cannot be told beforehand.")
         params = [f"{name}={value}" for name, value in (settings.sweeper.params or {}).items()]
         parsed = OverridesParser.create(loader).parse_overrides([*params, *given])
@@ -141,6 +143,18 @@ def quoted(name: str, value: str) -> str:
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return shlex.quote(f"{name}={QuotedString(value, Quote.double).with_quotes()}")
+
+
+def hashed(config: DictConfig) -> dict[str, Any]:
+    """All of a job's configuration that may change its result, as plain values.
+
+    Raises:
+        OmegaConfBaseException: a value that names another which is not there.
+    """
+    from omegaconf import OmegaConf
+
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return {name: value for name, value in plain.items() if name not in NOT_HASHED}
 
 
 def build(config: DictConfig) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, conf_dir, refuse_unreadable, store_root
-from goracs.jobs import job_folder, sweep
+from goracs.config import SWEEPERS, build, conf_dir, hashed, refuse_unreadable, store_root
+from goracs.jobs import job_folder, plan, sweep
 from goracs.jobs.place import Place
 from goracs.llm.launched import refuse_misfit
 from goracs.types import GoracsError, InvalidInput
@@ -38,9 +38,13 @@ if TYPE_CHECKING:
     from goracs.llm.settings import Backbone
     from goracs.pipeline import Line
 
-NOT_HASHED = ("runtime", "logger", "store", "lab")
 ENDED_WELL = ("done", "skipped")
 INTERRUPTED = 130  # the shell's code for a command stopped by Ctrl-C
+LAUNCHERS = {  # package of a Hydra plugin -> the extra that brings it
+    "hydra_joblib_launcher": "joblib",
+    "hydra_submitit_launcher": "slurm",
+    "hydra_ray_launcher": "ray",
+}
 DETAILS = "goracs.stages"  # the logger of the store: a line or two a stage
 log = logging.getLogger("goracs")
 finished: list[dict[str, Any]] = []  # how the jobs of this command ended, for its exit code
@@ -77,23 +81,26 @@ class SweepReport(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Tell the jobs that they are of one command, the only one in this folder."""
-        _make(Path(config.hydra.sweep.dir))
+        folder = Path(config.hydra.sweep.dir)
+        _make(folder)
         _refuse_no_store(config)
         try:
-            sweep.start(Path(config.hydra.sweep.dir), config)
+            _refuse_settings(config)
+            sweep.start(folder)
         except InvalidInput as error:  # which Hydra would swallow
             sys.exit(f"error: {error}")
+        if not config.hydra.sweeper["_target_"].endswith(SWEEPERS):  # it chooses its jobs as it goes
+            plan.write(folder, plan.Plan(plan.command(), plan.code(), [], None))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report on the jobs of this command, whatever else lies in the folder."""
         folder = Path(config.hydra.sweep.dir)
-        finished[:] = [*sweep.outcomes(folder), *sweep.lost(folder)]
+        finished[:] = sweep.states(folder)
         earlier = sweep.left_before(folder)
-        sweep.end(folder)
         counts = Counter(outcome["status"] for outcome in finished)
         print(f"\n{len(finished)} jobs: {', '.join(f'{n} {status}' for status, n in counts.items())}")
         for outcome in finished:
-            if outcome["status"] not in ENDED_WELL:
+            if outcome["status"] not in (*ENDED_WELL, "stopped"):
                 print(f"{outcome['status']}: {outcome['words']} ({outcome['folder']}): {outcome['message']}")
         ended = [Path(outcome["folder"]) for outcome in finished if outcome["status"] in ENDED_WELL]
         _print_figures(ended, store_root(config))
@@ -123,23 +130,36 @@ def _refuse_no_store(config: DictConfig) -> None:
 def _job(config: DictConfig) -> None:
     state: Any = HydraConfig.get()
     swept = Path(state.sweep.dir) if state.mode == RunMode.MULTIRUN else None
-    number = int(state.job.num) if swept else 0
+    number = sweep.number(swept, Path(state.runtime.output_dir), int(state.job.num)) if swept else 0
     overrides: Any = OmegaConf.to_container(state.overrides.task, resolve=False)  # "${" and all
     place = Place(Path(state.runtime.output_dir), number, overrides, swept)
     if swept and not state.verbose:
         _hush()
-    begun = time.perf_counter()
+    with place.at_work():
+        _through(config, state.runtime.choices.selector, place)
+    if swept:
+        print(_job_line(place), flush=True)
+    else:
+        finished[:] = [place.outcome]
+        _print_single(place, store_root(config))
+
+
+def _through(config: DictConfig, selector: str, place: Place) -> None:
+    """Run one job, and note how it ended."""
     try:
-        status, message = _attempt(config, state.runtime.choices.selector, place)
+        status, message = _stopped(config, place) or _attempt(config, selector, place)
     except (KeyboardInterrupt, SystemExit) as end:  # Lightning turns an interrupt of a training into an exit
         place.note("interrupted", "")
         raise KeyboardInterrupt from end
     place.note(status, message)
-    if swept:
-        print(_job_line(place, time.perf_counter() - begun), flush=True)
-    else:
-        finished[:] = [place.outcome]
-        _print_single(place, store_root(config))
+
+
+def _stopped(config: DictConfig, place: Place) -> tuple[str, str] | None:
+    """Why a job does not begin, where its sweep is to stop."""
+    if not place.sweep or not config.sweep.stop_at_first_failure:
+        return None
+    failed = [one["job"] + 1 for one in sweep.outcomes(place.sweep) if one["status"] == "failed"]
+    return ("stopped", f"job {failed[0]} had failed") if failed else None
 
 
 def _attempt(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
@@ -165,12 +185,12 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     logger = plain["logger"]["kind"]
     _refuse_absent(logger)
-    hashed = {name: value for name, value in plain.items() if name not in NOT_HASHED}
-    place.claim(hashed)
+    settings = hashed(config)
+    place.claim(settings)
     made = build(config)
     refuse_misfit(made["runtime"])
     place.say(made["dataset"].notice)
-    job = Job(made, hashed, selector, shlex.join(["goracs", *place.overrides]))
+    job = Job(made, settings, selector, shlex.join(["goracs", *place.overrides]))
     store = Store(store_root(config))
     line = Line(job, store)
     there = store.has(line.result)
@@ -205,11 +225,12 @@ def _hush() -> None:
             handler.addFilter(lambda record: record.name != DETAILS)
 
 
-def _job_line(place: Place, seconds: float) -> str:
-    jobs = sweep.planned(place.sweep)["jobs"] if place.sweep else None
-    number = f"job {place.number + 1}/{jobs}" if jobs else f"job {place.number + 1}"
+def _job_line(place: Place) -> str:
+    jobs = sweep.planned(place.sweep).jobs if place.sweep else None
+    number = f"job {place.number + 1}/{len(jobs)}" if jobs else f"job {place.number + 1}"
     status, message = place.outcome["status"], place.outcome["message"]
-    ended = f"failed: {message}" if status == "failed" else f"{status} in {seconds:.0f} s ({message})"
+    took = time.time() - place.since
+    ended = f"{status} in {took:.0f} s ({message})" if status in ENDED_WELL else f"{status}: {message}"
     return f"{number}: {place.words}: {ended}"
 
 
@@ -233,6 +254,18 @@ def _speed(backbone: Backbone) -> str:
     if backbone.precision in ("bf16", "fp16"):
         return f"backbone {backbone.name} in {backbone.precision}"
     return f"backbone {backbone.name} in {backbone.precision}: on a CPU up to 4 times slower than native bf16"
+
+
+def _refuse_settings(config: DictConfig) -> None:
+    """Before anything of a sweep begins; Hydra would look for a launcher that is an extra."""
+    if not isinstance(asked := config.sweep.stop_at_first_failure, bool):
+        raise InvalidInput(f"sweep.stop_at_first_failure must be true or false, got {asked!r}.")
+    package, chosen = config.hydra.launcher["_target_"].split(".")[1], config.hydra.runtime.choices
+    if package in LAUNCHERS and find_spec(f"hydra_plugins.{package}") is None:
+        raise InvalidInput(
+            f"hydra/launcher={chosen['hydra/launcher']} needs packages that are not there: "
+            f"pip install 'goracs[{LAUNCHERS[package]}]'."
+        )
 
 
 def _refuse_absent(logger: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ class Place:
         self.folder, self.number, self.overrides, self.sweep = folder.resolve(), number, overrides, sweep
         self.outcome: dict[str, Any] = {}
         self.claimed = False
+        self.since = time.time()
+        self.before: dict[str, Any] = {}
 
     @property
     def words(self) -> str:
@@ -38,15 +43,24 @@ class Place:
     @property
     def differing(self) -> list[str]:
         """The words in which the jobs of the sweep differ."""
-        swept = sweep.planned(self.sweep)["swept"] if self.sweep else []
-        return [word for word in self.overrides if word.partition("=")[0] in swept]
+        return sweep.planned(self.sweep).differing(self.overrides) if self.sweep else []
 
     @property
     def group(self) -> str | None:
         """The sweep's command, which is the same when it is resumed; cut to what a tracker takes."""
-        command: str = sweep.planned(self.sweep)["command"] if self.sweep else ""
+        words = shlex.split(sweep.planned(self.sweep).command) if self.sweep else []
+        command = shlex.join(word for word in words if not word.startswith(("-", "hydra")))
         short = f"{command[:100]}... {digest(command)[:8]}" if len(command) > GROUP else command
         return short or None
+
+    @property
+    def key(self) -> str | None:
+        """The plan's, where it names the jobs."""
+        return sweep.key(self.sweep, self.number) if self.sweep else None
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Hold the job, so that others see that somebody runs it."""
+        return sweep.at_work(self.sweep, self.number) if self.sweep else nullcontext()
 
     def claim(self, config: Mapping[str, Any]) -> None:
         """Make the folder this job's own: what an earlier run left is removed.
@@ -63,6 +77,7 @@ class Place:
                     f"hydra.sweep.subdir gives jobs {other['job']} and {self.number} one folder "
                     f"({self.folder}); it must differ from job to job, as ${{hydra.job.num}} does."
                 )
+        self.before = job_folder.recorded(self.folder)
         job_folder.claim(self.folder, config)
         self.claimed = True
         self.note("started", "")
@@ -70,11 +85,19 @@ class Place:
     def note(self, status: str, message: str) -> None:
         """Record how the job stands, where its report and the next run in the folder look."""
         told = {"job": self.number, "folder": str(self.folder), "overrides": " ".join(self.overrides)}
-        self.outcome = {**told, "words": self.words, "status": status, "message": message}
+        told |= {"words": self.words, "status": status, "message": message, "key": self.key}
+        self.outcome = {**told, "since": self.since, "seconds": self._seconds(status)}
         if self.claimed:
             job_folder.record(self.folder, self.outcome)
         if self.sweep:
             sweep.note(self.sweep, self.outcome)
+
+    def _seconds(self, status: str) -> float | None:
+        """What the job took; of one that was there already, what it had taken."""
+        if status == "skipped":
+            seconds: float | None = self.before.get("seconds") if self.before.get("key") == self.key else None
+            return seconds
+        return round(time.time() - self.since, 1) if status == "done" else None
 
     def say(self, text: str) -> None:
         """Tell what is the same for every job of a command: once."""

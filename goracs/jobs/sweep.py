@@ -1,50 +1,55 @@
 """What the jobs of one sweep know of each other, wherever they run: a few files in the sweep's folder.
 
-.goracs/sweep.json     how many jobs the command has, and which of its words differ between them
-.goracs/job<n>.json    how job n stands, and its folder: the jobs of this command, whatever else lies there
+plan.json              what the command is to run (`goracs.jobs.plan`)
+.goracs/job<n>.json    how job n stands: the jobs of this command, whatever else lies in the folder
+.goracs/job<n>.lock    held by the process that runs job n: it may outlive the command that started it
 .goracs/said-<digest>  what one of them has told for all
 .goracs.lock           held by the command, not by its jobs: two of them in one folder would share these notes
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-import math
-import shlex
-import shutil
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from goracs.jobs import plan
 from goracs.jobs.job_folder import OUTCOME
+from goracs.jobs.plan import Plan
 from goracs.types import InvalidInput
 
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
 NOTES = ".goracs"
+LOOKED = 2  # seconds: longer than somebody who looks at a lock has it
+FAILED = ("failed", "lost")
 held: list[FileLock] = []  # by this command; the system lets go of it when the process ends in whatever way
+log = logging.getLogger("goracs")
 
 
-def start(folder: Path, config: DictConfig) -> None:
-    """Forget the notes of an earlier sweep in this folder, and note what is known of the new one's jobs.
+def start(folder: Path) -> None:
+    """Take the folder for this command, and forget the notes of an earlier one.
 
     Raises:
-        InvalidInput: another command's sweep is at work there.
+        InvalidInput: another command's sweep is at work there, its plan is none of this version, or nothing
+            can be written.
     """
-    _hold(folder)
-    end(folder)
-    (folder / NOTES).mkdir(parents=True)
-    (folder / NOTES / "sweep.json").write_text(json.dumps(_planned(config)))
-
-
-def end(folder: Path) -> None:
-    """Remove the notes."""
-    if (folder / NOTES).is_dir():
-        shutil.rmtree(folder / NOTES)
+    try:
+        _hold(folder)
+        plan.read(folder)
+        (folder / NOTES).mkdir(exist_ok=True)
+        for file in [*(folder / NOTES).glob("job*.json"), *(folder / NOTES).glob("said-*")]:
+            file.unlink()
+    except OSError as error:
+        raise InvalidInput(
+            f"nothing can be written in the sweep's folder {folder} ({error.strerror or error}): choose "
+            "another, hydra.sweep.dir=FOLDER. Results lie in the store, and the command brings them again."
+        ) from None
 
 
 def release() -> None:
@@ -56,19 +61,55 @@ def release() -> None:
 def _hold(folder: Path) -> None:
     lock = FileLock(folder / f"{NOTES}.lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOKED)
     except Timeout:
         raise InvalidInput(
-            f"another sweep is at work in {folder}: wait until it has ended, or give this one a folder of "
-            "its own, hydra.sweep.dir=FOLDER."
+            f"another sweep is at work in {folder}: wait until it has ended (goracs sweep status {folder}), "
+            "or give this one a folder of its own, hydra.sweep.dir=FOLDER."
         ) from None
     held.append(lock)
 
 
-def planned(folder: Path) -> dict[str, Any]:
-    """`jobs`, how many there are (None: the sweeper decides on the way), `swept`, what differs, `command`."""
-    found: dict[str, Any] = json.loads((folder / NOTES / "sweep.json").read_text())
+def planned(folder: Path) -> Plan:
+    """What the command is to run.
+
+    Raises:
+        InvalidInput: as `plan.read`, or there is no plan.
+    """
+    found = plan.read(folder)
+    if found is None:
+        raise InvalidInput(
+            f"{folder} has no plan.json, which every sweep writes into its folder: name such a folder, as in "
+            "multirun/sweeps/DAY/TIME or the one given by hydra.sweep.dir."
+        )
     return found
+
+
+def number(folder: Path, job: Path, counted: int) -> int:
+    """The number of a job by its folder; as its launcher counted where the plan does not name it."""
+    names = [str((folder / one.folder).resolve()) for one in planned(folder).jobs or []]
+    return names.index(str(job)) if names.count(str(job)) == 1 else counted
+
+
+def key(folder: Path, number: int) -> str | None:
+    """What the plan says that a job's result depends on; None where it names no jobs."""
+    jobs = planned(folder).jobs
+    return None if jobs is None else jobs[number].key
+
+
+@contextmanager
+def at_work(folder: Path, number: int) -> Iterator[None]:
+    """Hold a job, and wait for a process that an earlier command left at work on it."""
+    lock = FileLock(folder / NOTES / f"job{number}.lock")
+    try:
+        lock.acquire(timeout=LOOKED)
+    except Timeout:
+        log.warning("waiting for a process of an earlier command, which is still at work on this job")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def note(folder: Path, outcome: Mapping[str, Any]) -> None:
@@ -80,9 +121,59 @@ def note(folder: Path, outcome: Mapping[str, Any]) -> None:
 
 
 def outcomes(folder: Path) -> list[dict[str, Any]]:
-    """How the jobs of this command stand, in their order."""
+    """How the jobs of this command stand, in their order; not what a process of an earlier one says."""
+    keys = dict(enumerate(job.key for job in planned(folder).jobs or []))
     found = [json.loads(file.read_text()) for file in (folder / NOTES).glob("job*.json")]
-    return sorted(found, key=lambda outcome: int(outcome["job"]))
+    ours = (one for one in found if not keys or keys.get(one["job"]) == one["key"])
+    return sorted(ours, key=lambda outcome: int(outcome["job"]))
+
+
+def states(folder: Path) -> list[dict[str, Any]]:
+    """How every job of the plan stands: as noted, but for those that have left no word or were left.
+
+    `status` is waiting, running, done, skipped (it was there), failed, stopped (another had failed), or
+    interrupted: nobody runs it any more.
+    """
+    noted = {one["job"]: one for one in outcomes(folder)}
+    waiting = {one["job"]: one for one in _waiting(folder)}
+    return [_as_it_is(folder, one) for _, one in sorted((waiting | noted).items())]
+
+
+def _waiting(folder: Path) -> list[dict[str, Any]]:
+    """Every job of the plan as if nobody had begun."""
+    found = planned(folder)
+    told = {"status": "waiting", "message": "", "since": None, "seconds": None}
+    return [
+        {
+            **told,
+            "job": number,
+            "key": job.key,
+            "folder": str((folder / job.folder).resolve()),
+            "overrides": " ".join(job.overrides),
+            "words": " ".join(found.differing(job.overrides) or job.overrides),
+        }
+        for number, job in enumerate(found.jobs or [])
+    ]
+
+
+def _as_it_is(folder: Path, outcome: dict[str, Any]) -> dict[str, Any]:
+    if outcome["status"] != "started":
+        return outcome
+    if is_held(folder / NOTES / f"job{outcome['job']}.lock"):
+        return {**outcome, "status": "running"}
+    return {**outcome, "status": "interrupted", "message": "its process ended without a word"}
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock; looked at without writing anything."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def first_to_say(folder: Path, text: str) -> bool:
@@ -94,33 +185,8 @@ def first_to_say(folder: Path, text: str) -> bool:
     return True
 
 
-def lost(folder: Path) -> list[dict[str, Any]]:
-    """The jobs of this command that left no word, as outcomes."""
-    noted = {outcome["job"] for outcome in outcomes(folder)}
-    missing = [number for number in range(planned(folder)["jobs"] or 0) if number not in noted]
-    told = {"status": "lost", "message": "it ended without a word", "folder": str(folder)}
-    return [{**told, "job": number, "words": f"job {number + 1}"} for number in missing]
-
-
 def left_before(folder: Path) -> list[str]:
     """The names of job folders in the sweep's folder that no job of this command used."""
-    ours = {outcome["folder"] for outcome in outcomes(folder)}
+    ours = {outcome["folder"] for outcome in states(folder)}
     found = sorted(file.parent for file in folder.glob(f"*/{OUTCOME}"))
     return [place.name for place in found if str(place.resolve()) not in ours]
-
-
-def _planned(config: DictConfig) -> dict[str, Any]:
-    """As Hydra's own sweeper will have it; another sweeper may choose its jobs as it goes."""
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf
-
-    plain: Any = OmegaConf.to_container(config.hydra, resolve=False)
-    sweeper, words = plain["sweeper"], plain["overrides"]["task"]
-    params = [f"{name}={value}" for name, value in (sweeper.get("params") or {}).items()]
-    found = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides([*params, *words])
-    swept = {one.get_key_element(): one.is_sweep_override() and list(one.sweep_iterator()) for one in found}
-    sizes = {name: len(values) for name, values in swept.items() if values}
-    jobs = math.prod(sizes.values()) if sweeper["_target_"].endswith(".BasicSweeper") else None
-    command = shlex.join(["goracs", *dict.fromkeys([*params, *words])])
-    return {"jobs": jobs, "swept": [name for name, size in sizes.items() if size > 1], "command": command}

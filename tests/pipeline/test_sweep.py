@@ -117,7 +117,7 @@ def test_a_failed_job_is_listed_and_reruns_while_finished_ones_are_skipped(
 
 def test_parallel_jobs_share_stages_and_report_together(tmp_path: Path) -> None:
     words = [
-        sys.executable, "-m", "goracs.cli", "-m", *TINY, "adapter.rows=8", "hydra/launcher=joblib",
+        sys.executable, "-m", "goracs.cli", "-m", *TINY, "adapter.rows=8", "hydra/launcher=parallel",
         "hydra.launcher.n_jobs=2", "selector=random,kcenter", "until=score,select",
         f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'sweep'}",
     ]  # fmt: skip
@@ -127,8 +127,10 @@ def test_parallel_jobs_share_stages_and_report_together(tmp_path: Path) -> None:
     assert sorted(lines) == ["1", "2", "3", "4"]
     assert ended.stdout.count("GroupLens") == 1
     assert "| kcenter " in ended.stdout
+    logs = [file.read_text() for file in (tmp_path / "sweep").glob("*/goracs.log")]
     for stage in ("prepare", "adapter", "score"):
         assert len(list((tmp_path / "store" / stage).glob("*/manifest.json"))) == 1, stage
+        assert sum(len(re.findall(rf"  {stage} +[\d.]+ s$", log, re.MULTILINE)) for log in logs) == 1, stage
 
 
 def test_a_smaller_sweep_in_the_same_folder_forgets_the_larger_ones_failures(
@@ -137,17 +139,6 @@ def test_a_smaller_sweep_in_the_same_folder_forgets_the_larger_ones_failures(
     here = f"hydra.sweep.dir={tmp_path / 'fixed'}"
     assert goracs("-m", "selector=random", "budget=8,999", "until=select", here).code == 1
     assert goracs("-m", "selector=random", "budget=8", "until=select", here).code == 0
-
-
-def test_a_sweep_forgets_the_notes_of_one_that_was_killed(goracs: Command, tmp_path: Path) -> None:
-    notes = tmp_path / "fixed" / sweep.NOTES
-    notes.mkdir(parents=True)
-    (notes / "sweep.json").write_text('{"jobs": 9, "swept": [], "command": "goracs"}')
-    (notes / "job7.json").write_text(json.dumps({"job": 7, "status": "failed", "folder": str(tmp_path)}))
-    ended = goracs("-m", "selector=random", "until=prepare", f"hydra.sweep.dir={tmp_path / 'fixed'}")
-    assert ended.code == 0, ended.text
-    assert re.search(r"^1 jobs: 1 (done|skipped)$", ended.text, re.MULTILINE)
-    assert not notes.exists()
 
 
 def test_a_second_sweep_in_a_folder_is_refused_while_the_first_is_at_work(
@@ -165,9 +156,6 @@ def test_a_second_sweep_in_a_folder_is_refused_while_the_first_is_at_work(
     with subprocess.Popen([sys.executable, "-c", holding, lock], **pipes) as first:
         assert first.stdout is not None
         first.stdout.readline()
-        sweep_notes = fixed / sweep.NOTES / "sweep.json"
-        sweep_notes.parent.mkdir()
-        sweep_notes.write_text("of the first")
         before = {file: file.read_bytes() for file in fixed.rglob("*") if file.is_file()}
         ended = goracs(*words)
         assert {file: file.read_bytes() for file in fixed.rglob("*") if file.is_file()} == before

@@ -25,9 +25,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("goracs-*.whl"))
 
 
-def test_the_wheel_holds_goracs_alone_with_conf_data_and_terms(wheel: Path) -> None:
+def test_the_wheel_holds_goracs_and_its_sweeper_with_conf_data_and_terms(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"goracs"}
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
+        "goracs",
+        "hydra_plugins",
+    }
     for needed in (
         "conf/config.yaml",
         "bundled/ml-latest-small/ratings.csv",

@@ -96,6 +96,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "runtime.nodes": {"adapter", "finetune"},
     "logger": set(),
     "store": set(),
+    "sweep": set(),
 }
 IDLE = {  # of a road: what has no part in one of the stages named above
     "ctr": {

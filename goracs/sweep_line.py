@@ -1,0 +1,135 @@
+"""The jobs of a sweep: planned, those that are there left in their folders, the others launched.
+
+Each job is composed here. One whose result the store has is run in this process, which takes a moment and
+imports no framework; only the others go to the launcher, which may start a process or a cluster's job for
+each.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.utils import configure_log, run_job
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from goracs.config import build, hashed
+from goracs.jobs import plan
+from goracs.jobs.plan import Plan, Planned
+from goracs.pipeline import Job, Line
+from goracs.store import Store, digest
+from goracs.types import InvalidInput
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A job as planned, and its configuration where its result is in the store."""
+
+    number: int
+    planned: Planned
+    there: DictConfig | None
+
+    @property
+    def words(self) -> list[str]:
+        """As a launcher takes them, which would number the jobs it gets from 0."""
+        folder = QuotedString(self.planned.folder, Quote.double).with_quotes()
+        return [*self.planned.overrides, f"hydra.sweep.subdir={folder}"]
+
+
+def run(sweeper: Any, words: Sequence[str]) -> list[Any]:
+    """Plan a sweep, tell what the plan changes, and run what is to run.
+
+    Args:
+        sweeper: Hydra's, set up.
+        words: of the command, each of them an override.
+    """
+    parsed = OverridesParser.create(sweeper.hydra_context.config_loader).parse_overrides(list(words))
+    (batch,) = sweeper.split_arguments(parsed, None)
+    folder, store = Path(sweeper.config.hydra.sweep.dir), Store(Path(sweeper.config.store.root))
+    OmegaConf.save(sweeper.config, folder / "multirun.yaml")
+    jobs = [_composed(sweeper, number, job, store) for number, job in enumerate(batch)]
+    try:
+        _tell(folder, Plan(plan.command(), plan.code(), _swept(parsed), [job.planned for job in jobs]))
+    except InvalidInput as error:  # which Hydra would show with a traceback
+        sys.exit(f"error: {error}")
+    left = [_run_here(sweeper, job.there) for job in jobs if job.there]
+    missing = [job.words for job in jobs if not job.there]
+    for some in sweeper.split_overrides_to_chunks(missing, sweeper.max_batch_size) if missing else []:
+        left += sweeper.launcher.launch(some, initial_job_idx=0)
+    return [one.return_value for one in left]  # or the exception of a job that ended with one
+
+
+def _composed(sweeper: Any, number: int, overrides: list[str], store: Store) -> Composed:
+    """One job as its launcher will compose it."""
+    config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, overrides)
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = number
+    HydraConfig.instance().set_config(config)  # values may name what is Hydra's
+    own = OmegaConf.masked_copy(config, [name for name in config if name != "hydra"])
+    found = Planned(overrides, _key(own), str(OmegaConf.select(config, "hydra.sweep.subdir")))
+    selector = config.hydra.runtime.choices.selector
+    return Composed(number, found, config if _is_there(own, selector, store) else None)
+
+
+def _key(config: DictConfig) -> str:
+    try:
+        return digest(hashed(config))
+    except OmegaConfBaseException:  # the job will tell
+        return digest(OmegaConf.to_container(config, resolve=False))
+
+
+def _is_there(config: DictConfig, selector: str, store: Store) -> bool:
+    """Whether the store has a job's result; nothing is computed to know it."""
+    try:
+        line = Line(Job(build(config), hashed(config), selector, ""), store)
+        return store.has(line.prepared) and store.has(line.result)
+    except Exception:  # the job itself will tell, in its place
+        return False
+
+
+def _run_here(sweeper: Any, config: DictConfig) -> Any:
+    """Run one job in this process, as Hydra's own launcher does."""
+    asked = sweeper.config.hydra
+    ended = run_job(
+        hydra_context=sweeper.hydra_context,
+        task_function=sweeper.task_function,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    configure_log(asked.hydra_logging, asked.verbose)
+    return ended
+
+
+def _tell(folder: Path, new: Plan) -> None:
+    """Say what a plan changes, and write it down.
+
+    Raises:
+        InvalidInput: two of its jobs would have one folder.
+    """
+    places = [job.folder for job in new.jobs or []]
+    for number, place in enumerate(places):
+        if (first := places.index(place)) < number:
+            raise InvalidInput(
+                f"hydra.sweep.subdir gives jobs {first} and {number} one folder ({folder / place}); it must "
+                "differ from job to job, as ${hydra.job.num} does."
+            )
+    for line in plan.changes(plan.read(folder), new):
+        print(f"plan: {line}", flush=True)
+    plan.write(folder, new)
+
+
+def _swept(parsed: Sequence[Override]) -> list[str]:
+    """The names of the words that differ between jobs."""
+    values = {one.get_key_element(): one.is_sweep_override() and list(one.sweep_iterator()) for one in parsed}
+    return [name for name, found in values.items() if found and len(found) > 1]

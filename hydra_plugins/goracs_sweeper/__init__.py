@@ -1,0 +1,1 @@
+"""The sweeper of goracs, where Hydra looks for plugins."""
