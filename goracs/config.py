@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 SWEEPS = ("-m", "--multirun")
-NODES = {"store": "root", "sweep": "stop_at_first_failure"}  # those of config.yaml that no folder of files fills, and a name in each
+NODES = {
+    "store": "root",
+    "sweep": "stop_at_first_failure",
+}  # those of config.yaml that no folder of files fills, and a name in each
 SWEEPERS = ("BasicSweeper", "PlannedSweeper")  # of every combination
 NOT_HASHED = ("runtime", "logger", "store", "lab", "sweep", "hydra")
 OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import subprocess
 import time
 import urllib.request
@@ -79,8 +80,11 @@ def posted(address: str, body: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def browser(folder: Path, port: int) -> Iterator[Browser]:
+def browser(folder: Path) -> Iterator[Browser]:
     """A new Chromium with an empty profile in `folder`; it ends with the context."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command = [str(DRIVER), f"--port={port}", f"--log-path={folder / 'driver.log'}"]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     root = f"http://127.0.0.1:{port}"

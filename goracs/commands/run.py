@@ -28,7 +28,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import SWEEPERS, build, conf_dir, hashed, refuse_unreadable, store_root
+from goracs.config import SWEEPERS, build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
 from goracs.jobs import job_folder, plan, sweep
 from goracs.jobs.place import Place
 from goracs.llm.launched import refuse_misfit
@@ -106,7 +106,10 @@ class SweepReport(Callback):
         _print_figures(ended, store_root(config))
         if earlier:
             print(f"left by earlier commands and not in the table: {', '.join(earlier)}")
+        root = store_root(config)
+        place = [] if root == usual_store() else ["--store", str(root)]
         print(f"results: {folder}")
+        print(f"as a page: {shlex.join(['goracs', 'report', str(folder), *place])}")
 
 
 def _make(folder: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from goracs.ot.distance import first_of
 from goracs.ot.neighbours import nearest
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class DoublyGreedy:
         by_class: rows are near to validation rows of their own label.
     """
 
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -25,7 +25,7 @@ import numpy as np
 from goracs.ot import distance
 from goracs.ot.neighbours import nearest
 from goracs.search.canonical import canonical_order
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Tsds:
     unit: float
     sigma: float
     neighbours: int
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

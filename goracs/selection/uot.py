@@ -21,7 +21,7 @@ from goracs.ot.distance import directions, distances
 from goracs.ot.unbalanced import MOST, shares
 from goracs.search.canonical import canonical_order
 from goracs.selection.alignment import largest
-from goracs.types import Coreset, FloatArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 DIGITS = 12
 
@@ -35,13 +35,13 @@ class Uot:
         marginal: weight of what unequal shares cost, >= 0.
         memory: GB for the costs of the whole pool (8 N m bytes), > 0; those of a larger pool are formed anew
             each step.
-        by_class: shares of each class, in the proportions of the validation labels.
+        by_class: shares of each class.
     """
 
     entropy: float
     marginal: float
     memory: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -23,6 +23,7 @@ TITLES = {
     "length": "length of the history, items",
     "prompt": "length of the prompt, characters",
 }
+HEADS = dict(zip(TITLES, ("likes", "users of the item", "history", "prompt"), strict=True))
 Frames = dict[str, list[pl.DataFrame]]
 
 
@@ -175,5 +176,9 @@ def _grid(
                 else f"{values[2]:.4g} ({values[1]:.4g} to {values[3]:.4g})"
             )
         rows.append([name, *shown])
-    caption = "All seeds together. Share of likes; of the others the median (quarter to three quarters)."
-    return Grid("balance", caption, ["set", "rows", *(TITLES[kind] for kind in kinds)], rows)
+    caption = (
+        "All seeds together. Share of likes; of the users of the pool who have the item, the items of "
+        "the history "
+        "and the characters of the prompt the median (first to third quartile)."
+    )
+    return Grid("balance", caption, ["set", "rows", *(HEADS[kind] for kind in kinds)], rows)

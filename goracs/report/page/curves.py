@@ -16,28 +16,29 @@ from goracs.report.statistics import t_interval
 from goracs.report.table import TITLES
 from goracs.report.varying import DASH, shown_config
 
-TITLE = ("curves", "Budget and weight of the gradients")
+NONE = "Neither the budget nor the weight of the gradients varies among these runs."
+BANDS = (
+    "Bands are 95% intervals over seeds (of one seed, over users): all methods answer for the same users, so "
+    "how sure they are of those is no part of how they differ."
+)
 LAM = "selector.lam"
 WIDE = 4  # from this ratio of budgets on the axis is logarithmic
 
 
 def section(found: Gathered) -> Section:
     """The curves."""
-    parts: list[Part] = []
+    charts: list[Part] = []
     for metric in found.main[:2]:
-        parts += [*_curve(found, metric, "budget"), *_curve(found, metric, "lambda")]
-    if not parts:
-        parts = [
-            Text("Neither the budget nor the weight of the gradients varies among these runs.", "missing")
-        ]
-    return Section("curves", "Budget and weight of the gradients", parts)
+        charts += [*_curve(found, metric, "budget"), *_curve(found, metric, "lambda")]
+    words = Text(BANDS) if charts else Text(NONE, "missing")
+    return Section("curves", "Budget and weight of the gradients", [words, *charts])
 
 
 def _curve(found: Gathered, metric: str, what: str) -> Iterator[Chart]:
     points = [point for block, entry in entries(found) if (point := _point(block, entry, metric, what))]
-    lines: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    lines: dict[str, list[dict[str, Any]]] = {}
     for point in points:
-        lines.setdefault((point["line"],), []).append(point)
+        lines.setdefault(point["line"], []).append(point)
     kept = [row for rows in lines.values() if len({row[what] for row in rows}) > 1 for row in rows]
     if not kept:
         return

@@ -6,13 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from goracs.report.page.charts import quantity, spec
+from goracs.report.page.charts import WIDTH, columns, quantity, spec
 from goracs.report.page.document import Chart, Part, Section, Text
 from goracs.report.page.gathered import Gathered, Job
 from goracs.report.trace import projected
 
 DRAWN = 6  # coresets
 POINTS = 600  # of a side
+WHOLE = ["pool", "validation"]
+COLOURS = [f"var(--{name})" for name in ("faint", "muted", "c1", "c0", "c2", "c3")]
+SHAPES = ["circle", "cross", "circle", "square", "diamond", "triangle-up"]
 
 
 def section(found: Gathered) -> Section:
@@ -44,48 +47,34 @@ def _chart(found: Gathered, place: int, job: Job) -> Chart | None:
         return None
     labels = _labels(found, job, rows)
     points: list[dict[str, Any]] = []
-    for name in ("pool", "validation"):
+    for name in WHOLE:
         side = sides[name][:: max(1, len(sides[name]) // POINTS)]
         points += [_point(x, y, name) for x, y in side.tolist()]
     coreset = zip(sides["coreset"].tolist(), labels, strict=True)
     points += [_point(x, y, label) for (x, y), label in coreset]
-    kinds = ["pool", "validation", *sorted(set(labels))]
-    colours = ["var(--faint)", "var(--muted)", "var(--c1)", "var(--c0)", "var(--c2)", "var(--c3)"]
-    shapes = ["circle", "cross", "circle", "square", "diamond", "triangle-up"]
-    sizes = [14, 40, 90, 90, 90, 90]
-    channels: dict[str, Any] = {
-        "color": {
-            "field": "of",
-            "type": "nominal",
-            "title": None,
-            "scale": {"domain": kinds, "range": colours[: len(kinds)]},
-        },
-        "shape": {
-            "field": "of",
-            "type": "nominal",
-            "title": None,
-            "scale": {"domain": kinds, "range": shapes[: len(kinds)]},
-        },
-        "size": {
-            "field": "of",
-            "type": "ordinal",
-            "legend": None,
-            "scale": {"domain": kinds, "range": sizes[: len(kinds)]},
-        },
-    }
-    axis = {"labels": False, "ticks": False, "grid": False}
-    layer = {
-        "mark": {"type": "point", "filled": True, "opacity": 1, "stroke": "var(--paper)", "strokeWidth": 0.4},
-        "encoding": {
-            "x": quantity("x", "first principal axis of the pool") | {"axis": axis},
-            "y": quantity("y", "second") | {"axis": axis},
-            **channels,
-        },
-    }
+    kinds = [*WHOLE, *sorted(set(labels))]
+    layers = [_layer(kinds, WHOLE, 22), _layer(kinds, kinds[2:], 90)]
     of = ", ".join(f"{labels.count(label)} {label}" for label in kinds[2:])
     alt = f"The coreset of {job.method} ({of}) among the pool, on two principal axes of the features."
     title = f"{job.method}, {job.block.name}, seed {job.seed}"
-    return Chart(f"places-{place}", title, alt, spec(points, [layer], 280))
+    return Chart(f"places-{place}", title, alt, spec(points, layers, 280))
+
+
+def _layer(kinds: list[str], shown: list[str], size: int) -> dict[str, Any]:
+    """The points of some kinds, in the look that each has in the whole figure."""
+    axis = {"labels": False, "ticks": False, "grid": False}
+    named = {"field": "of", "type": "nominal", "title": None}
+    legend = {"columns": columns(kinds, WIDTH)}
+    return {
+        "transform": [{"filter": {"field": "of", "oneOf": shown}}],
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": size},
+        "encoding": {
+            "x": quantity("x", "first principal axis of the pool") | {"axis": axis},
+            "y": quantity("y", "second") | {"axis": axis},
+            "color": {**named, "scale": {"domain": kinds, "range": COLOURS[: len(kinds)]}, "legend": legend},
+            "shape": {**named, "scale": {"domain": kinds, "range": SHAPES[: len(kinds)]}, "legend": legend},
+        },
+    }
 
 
 def _point(x: float, y: float, of: str) -> dict[str, Any]:
