@@ -141,11 +141,16 @@ def _refuse_misread(override: Override, word: str) -> None:
         raise InvalidInput(f"{word} would change nothing: the configuration has no {name}.")
 
 
-def quoted(name: str, value: str) -> str:
-    """An override that gives a value as it stands, whatever its characters but ${, as a shell takes it."""
+def literal(name: str, value: str) -> str:
+    """An override that gives a value as it stands, whatever its characters but ${."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
-    return shlex.quote(f"{name}={QuotedString(value, Quote.double).with_quotes()}")
+    return f"{name}={QuotedString(value, Quote.double).with_quotes()}"
+
+
+def quoted(name: str, value: str) -> str:
+    """The same, as a shell takes it."""
+    return shlex.quote(literal(name, value))
 
 
 def hashed(config: DictConfig) -> dict[str, Any]:
