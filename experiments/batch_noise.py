@@ -19,7 +19,6 @@ from hydra import compose, initialize_config_dir
 from goracs.config import build, conf_dir, store_root
 from goracs.data.prepare import read_examples
 from goracs.llm.answers import answer
-from goracs.llm.losses import AnswerLoss
 from goracs.llm.recommender import Recommender
 from goracs.llm.settings import PathAdapter
 from goracs.stages import prepare, weights
@@ -44,8 +43,7 @@ def measured(words: Sequence[str], precision: str) -> FloatArray:
         llm = Recommender(files, backbone, made["task"], made["runtime"], prepared)
         given = made["adapter"]
         model = llm.adapted(Path(given.path)) if isinstance(given, PathAdapter) else llm.bare()
-        assert isinstance(llm.loss, AnswerLoss), "margins are those of task=ctr"
-        margins.append(answer(model, llm.loss, llm.read(examples), llm.job("answers", "")))
+        margins.append(answer(model, llm.pair, llm.asked(examples), llm.job("answers", "")))
     return np.stack(margins)
 
 

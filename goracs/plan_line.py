@@ -185,7 +185,19 @@ class _Foretold:
         return self._once("alone", self.made["adapter"], cost=cost)
 
     def _states(self) -> tuple[Cost, ...]:
-        return self._predicted(self.made["evaluate"].part, frozenset({"hidden", "margin"}))
+        return self._asked(self.made["evaluate"].part, frozenset({"hidden", "margin"}))
+
+    def _asked(self, part: str, names: frozenset[str]) -> tuple[Cost, ...]:
+        """Of the pass that asks Yes or No of a part."""
+
+        def cost() -> tuple[Cost, ...]:
+            from goracs.llm import gradient, preflight
+
+            module = gradient.module(self._model(), self._llm.pair, None, names, self._job.precision)
+            texts = self._read(part).texts.without_answers()
+            return (preflight.of_prediction(module, texts, self._job),)
+
+        return self._once("ask", part, sorted(names), self.made["adapter"], cost=cost)
 
     def _predicted(self, part: str, names: frozenset[str]) -> tuple[Cost, ...]:
         """Of the pass that gives numbers of a part."""
@@ -203,7 +215,7 @@ class _Foretold:
     def _evaluate(self) -> tuple[Cost, ...]:
         settings = self.made["evaluate"]
         if isinstance(self.line.task, Ctr):
-            return self._predicted(settings.part, frozenset({"margin"}))
+            return self._asked(settings.part, frozenset({"margin"}))
 
         def cost() -> tuple[Cost, ...]:
             from goracs.data.prepare import read_catalogue

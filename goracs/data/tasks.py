@@ -48,6 +48,9 @@ class Task(Protocol):
     def embed_output(self) -> bool: ...  # noqa: D102
 
     @property
+    def loss(self) -> str: ...  # noqa: D102
+
+    @property
     def lam(self) -> float | Literal["auto"]: ...  # noqa: D102
 
     def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
@@ -77,6 +80,9 @@ class Ctr:
         input: wording with the same, {liked}, {disliked} and {target}.
         template: the frame, see `goracs.data.prompts`.
         embed_output: whether the output is part of the text that is embedded.
+        loss: what is scored and trained: the choice between the two answers, or tokens out of the whole
+            vocabulary, the answer's one token or all of prompt and answer. EL2N, margins and what is asked
+            are of the choice in each.
         lam, published_lam, max_exchanges, candidates, by_class: what the selectors take from the task by
             interpolation; the second is the paper's, for its own search.
     """
@@ -93,6 +99,7 @@ class Ctr:
     input: str
     template: str
     embed_output: bool
+    loss: Literal["pair", "answer", "all"]
     lam: float | Literal["auto"]
     published_lam: float
     max_exchanges: int

@@ -18,7 +18,6 @@ from goracs.data.prepare import read_catalogue, read_examples, read_seen
 from goracs.evaluation.ctr import ctr_metrics
 from goracs.evaluation.ranking import ranked_figures
 from goracs.llm.answers import answer
-from goracs.llm.losses import AnswerLoss
 from goracs.llm.ranking import rank
 from goracs.llm.recommender import Recommender
 from goracs.llm.settings import Evaluate
@@ -28,9 +27,8 @@ from goracs.types import Example, FloatArray
 def evaluate_ctr(llm: Recommender, model: Any, prepared: Path, settings: Evaluate, folder: Path) -> None:
     """Ask Yes or No for every test example."""
     test = read_examples(prepared, settings.part)
-    assert isinstance(llm.loss, AnswerLoss)
     job = llm.job("evaluate", f"split.{settings.part} or dataset.history")
-    write_ctr(test, answer(model, llm.loss, llm.read(test), job), settings, folder)
+    write_ctr(test, answer(model, llm.pair, llm.asked(test), job), settings, folder)
 
 
 def write_ctr(test: list[Example], margins: FloatArray, settings: Evaluate, folder: Path) -> None:

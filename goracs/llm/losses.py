@@ -3,6 +3,8 @@
 answer (CTR)      the prompt ends where the answer begins; cross-entropy over the logits of {No, Yes} there.
 text (SeqRec)     mean negative log-likelihood of every token of prompt and answer but the first, or of the
                   answer's tokens alone.
+spelled (CTR)     the same of a prompt and its Yes or No, one token without an end mark, where `task.loss` is
+                  not `pair`.
 figures           of the chances (`goracs.llm.chances`): at the answer over {No, Yes}; mean over the answer's
                   tokens.
 Source            GORACS, loss block of its gradient pass.
@@ -11,14 +13,15 @@ Source            GORACS, loss block of its gradient pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from goracs.data.tasks import Ctr, SeqRec, Task
+from goracs.data.tasks import Ctr, Task
 from goracs.data.tokens import Encoded, answer_tokens
 from goracs.llm.batch import IGNORED, Batch, Texts
 from goracs.llm.blocked import token_figures, token_losses
@@ -100,6 +103,32 @@ class TextLoss:
         with watched_head(model) as seen:
             logits = model(**batch.inputs).logits
         return _by_logits(seen[0], logits, batch, self.answer_alone)
+
+
+@dataclass(frozen=True)
+class SpelledLoss:
+    """Yes or No as a text: its losses are those of `text`, all else is what `pair` has at the prompt's end.
+
+    What is asked beside the losses costs a forward pass of its own; training asks nothing.
+    """
+
+    pair: AnswerLoss
+    text: TextLoss
+
+    def __call__(self, model: Any, batch: Batch) -> Outcome:
+        """One forward pass, and one more where more than losses is asked for."""
+        chosen = cache(lambda: self._choice(model, batch))
+        return replace(
+            self.text(model, batch),
+            figures=lambda asked: chosen().figures(asked),
+            hidden=lambda: chosen().hidden(),
+            margin=lambda: chosen().margin(),
+        )
+
+    @torch.no_grad()
+    def _choice(self, model: Any, batch: Batch) -> Outcome:
+        """What a causal model has read where the answer begins says nothing of the answer."""
+        return self.pair(model, replace(batch, last=batch.answer.int().argmax(1) - 1))
 
 
 def _by_blocks(states: Tensor, head: torch.nn.Linear, batch: Batch, answer_alone: bool) -> Outcome:
@@ -194,16 +223,27 @@ def next_tokens(batch: Batch) -> Tensor:
 
 def loss_of(task: Task, tokenizer: Any) -> Loss:
     """The loss that a task is scored and trained by."""
-    if isinstance(task, Ctr):
-        return AnswerLoss(*answer_tokens(task.answer_no, task.answer_yes, task.template, tokenizer))
-    return TextLoss(answer_alone=isinstance(task, SeqRec) and task.loss == "answer")
+    if not isinstance(task, Ctr):
+        return TextLoss(answer_alone=task.loss == "answer")
+    pair = AnswerLoss(*answer_tokens(task.answer_no, task.answer_yes, task.template, tokenizer))
+    return pair if task.loss == "pair" else SpelledLoss(pair, TextLoss(answer_alone=task.loss == "answer"))
+
+
+def pair_of(loss: Loss) -> AnswerLoss:
+    """What asks for one of two answers, whatever is scored and trained by."""
+    pair = loss.pair if isinstance(loss, SpelledLoss) else loss
+    assert isinstance(pair, AnswerLoss)
+    return pair
 
 
 def read(encoded: Sequence[Encoded], examples: Sequence[Example], task: Task, tokenizer: Any) -> Texts:
-    """Examples as the task's loss reads them: the text loss with answers, the answer loss up to them."""
+    """Examples as the task's loss reads them: texts with answers, choices without, spelled with one token."""
+    tokens = slice(None)
+    if isinstance(task, Ctr):
+        tokens = slice(0 if task.loss == "pair" else 1)
     return Texts(
         prompts=[text.prompt for text in encoded],
-        answers=[() if isinstance(task, Ctr) else text.answer for text in encoded],
+        answers=[text.answer[tokens] for text in encoded],
         labels=[-1 if example.label is None else example.label for example in examples],
         pad_id=tokenizer.pad_token_id,
         examples=examples,

@@ -18,7 +18,6 @@ from goracs.data.prepare import read_titles
 from goracs.data.tasks import Ctr, as_examples
 from goracs.evaluation.ranking import foremost
 from goracs.llm.answers import answer_alike
-from goracs.llm.losses import AnswerLoss
 from goracs.llm.ranking import rank
 from goracs.llm.recommender import Recommender
 from goracs.llm.settings import Evaluate
@@ -72,5 +71,4 @@ def _asked(
 
 
 def _margins(llm: Recommender, model: Any, examples: Sequence[Example]) -> FloatArray:
-    assert isinstance(llm.loss, AnswerLoss)
-    return answer_alike(model, llm.loss, llm.read(examples), llm.job("recommend", "")).astype(np.float64)
+    return answer_alike(model, llm.pair, llm.asked(examples), llm.job("recommend", "")).astype(np.float64)

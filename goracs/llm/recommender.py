@@ -18,7 +18,7 @@ from goracs.llm import adapter
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.batch import Texts
 from goracs.llm.jobs import Job
-from goracs.llm.losses import Loss, loss_of, read
+from goracs.llm.losses import AnswerLoss, Loss, loss_of, pair_of, read
 from goracs.llm.settings import Backbone, Lora, Runtime
 from goracs.types import Example
 
@@ -61,6 +61,15 @@ class Recommender:
         if shortened:
             log.info("  %d of %d prompts shortened to %d tokens", shortened, len(encoded), longest)
         return read(encoded, examples, self.task, self.tokenizer)
+
+    @property
+    def pair(self) -> AnswerLoss:
+        """What asks Yes or No, of a task that has them, and reads no answer."""
+        return pair_of(self.loss)
+
+    def asked(self, examples: Sequence[Example]) -> Texts:
+        """As `read`, the prompts alone."""
+        return self.read(examples).without_answers()
 
     def alone(self, texts: Texts) -> Texts:
         """The answers of texts with nothing before them but the tokenizer's own marks."""

@@ -63,7 +63,9 @@ def model_card(result: Result, lora: Mapping[str, Any], linears: Sequence[str], 
         f"```\n{result['command']}\n```",
         "\n".join(f"- {name} {version}" for name, version in result.get("versions", {}).items()),
         "## Beside it",
-        OTHERS.format(apart=" where ours is over the two answers" if config["task"]["name"] == "ctr" else ""),
+        OTHERS.format(
+            apart=" where ours is over the two answers" if config["task"].get("loss") == "pair" else ""
+        ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

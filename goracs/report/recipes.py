@@ -114,8 +114,8 @@ def axolotl(result: Result, lora: Mapping[str, Any], linears: Sequence[str]) -> 
 
 
 def _reads_prompts(config: Mapping[str, Any]) -> bool:
-    """Whether the loss is of the prompt too, as it is where the answer is a text."""
-    return bool(config["task"]["name"] != "ctr")
+    """Whether the loss is of the prompt too."""
+    return bool(config["task"].get("loss") == "all")
 
 
 def _length(result: Result, epochs: str) -> dict[str, Any]:

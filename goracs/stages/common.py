@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from goracs.data.tasks import SeqRec, Task
+from goracs.data.tasks import Task
 from goracs.llm import launched
 from goracs.llm.settings import Backbone, Runtime
 from goracs.store import CHECKPOINT, External, Stage
@@ -45,7 +45,7 @@ class Llm:
     @property
     def params(self) -> dict[str, Any]:
         """How the backbone reads, and of which tokens it has a loss: hashed with every LLM stage."""
-        loss = {"loss": self.task.loss} if isinstance(self.task, SeqRec) else {}
+        loss = {} if self.task.loss == "pair" else {"loss": self.task.loss}
         return {name: getattr(self.backbone, name) for name in READ_BY} | loss
 
     def open(self, inputs: Mapping[str, Path]) -> Recommender:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from goracs.data.tasks import Ctr
-from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, spread, write_json
+from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, spread, without, write_json
 from goracs.store import Stage
 from goracs.types import InvalidInput
 
@@ -38,12 +38,12 @@ def stage(llm: Llm, start: Stage, part: str) -> Stage:
 
         opened, kept = llm.open(inputs), checkpoint(folder)
         model = opened.adapted(inputs["adapter"] / "adapter")
-        texts = opened.read(examples(inputs, part))
+        texts = opened.asked(examples(inputs, part))
         job = opened.job(f"states {part}", f"split.{part} or dataset.history")
-        score(model, opened.loss, texts, None, NAMES, job, kept, part)
+        score(model, opened.pair, texts, None, NAMES, job, kept, part)
         for name in sorted(NAMES):
             shutil.copyfile(kept / f"{part}_{name}.npy", folder / f"{name}.npy")
         write_json(folder / PROMPTS, opened.prompts)
 
-    params, inputs = {"part": part, **llm.params}, {**llm.inputs, "adapter": start}
+    params, inputs = {"part": part, **without(llm.params, "loss")}, {**llm.inputs, "adapter": start}
     return Stage("states", 1, params, inputs, spread(llm.runtime, build))

@@ -228,6 +228,24 @@ def test_without_checkpoints_there_is_no_course(
     assert message in ended.text
 
 
+@pytest.mark.parametrize("loss", ["answer", "all"])
+def test_yes_and_no_may_be_scored_and_trained_as_words_among_all(
+    goracs: Command, store_root: Path, loss: str
+) -> None:
+    """What is asked and EL2N stay of the choice; a chance among all words is smaller than one of two."""
+    words = ("adapter=init", "selector=el2n", "finetune.steps=2", "finetune.epochs=null")
+    pair, spelled = goracs(*words), goracs(*words, f"task.loss={loss}")
+    assert pair.result["metrics"]["untuned"] == spelled.result["metrics"]["untuned"]
+    assert pair.result["metrics"]["tuned"] != spelled.result["metrics"]["tuned"]
+    same = {name for name, key in pair.result["digests"].items() if key == spelled.result["digests"][name]}
+    assert same == {"prepare", "weights", "fits", "adapter", "evaluate_untuned", "rule"}
+    two, all_words = scores(pair, store_root), scores(spelled, store_root)
+    np.testing.assert_allclose(all_words["pool_el2n"], two["pool_el2n"], rtol=1e-4)
+    if loss == "answer":
+        assert (all_words["pool_loss"] > two["pool_loss"] + 1).all()
+    assert (abs(all_words["pool_loss"] - np.log(1000)) < 2).all()  # of about a thousand words
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -17,7 +17,7 @@ from goracs.llm.batch import Texts
 from goracs.llm.chances import FIGURES
 from goracs.llm.gradient import chosen_matrices, gaussian_projection, module, score, seed_of
 from goracs.llm.jobs import Job
-from goracs.llm.losses import AnswerLoss, TextLoss
+from goracs.llm.losses import AnswerLoss, Loss, SpelledLoss, TextLoss
 from goracs.llm.settings import Score
 from goracs.types import GoracsError, InvalidInput
 from tests import backbones
@@ -73,15 +73,22 @@ def one_by_one(
     return gradients
 
 
+LOSSES: dict[str, Loss] = {
+    "ctr": AnswerLoss(NO, YES),
+    "seqrec": TextLoss(),
+    "spelled": SpelledLoss(AnswerLoss(NO, YES), TextLoss()),
+}
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("task", ["ctr", "seqrec"])
+@pytest.mark.parametrize("task", LOSSES)
 def test_gradient_norms_equal_one_backward_pass_per_example(
     model: Any, tmp_path: Path, side: str, task: str
 ) -> None:
     texts = mixed_texts(side)
     ctr = task == "ctr"
     read = Texts(texts.prompts, [()] * len(texts), texts.labels, 0, side) if ctr else texts
-    score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, SETTINGS, ALL, JOB, tmp_path, "pool")
+    score(model, LOSSES[task], read, SETTINGS, ALL, JOB, tmp_path, "pool")
     expected = one_by_one(model, texts, answers_only=ctr)
     norms = [float(gradient.norm()) for gradient in expected]
     np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), norms, rtol=RELATIVE)

@@ -52,7 +52,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "split": {"prepare"},
     "task": {"prepare"},
     "task.embed_output": {"embed"},
-    "task.loss": {"score", "finetune"},  # and of a start that is trained, which these tasks' are not
+    "task.loss": {"score", "adapter", "finetune"},
     "task.lam": {"select", "assess"},
     "task.by_class": {"select"},
     "task.published_lam": set(),  # of the paper's selectors
@@ -116,6 +116,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "evaluate.negatives": {"fits", "evaluate_start"},
     },
     "seqrec": {
+        "task.loss": {"adapter"},  # it is not trained
         "score.together": {"fits"},  # sketches are of the validation set anyway
         "finetune.patience": {"fits"},
         "runtime.devices": {"adapter"},  # it is not trained
@@ -127,6 +128,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "task.by_class": {"select"},
     },
     "influence": {
+        "task.loss": {"adapter"},
         "runtime.devices": {"adapter"},
         "runtime.nodes": {"adapter"},
         "score.sketch_dim": {"score"},
@@ -135,6 +137,7 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "task.by_class": {"select"},
     },
     "plain": {
+        "task.loss": {"adapter"},
         "runtime.devices": {"adapter"},
         "runtime.nodes": {"adapter"},
         "score.sketch_dim": {"score"},

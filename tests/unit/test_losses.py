@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from goracs.llm.backbone import load_model
 from goracs.llm.batch import IGNORED, Texts
 from goracs.llm.chances import FIGURES, el2n
-from goracs.llm.losses import AnswerLoss, TextLoss, answer_losses, next_tokens, text_losses
+from goracs.llm.losses import AnswerLoss, SpelledLoss, TextLoss, answer_losses, next_tokens, text_losses
 from tests.conftest import TINY
 
 
@@ -26,6 +26,7 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "goracs_loss.npz")
 DOUBLE = 1e-12  # float64 sums in another order
 SINGLE = 2e-5  # float32 through two layers, padded or not
+CHOICE = AnswerLoss(no_id=300, yes_id=301)
 
 
 def test_text_losses_equal_the_authors_values() -> None:
@@ -64,7 +65,9 @@ def absolute_positions() -> Any:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("loss", [AnswerLoss(300, 301), TextLoss(), TextLoss(answer_alone=True)])
+@pytest.mark.parametrize(
+    "loss", [CHOICE, TextLoss(), TextLoss(answer_alone=True), SpelledLoss(CHOICE, TextLoss())]
+)
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_losses_row_is_unchanged_by_its_neighbours(
     tiny_weights: Path, side: str, loss: Any, family: str
@@ -140,3 +143,26 @@ def test_an_answer_with_nothing_before_it_is_judged_from_its_second_token_on(
     for row, answer in enumerate(answers):
         logits = model(input_ids=torch.tensor([answer])).logits[0, :-1]
         close(found.answer_losses()[row], functional.cross_entropy(logits, torch.tensor(answer[1:])))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_spelled_choice_has_the_loss_of_its_text_and_all_else_of_the_choice(
+    tiny_weights: Path, side: str, alone: bool, family: str
+) -> None:
+    """By hand: the token among all words, or the mean over the prompt's too; the rest as without answer."""
+    prompts, answers, labels = [tuple(range(10, 30)), (40, 41, 42)], [(301,), (300,)], [1, 0]
+    model = load_model(tiny_weights, TINY) if family == "llama" else absolute_positions()
+    rows = np.arange(2)
+    found = SpelledLoss(CHOICE, TextLoss(alone))(model, Texts(prompts, answers, labels, 0, side).batch(rows))
+    choice = CHOICE(model, Texts(prompts, [(), ()], labels, 0, side).batch(rows))
+    close(found.margin(), choice.margin())
+    close(found.hidden(), choice.hidden())
+    for name, expected in choice.figures(FIGURES).items():
+        close(found.figures(FIGURES)[name], expected)
+    for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        ids = torch.tensor([prompt + answer])
+        losses = functional.cross_entropy(model(input_ids=ids).logits[0, :-1], ids[0, 1:], reduction="none")
+        close(found.losses[row], losses[-1] if alone else losses.mean())
+        close(found.answer_losses()[row], losses[-1])
