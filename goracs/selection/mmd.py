@@ -78,12 +78,16 @@ class Mmd:
             )
         if self.kernel == "linear":
             return None, []
-        if self.bandwidth == "median":
-            return median_width(pool, target)
-        given: object = self.bandwidth
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < np.inf:
-            raise InvalidInput(f"selector mmd: bandwidth must be a number > 0 or median, got {given!r}.")
-        return float(given), []
+        return width_of(self.bandwidth, pool, target, "selector mmd")
+
+
+def width_of(bandwidth: object, pool: FloatArray, target: FloatArray, reader: str) -> tuple[float, list[str]]:
+    """A gaussian kernel's bandwidth, a number > 0 or median, as a number; and what to tell about it."""
+    if bandwidth == "median":
+        return median_width(pool, target)
+    if isinstance(bandwidth, bool) or not isinstance(bandwidth, (int, float)) or not 0 < bandwidth < np.inf:
+        raise InvalidInput(f"{reader}: bandwidth must be a number > 0 or median, got {bandwidth!r}.")
+    return float(bandwidth), []
 
 
 def herd(pool: FloatArray, target: FloatArray, width: float, budget: int) -> tuple[IndexArray, float]:

@@ -45,6 +45,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "herding": {},
     "kcenter": {},
     "kmeans": {},
+    "kmm": {},
     "less": {},
     "mmd": {},
     "moderate": {},
