@@ -25,31 +25,36 @@ from goracs.search.lazily import units_of_each
 from goracs.types import FloatArray, IndexArray
 
 FEW = 64  # rows that are looked at first, twice as many each time a pick needs more
-TIE = 1e-13  # far above the rounding of a transport whose costs are at most 1
+ROUNDING = 1e-13  # of the costs and prices at stake; far above that of their sums
+LARGE = np.finfo(np.float64).max
 
 
 class Growing:
     """Partial transport to which rows are added.
 
     Args:
-        pool: N rows; costs in 0..1.
+        pool: N rows; costs >= 0.
         budget: n, 1..N.
         exact: whether a candidate's plan is optimised before it is judged.
     """
 
     def __init__(self, pool: Dense | Streamed, budget: int, exact: bool) -> None:
-        self.pool, self.exact = pool, exact
+        self.pool, self.budget, self.exact = pool, budget, exact
         self.transport = OpenTransport(np.zeros((budget, pool.width)))
         self.spread = shape(budget, pool.width)
         self.below = self._first_bounds() / budget  # of what a row adds
         self.picked: list[int] = []
-        self.judged = 0
+        self.judged = 0  # candidates, at all picks
+        self.base, self.highest, self.room, self.held = 0.0, 0.0, self._room(), np.empty(0)  # of this pick
 
     def add(self) -> None:
         """Pick the row that adds least, ties to the smaller index."""
         fresh, best, least, size = np.zeros(self.pool.size, np.bool_), -1, np.inf, FEW
         self.base, self.room = self.transport.value, self._room()
-        while len(rows := np.flatnonzero(~fresh & (self.below < np.inf) & (self.below <= least + TIE))):
+        self.highest = float(np.abs(self.transport.v).max())
+        while len(
+            rows := np.flatnonzero(~fresh & (self.below < np.inf) & (self.below <= self._above(least)))
+        ):
             most = min(size, max(1, distance.BLOCK_BYTES // (8 * self.pool.width)))
             rows = rows[np.argsort(self.below[rows], kind="stable")[:most]]
             costs = self.pool.rows(rows)
@@ -60,7 +65,7 @@ class Growing:
             size *= 2
         if not self.exact:
             self.transport.swap(len(self.picked), self.pool.rows(np.array([best]))[0])
-        self.below[best] = np.inf
+        self.below[best] = np.inf  # it is no candidate any more
         self.picked.append(best)
 
     def _first_bounds(self) -> FloatArray:
@@ -81,17 +86,17 @@ class Growing:
         place = len(self.picked)
         for x in np.argsort(self.below[rows], kind="stable"):
             row = int(rows[x])
-            if self.below[row] > least + TIE:
+            if self.below[row] > self._above(least):
                 break
             self.judged += 1
-            limit = self.base + least + TIE
             if best < 0:
                 whole, value = True, self.transport.swap(place, costs[x])
             else:
+                limit = self.base + self._above(least)
                 whole, value = self.transport.swap_if_below(place, costs[x], limit)
             added = value - self.base
             self.below[row] = max(self.below[row], added)
-            if whole and (best < 0 or added < least - TIE or row < best):
+            if whole and self._better(row, added, best, least):
                 best, self.held = row, costs[x]
             elif whole:
                 self.transport.swap(place, self.held)
@@ -107,9 +112,17 @@ class Growing:
         added /= self.transport.total_units
         self.judged += len(rows)
         for row, value in zip(rows.tolist(), added.tolist(), strict=True):
-            if value < least - TIE or (value <= least + TIE and row < best):
+            if self._better(row, value, best, least):
                 best, least = row, min(least, value)
         return best, least
+
+    def _better(self, row: int, added: float, best: int, least: float) -> bool:
+        """Whether a row is picked rather than the best so far (-1: none, and least is infinite)."""
+        return self._above(added) < least or (added <= self._above(least) and row < best)
+
+    def _above(self, added: float) -> float:
+        """The largest number that counts as equal to what a row adds."""
+        return added + ROUNDING * (added + self.highest / self.budget)
 
     def _room(self) -> IndexArray:
         """[m] the units that columns still take."""

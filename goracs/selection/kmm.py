@@ -22,7 +22,7 @@ import numpy as np
 from goracs.search.canonical import canonical_order
 from goracs.selection.alignment import largest
 from goracs.selection.mmd import herd, kernel, mean_kernel, width_of
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 SETTLED = 1e-7  # of a derivative of the objective, whose kernel is 0..1
 MOST = 100_000  # moves
@@ -38,12 +38,12 @@ class Kmm:
         bandwidth: of the gaussian kernel, in feature units, > 0; or median, as of `mmd`.
         memory: GB for the kernel of the pool (8 N^2 bytes), > 0; that of a larger pool is formed a row at a
             time.
-        by_class: weighted in each class, in the proportions of the validation labels.
+        by_class: weighted in each class.
     """
 
     bandwidth: float | Literal["median"]
     memory: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

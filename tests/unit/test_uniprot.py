@@ -73,6 +73,14 @@ def test_picks_equal_enumeration_however_the_pool_is_held(
         assert coreset.report["judged"] >= budget
 
 
+@pytest.mark.parametrize("increments", ["exact", "approximate"])
+def test_a_row_far_away_hides_no_difference(increments: str) -> None:
+    near = problem(12, 7)
+    far = SelectionProblem(np.vstack([near.features, [1e12, 0]]), near.target_features)
+    picks = [select(given, 4, "uniprot", increments=increments).indices.tolist() for given in (near, far)]
+    assert picks[0] == picks[1]
+
+
 def test_exact_increments_are_few() -> None:
     """Far fewer than greedy forms: the budget times the pool."""
     assert select(problem(300, 40), 20, "uniprot").report["judged"] < 0.15 * 20 * 300
