@@ -62,11 +62,21 @@ def run(sweeper: Any, words: Sequence[str]) -> list[Any]:
         _tell(folder, Plan(plan.command(), plan.code(), _swept(parsed), [job.planned for job in jobs]))
     except InvalidInput as error:  # which Hydra would show with a traceback
         sys.exit(f"error: {error}")
-    left = [_run_here(sweeper, job.there) for job in jobs if job.there]
-    missing = [job.words for job in jobs if not job.there]
-    for some in sweeper.split_overrides_to_chunks(missing, sweeper.max_batch_size) if missing else []:
-        left += sweeper.launcher.launch(some, initial_job_idx=0)
-    return [one.return_value for one in left]  # or the exception of a job that ended with one
+    here = [_run_here(sweeper, job.there) for job in jobs if job.there]
+    return here + _launched(sweeper, [job.words for job in jobs if not job.there])
+
+
+def _launched(sweeper: Any, jobs: list[list[str]]) -> list[Any]:
+    """Have the launcher run some jobs, which tell themselves how they end; where one could not, none begins."""
+    try:
+        left = list[Any]()
+        for some in sweeper.split_overrides_to_chunks(jobs, sweeper.max_batch_size) if jobs else []:
+            left += sweeper.launcher.launch(some, initial_job_idx=0)
+        return [one.return_value for one in left]  # which raises what a job ended with
+    except Exception as error:  # a process was killed from outside: the report names its job
+        first = str(error).strip().partition("\n")[0]
+        print(f"the launcher gave up ({type(error).__name__}: {first}): the same command goes on", flush=True)
+        return []
 
 
 def _composed(sweeper: Any, number: int, overrides: list[str], store: Store) -> Composed:

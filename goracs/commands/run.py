@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from goracs.pipeline import Line
 
 ENDED_WELL = ("done", "skipped")
+NOT_BEGUN = ("waiting", "stopped")
 INTERRUPTED = 130  # the shell's code for a command stopped by Ctrl-C
 LAUNCHERS = {  # package of a Hydra plugin -> the extra that brings it
     "hydra_joblib_launcher": "joblib",
@@ -100,7 +101,7 @@ class SweepReport(Callback):
         counts = Counter(outcome["status"] for outcome in finished)
         print(f"\n{len(finished)} jobs: {', '.join(f'{n} {status}' for status, n in counts.items())}")
         for outcome in finished:
-            if outcome["status"] not in (*ENDED_WELL, "stopped"):
+            if outcome["status"] not in (*ENDED_WELL, *NOT_BEGUN):
                 print(f"{outcome['status']}: {outcome['words']} ({outcome['folder']}): {outcome['message']}")
         ended = [Path(outcome["folder"]) for outcome in finished if outcome["status"] in ENDED_WELL]
         _print_figures(ended, store_root(config))

@@ -84,6 +84,23 @@ def test_a_sweep_stops_at_its_first_failure_where_asked(
     )
 
 
+def test_a_launcher_that_gives_up_leaves_a_report(goracs: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = sweep_line.run
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise MemoryError("a worker was killed\nin detail")
+
+    def given_up(sweeper: Any, words: list[str]) -> Any:
+        sweeper.launcher.launch = killed
+        return run(sweeper, words)
+
+    monkeypatch.setattr(sweep_line, "run", given_up)
+    ended = goracs(*WORDS, "seed=46,47")
+    assert ended.code == 1
+    assert "the launcher gave up (MemoryError: a worker was killed): the same command goes on" in ended.text
+    assert "2 jobs: 2 waiting\n" in ended.text
+
+
 HANGING = """
 import time
 from goracs import cli
