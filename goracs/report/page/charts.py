@@ -28,6 +28,11 @@ def spec(rows: Sequence[Row], layers: Sequence[Spec], height: int = 260, **more:
     }
 
 
+def known(rows: Sequence[Row], field: str) -> bool:
+    """Whether any row has the field: a layer of none of them has no extent."""
+    return any(row[field] is not None for row in rows)
+
+
 def quantity(field: str, title: str | None = None, *, zero: bool = False, **scale: Any) -> Spec:
     """A numeric channel; its axis need not begin at 0."""
     return {"field": field, "type": "quantitative", "title": title or field, "scale": {"zero": zero, **scale}}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from goracs.report.blocks import Block, Entry
-from goracs.report.page.charts import coloured, quantity, spec, tip
+from goracs.report.page.charts import coloured, known, quantity, spec, tip
 from goracs.report.page.document import Chart, Part, Section, Text
 from goracs.report.page.gathered import Gathered, entries
 from goracs.report.page.results import of_users
@@ -62,6 +62,7 @@ def _curve(found: Gathered, metric: str, what: str) -> Iterator[Chart]:
             "encoding": {"y": quantity("mean", title), "tooltip": tips},
         },
     ]
+    layers = layers if known(kept, "low") else layers[1:]
     for layer in layers:
         layer["encoding"] |= {"x": x, "color": colour}
     alt = f"{title} against {what}, bands are 95% intervals. " + "; ".join(

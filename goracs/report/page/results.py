@@ -10,7 +10,7 @@ import numpy as np
 
 from goracs.report.blocks import Block, Entry, short
 from goracs.report.comparison import Measured
-from goracs.report.page.charts import coloured, named, quantity, spec, tip
+from goracs.report.page.charts import coloured, known, named, quantity, spec, tip
 from goracs.report.page.document import Chart, Grid, Mark, Part, Section, Text, number
 from goracs.report.page.gathered import Gathered, entries
 from goracs.report.statistics import interval_of_both, t_interval
@@ -138,6 +138,7 @@ def _chart(found: Gathered, block: Block, metric: str) -> Chart | None:
             "encoding": {"x": quantity("mean", title)},
         },
     ]
+    layers = layers if known(rows, "low") else layers[1:]
     for layer in layers:
         layer["encoding"] |= {"y": y, "color": colour, "tooltip": tips}
     means = {row["method"]: row["mean"] for row in rows}

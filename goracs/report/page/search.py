@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from goracs.ot.cost import gap
-from goracs.report.page.charts import coloured, quantity, spec, tip
+from goracs.report.page.charts import coloured, known, quantity, spec, tip
 from goracs.report.page.document import Chart, Part, Section, Text, counted
 from goracs.report.page.gathered import Gathered, Job
 
@@ -103,6 +103,7 @@ def _descent(place: int, job: Job, steps: Sequence[Step]) -> Chart:
             },
         },
     ]
+    layers = layers if known(steps, "bound") else layers[1:]
     ended = "; ".join(_end(part, [step for step in steps if step["part"] == part]) for part in parts)
     return Chart(
         f"search-{place}",
