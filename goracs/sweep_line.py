@@ -67,7 +67,7 @@ def run(sweeper: Any, words: Sequence[str]) -> list[Any]:
 
 
 def _launched(sweeper: Any, jobs: list[list[str]]) -> list[Any]:
-    """Have the launcher run some jobs, which tell themselves how they end; where one could not, none begins."""
+    """Have the launcher run some jobs, which tell how they end; where one could not, none begins."""
     try:
         left = list[Any]()
         for some in sweeper.split_overrides_to_chunks(jobs, sweeper.max_batch_size) if jobs else []:
