@@ -43,7 +43,7 @@ from goracs.stages import prepare, weights
 from goracs.store import External, Store
 
 PROMPTS = 16
-SINGLE = 4  # prompts of which each has a backward pass of its own, that are ranked for, or written after
+SINGLE = 4  # prompts of which each has a backward pass of its own, or candidates ranked for it
 CANDIDATES = 100
 STEPS = 3
 TURNS = 3
@@ -128,13 +128,14 @@ class Bench:
         self._each(lambda batch, _: self.loss(self.model, batch).answer_losses(), Batches(rows, groups))
 
     def written(self) -> None:
-        """Titles after a few prompts, all in one batch."""
-        self._each(self._writer().predict_step, [self._few().batch(np.arange(SINGLE))])
+        """Titles after all prompts, in one batch."""
+        asked = self.texts.without_answers()
+        self._each(self._writer().predict_step, [asked.batch(np.arange(len(asked)))])
 
     def written_each(self) -> None:
         """The same, one prompt at a time."""
-        one = [self._few().batch(np.array([row])) for row in range(SINGLE)]
-        self._each(self._writer().predict_step, one)
+        asked = self.texts.without_answers()
+        self._each(self._writer().predict_step, [asked.batch(np.array([row])) for row in range(len(asked))])
 
     def trained(self) -> None:
         """A few steps of a fine-tune."""
