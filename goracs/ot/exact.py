@@ -75,7 +75,7 @@ def solve(costs: FloatArray) -> Transport:
     stake, rows, columns = _at_stake(costs)
     plan, v = _network_simplex(costs - costs.min())
     found = _judged(stake, stake, plan, v - columns)
-    if _noise(found) > CERTIFIED * found.size:
+    if _noise(found) > _allowed(found):
         found = _at_its_size(stake, found)
     certify(stake, found)
     return replace(found, value=float((found.plan * costs).sum()), u=found.u + rows, v=found.v + columns)
@@ -105,7 +105,7 @@ def certify(costs: FloatArray, found: Transport) -> None:
         GoracsError: one of the three fails; says which.
     """
     n, m = costs.shape
-    noise, allowed = _noise(found), CERTIFIED * found.size
+    noise, allowed = _noise(found), _allowed(found)
     marginal = max(np.abs(found.plan.sum(axis=1) * n - 1).max(), np.abs(found.plan.sum(axis=0) * m - 1).max())
     faults = {
         "a negative mass in the plan": -float(found.plan.min()) > MARGINAL,
@@ -124,6 +124,11 @@ def certify(costs: FloatArray, found: Transport) -> None:
 def _noise(found: Transport) -> float:
     """How far off the gap may be said to be: itself, and what rounding of the duals hides."""
     return abs(found.gap) + UNIT * float(np.abs(found.v).max())
+
+
+def _allowed(found: Transport) -> float:
+    """The gap that passes for rounding; of costs near the smallest there are, some of their last digits."""
+    return max(CERTIFIED * found.size, 8 * float(np.spacing(found.size)))
 
 
 def _at_stake(costs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -147,7 +152,7 @@ def _at_stake(costs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _at_its_size(stake: FloatArray, found: Transport) -> Transport:
     """The solution with costs cut off closer and closer, until it is certified or no more can be cut."""
     size = np.inf
-    while _noise(found) > CERTIFIED * found.size and found.size < size / 2:
+    while _noise(found) > _allowed(found) and found.size < size / 2:
         size = cap = found.size
         while True:
             cap *= ROOM
