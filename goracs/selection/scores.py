@@ -26,6 +26,20 @@ def numbers(problem: SelectionProblem, name: str, reader: str) -> FloatArray:
     return score.astype(np.float64)
 
 
+def matrix(problem: SelectionProblem, name: str, reader: str) -> FloatArray:
+    """[N, k] the pool's score `name`, k >= 1, for a method that `reader` names.
+
+    Raises:
+        InvalidInput: no such score, or one of another shape.
+    """
+    score = problem.score(name, reader)
+    if score.ndim != 2 or not score.shape[1]:
+        raise InvalidInput(
+            f"{reader} needs the score '{name}' as [rows, k], k >= 1, got shape {score.shape}."
+        )
+    return score
+
+
 def dynamics(problem: SelectionProblem, name: str, reader: str, least: int) -> FloatArray:
     """[N, c] float64; the pool's score `name` at c checkpoints, the earliest first, for a method.
 
@@ -36,7 +50,7 @@ def dynamics(problem: SelectionProblem, name: str, reader: str, least: int) -> F
     if score.ndim != 2 or score.shape[1] < least:
         raise InvalidInput(
             f"{reader} takes the score '{name}' at {least} checkpoints at least, one column each, got shape "
-            f"{score.shape}: raise adapter.checkpoints."
+            f"{score.shape}: raise adapter.checkpoints, which the warm-up needs as many steps for."
         )
     return score.astype(np.float64)
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goracs.data.numbers import is_number
 from goracs.ot.cost import measure_scale
 from goracs.ot.pool import Dense, open_pool
 from goracs.search import lazily, starts
 from goracs.search.canonical import canonical_order
-from goracs.types import ByClass, Coreset, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -53,24 +54,31 @@ class Spot:
         Raises:
             InvalidInput: a memory that is no number > 0, features without columns.
         """
-        given: object = self.memory
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < np.inf:
-            raise InvalidInput(f"selector spot: memory must be a number > 0, in GB; got {given!r}.")
-        order = canonical_order(problem)
-        scale = problem.scale or measure_scale(problem.features, problem.target_features, None)
-        pool = open_pool(problem, order, None, 0.0, scale, self.memory)
-        if isinstance(pool, Dense):
-            picked = starts.facility(pool.costs, budget)
-        else:
-            picked = lazily.facility(pool, budget)
-        found = pool.rows(picked)
+        rows, found = prototypes(problem, budget, self.memory, "selector spot")
         serving = len(np.unique(found.argmin(axis=0)))
         report = {
-            "nearest_distance": float(found.min(axis=0).mean() * scale.distance),
+            "nearest_distance": float(found.min(axis=0).mean()),
             "serving": serving,
             "warnings": _warnings(serving, budget),
         }
-        return Coreset(order[picked], budget, problem.pool_size, report)
+        return Coreset(rows, budget, problem.pool_size, report)
+
+
+def prototypes(
+    problem: SelectionProblem, budget: int, memory: float, reader: str
+) -> tuple[IndexArray, FloatArray]:
+    """The rows [n] that greedy facility location picks, in that order, and their distances [n, m].
+
+    Raises:
+        InvalidInput: a memory that is no number > 0, features without columns.
+    """
+    if not is_number(memory) or memory <= 0:
+        raise InvalidInput(f"{reader}: memory must be a number > 0, in GB; got {memory!r}.")
+    order = canonical_order(problem)
+    scale = problem.scale or measure_scale(problem.features, problem.target_features, None)
+    pool = open_pool(problem, order, None, 0.0, scale, memory)
+    picked = starts.facility(pool.costs, budget) if isinstance(pool, Dense) else lazily.facility(pool, budget)
+    return order[picked], pool.rows(picked) * scale.distance
 
 
 def _warnings(serving: int, budget: int) -> list[str]:
