@@ -24,7 +24,8 @@ from goracs.selection import class_budgets
 from goracs.types import ByClass, SelectionProblem
 
 ROUNDING = 1e-11  # costs of order 1 to 10, sums of at most some dozens of them
-SELECTORS = sorted(path.stem for path in (conf_dir() / "selector").glob("*.yaml"))
+PARTS = {"goracs_start", "goracs_alternate", "goracs_transport"}  # goracs, with less of what it does
+SELECTORS = sorted({path.stem for path in (conf_dir() / "selector").glob("*.yaml")} - PARTS)
 SEARCHES = ["goracs", "goracs_paper", "goracs_released"]
 LABELLED = ["fdmat"]  # asks for classes
 quick = settings(max_examples=25, deadline=None)
