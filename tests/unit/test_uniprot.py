@@ -136,6 +136,16 @@ def test_rows_alike_are_taken_in_order(increments: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("increments", ["exact", "approximate"])
+def test_rounding_picks_no_row(increments: str) -> None:
+    """Of two mirrored rows before a mirrored validation set, whose sums differ by rounding, the lower."""
+    heights = np.array([0.3, -0.3, 0.7, -0.7, 0.0])
+    for seed in range(12):
+        half = np.abs(np.random.default_rng(seed).normal(size=(2, 2)))
+        given = SelectionProblem(np.vstack([half, half * [1, -1]]), np.stack([np.ones(5), heights], axis=1))
+        assert select(given, 1, "uniprot", increments=increments).indices[0] >= 2
+
+
+@pytest.mark.parametrize("increments", ["exact", "approximate"])
 @pytest.mark.parametrize("features", [np.ones((6, 3)), np.zeros((6, 1)), 1e150 * problem(6, 1).features])
 @pytest.mark.parametrize("budget", [1, 5, 6])
 def test_odd_pools_have_a_coreset(features: Any, budget: int, increments: str) -> None:
