@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,7 @@ NEW = 0.05  # if the later pass generated fewer than NEW n rows
 SMOOTH = 0.2  # weight of a new direction
 OPPOSED = 1e-6  # of the square of what is short: a smoothed direction below cancels out, and begins anew
 FORGET = 0.99  # of how often a row was chosen
+SLACK = 1e-11  # of prices and costs: far above their rounding
 TIE = 1e-9  # what being among the n cheapest of the last pass adds to how often a row was chosen
 
 
@@ -140,30 +142,70 @@ def _climb(
     generated: Generated, prices: FloatArray, budget: int, spread: Shape, objective: float, pace: float
 ) -> tuple[FloatArray, float, FloatArray]:
     """STEPS steps on generated rows: the best prices, the pace, and how often each row was chosen."""
-    starts, columns, costs = _lists(generated.costs, prices, spread.length)
+    lists = _lists(generated.costs, prices, spread.length)
     seen = np.zeros(len(generated.rows))
     best = prices.copy()
-    pace = steps(starts, columns, costs, best, *spread, budget, objective, pace, seen)
+    pace = steps(lists, best, *spread, budget, objective, pace, seen)
     return best, pace, seen
 
 
-def _lists(costs: FloatArray, prices: FloatArray, length: int) -> tuple[IndexArray, IndexArray, FloatArray]:
-    """The columns of each row that can matter, row after row: starts [G + 1], columns and costs.
+class Lists(NamedTuple):
+    """The columns of each row that can matter, those of row i from starts[i] to starts[i + 1].
 
-    A row's cheapest columns at these prices, and those to which it is one of the NEAR nearest rows.
+    First its cheapest ones at the prices [m] that the lists were made at, ascending; then those to which the
+    row is one of the NEAR nearest. levels: what a column costs at these prices, of the latter no more than
+    that, so that they ascend. size: of the costs.
     """
+
+    starts: Any
+    columns: Any
+    costs: Any
+    levels: Any
+    prices: Any
+    size: float
+
+
+def _lists(costs: FloatArray, prices: FloatArray, length: int) -> Lists:
+    """Of generated rows [G, m]."""
     G, m = costs.shape
     width = min(m, WIDTH * (length + 4))
     values, listed = np.empty((G, width)), np.empty((G, width), np.int32)
     cheapest_of_all(costs, prices, values, listed)
     near = np.full((m, min(NEAR, G)), -1, np.int64)
     nearest_rows(costs, np.full(near.shape, BIG), near)
-    own = np.arange(G)[:, None] * m + listed
-    theirs = near * m + np.arange(m)[:, None]
-    pairs = np.unique(np.concatenate([own.ravel(), theirs.ravel()]))
-    rows, columns = np.divmod(pairs, m)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=G))])
-    return starts, columns, costs[rows, columns]
+    starts, columns, found, levels = join_lists(costs, prices, values, listed, near)
+    return Lists(starts, columns, found, levels, prices.copy(), float(np.abs(costs).max()))
+
+
+@kernel
+def join_lists(costs, prices, values, listed, near):  # type: ignore[no-untyped-def]
+    """Each row's own list and, behind it, the columns it is near to that are not in it."""
+    G, width = listed.shape
+    count = np.full(G + 1, width)
+    count[0] = 0
+    for j in range(len(near)):
+        for i in near[j]:
+            count[i + 1] += not is_listed(costs[i, j] - prices[j], j, values[i, -1], listed[i, -1])
+    starts = np.cumsum(count)
+    columns, found, levels = np.empty(starts[-1], np.int32), np.empty(starts[-1]), np.empty(starts[-1])
+    filled = starts[:-1] + width
+    for i in range(G):
+        for x in range(width):
+            columns[starts[i] + x] = listed[i, x]
+            found[starts[i] + x] = costs[i, listed[i, x]]
+            levels[starts[i] + x] = values[i, x]
+    for j in range(len(near)):
+        for i in near[j]:
+            if not is_listed(costs[i, j] - prices[j], j, values[i, -1], listed[i, -1]):
+                columns[filled[i]], found[filled[i]], levels[filled[i]] = j, costs[i, j], values[i, -1]
+                filled[i] += 1
+    return starts, columns, found, levels
+
+
+@kernel
+def is_listed(value, j, last, of_last):  # type: ignore[no-untyped-def]
+    """Whether a column is in a list that ends so."""
+    return value < last or (value == last and j <= of_last)
 
 
 @kernel
@@ -184,14 +226,14 @@ def nearest_rows(costs, values, rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def steps(starts, columns, costs, best, whole, weight, rest, budget, objective, pace, seen):  # type: ignore[no-untyped-def]
+def steps(lists, best, whole, weight, rest, budget, objective, pace, seen):  # type: ignore[no-untyped-def]
     """Subgradient steps from the prices `best`, which end as the best ones seen; the pace at the end."""
-    m, G = len(best), len(starts) - 1
+    m, G = len(best), len(lists.starts) - 1
     length = whole + (rest > 0)
-    picked, found = np.empty((G, length), np.int64), np.empty(G)
+    picked, found, chosen = np.empty((G, length), np.int64), np.empty(G), np.arange(budget)
     prices, direction, highest, idle = best.copy(), np.zeros(m), -BIG, 0
     for _ in range(STEPS):
-        spread_rows(starts, columns, costs, prices, whole, weight, rest, picked, found)
+        spread_rows(lists, prices, whole, weight, rest, chosen, picked, found)
         chosen = smallest(found, budget)
         value = prices.mean() + found[chosen].mean()
         short = shortage(chosen, picked, whole, m)
@@ -223,23 +265,50 @@ def steps(starts, columns, costs, best, whole, weight, rest, budget, objective, 
 
 
 @kernel
-def spread_rows(starts, columns, costs, prices, whole, weight, rest, picked, found):  # type: ignore[no-untyped-def]
-    """rho of each row from its list into found [G], and its cheapest columns into picked [G, R]."""
-    values = np.empty(picked.shape[1])
-    last = len(values) - 1
+def spread_rows(lists, prices, whole, weight, rest, chosen, picked, found):  # type: ignore[no-untyped-def]
+    """rho of each row that can be among the cheapest into found [G], its columns into picked [G, R].
+
+    A value has fallen by at most what a price has risen by since the lists were made: so a list is read as
+    far as it can matter, and a row is left out (BIG) that is above those that were chosen last.
+    """
+    values, worst = np.empty(picked.shape[1]), -BIG
+    rise = (prices - lists.prices).max()
+    rise += SLACK * (lists.size + np.abs(prices).max() + abs(rise))
+    found[:] = BIG
+    for i in chosen:
+        found[i] = spread_row(lists, i, prices, rise, whole, weight, rest, picked[i], values)
+        worst = max(worst, found[i])
+    worst += rise
     for i in range(len(found)):
-        values[:] = BIG
-        for x in range(starts[i], starts[i + 1]):
-            value = costs[x] - prices[columns[x]]
-            if value < values[last]:
-                place = last
-                while place > 0 and values[place - 1] > value:
-                    values[place] = values[place - 1]
-                    picked[i, place] = picked[i, place - 1]
-                    place -= 1
-                values[place] = value
-                picked[i, place] = columns[x]
-        found[i] = weight * values[:whole].sum() + (rest * values[last] if rest > 0 else 0.0)
+        if found[i] == BIG and weigh(lists.levels[lists.starts[i] :], whole, weight, rest) <= worst:
+            found[i] = spread_row(lists, i, prices, rise, whole, weight, rest, picked[i], values)
+
+
+@kernel
+def weigh(values, whole, weight, rest):  # type: ignore[no-untyped-def]
+    """The mean over a row's mass of ascending values."""
+    return weight * values[:whole].sum() + (rest * values[whole] if rest > 0 else 0.0)
+
+
+@kernel
+def spread_row(lists, i, prices, rise, whole, weight, rest, picked, values):  # type: ignore[no-untyped-def]
+    """rho of a row from its list, and its cheapest columns into picked [R]; ties by column."""
+    last = len(values) - 1
+    values[:] = BIG
+    for x in range(lists.starts[i], lists.starts[i + 1]):
+        if lists.levels[x] - rise > values[last]:
+            break
+        j = lists.columns[x]
+        value, place = lists.costs[x] - prices[j], last
+        if value < values[place] or (value == values[place] and j < picked[place]):
+            while place > 0 and (
+                values[place - 1] > value or (values[place - 1] == value and picked[place - 1] > j)
+            ):
+                values[place] = values[place - 1]
+                picked[place] = picked[place - 1]
+                place -= 1
+            values[place], picked[place] = value, j
+    return weigh(values, whole, weight, rest)
 
 
 @kernel

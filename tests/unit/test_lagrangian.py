@@ -255,3 +255,60 @@ def test_a_direction_that_cancels_out_begins_anew() -> None:
     ended = lagrangian.ascend(pool, 10, np.zeros(2), 0.005, generated, lambda _: True)
     assert ended.bound == pytest.approx(exact.solve(pool.costs).value, abs=ROUNDING)
     assert np.abs(ended.prices).max() < 1
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("case", SHAPES)
+def test_lists_read_in_part_equal_lists_read_whole(
+    case: tuple[int, int, int], ties: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n cheapest rows, what they ship and where to, at prices that moved since the lists were made."""
+    monkeypatch.setattr(lagrangian, "WIDTH", 1)
+    monkeypatch.setattr(lagrangian, "NEAR", 2)
+    pool, m, n = 4 * case[0], 3 * case[1], case[2]
+    spread, left_out = shape(n, m), 0
+    for seed in range(4):
+        costs, draw = table(pool, m, seed, ties), np.random.default_rng(seed)
+        prices = draw.integers(0, 2, m) / 2
+        lists = lagrangian._lists(costs, prices, spread.length)
+        last = draw.choice(pool, n, replace=False)
+        for moved in (0.0, 0.01, 0.1, 1.0):
+            at = prices + moved * (draw.integers(-1, 2, m) if ties else draw.normal(size=m))
+            picked, found = np.zeros((pool, spread.length), np.int64), np.empty(pool)
+            lagrangian.spread_rows(lists, at, *spread, last, picked, found)
+            whole = [in_whole(lists, i, at, spread.length) for i in range(pool)]
+            rho = np.array([lagrangian.weigh(values, *spread) for values, _ in whole])
+            chosen = np.lexsort((np.arange(pool), rho))[:n]
+            np.testing.assert_array_equal(lagrangian.smallest(found, n), np.sort(chosen))
+            for i in chosen:
+                assert found[i] == rho[i]
+                np.testing.assert_array_equal(picked[i], whole[i][1])
+            left_out += int((found > rho).sum())
+            last = chosen
+    assert left_out > 0
+
+
+def in_whole(
+    lists: lagrangian.Lists, row: int, prices: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` smallest values of a list, ties by column, and their columns."""
+    part = slice(lists.starts[row], lists.starts[row + 1])
+    columns = lists.columns[part]
+    assert len(np.unique(columns)) == len(columns)
+    values = lists.costs[part] - prices[columns]
+    order = np.lexsort((columns, values))[:count]
+    return values[order], columns[order]
+
+
+def test_lists_hold_the_cheapest_columns_and_those_a_row_is_near_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lagrangian, "WIDTH", 1)
+    monkeypatch.setattr(lagrangian, "NEAR", 3)
+    for seed in range(6):
+        costs, prices = table(20, 30, seed, seed % 2 == 1), np.random.default_rng(seed).normal(size=30)
+        lists = lagrangian._lists(costs, prices, 2)
+        near = np.argsort(costs, axis=0, kind="stable")[:3]
+        for i in range(20):
+            own = np.argsort(costs[i] - prices, kind="stable")[:6]
+            listed = lists.columns[lists.starts[i] : lists.starts[i + 1]]
+            assert sorted(listed) == sorted({*own, *np.flatnonzero((near == i).any(axis=0))})
+            np.testing.assert_array_equal(listed[:6], own)
