@@ -16,6 +16,7 @@ from goracs.ot.distance import largest_distance
 from goracs.types import FloatArray, InvalidInput, Scale
 
 ROUNDING = 1e-12  # relative
+SMALLEST = 1e-300  # of a largest gradient norm that is not 0
 UNIT = 2.0**-53  # the relative error of one float64 operation
 
 
@@ -23,11 +24,16 @@ def unit_scale(max_distance: float, max_gradient: float | None) -> Scale:
     """The scale that two maxima make: a maximum of 0 counts as 1, since its term is 0; so does a missing one.
 
     Raises:
-        InvalidInput: distances beyond the range of float64.
+        InvalidInput: distances beyond the range of float64; gradient norms that it cannot divide by.
     """
     if not np.isfinite(max_distance):
         raise InvalidInput(
             "the largest distance overflows float64: the embeddings are too large; rescale them."
+        )
+    if max_gradient and max_gradient < SMALLEST:
+        raise InvalidInput(
+            f"the largest gradient norm is {max_gradient:g}, too small for float64 to divide by: rescale "
+            "gradient_norm."
         )
     return Scale(distance=float(max_distance) or 1.0, gradient=float(max_gradient or 0.0) or 1.0)
 

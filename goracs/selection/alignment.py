@@ -22,7 +22,7 @@ def both_sides(problem: SelectionProblem, name: str, reader: str) -> tuple[Float
     """A score of pool [N, k] and validation [m, k].
 
     Raises:
-        InvalidInput: a side without it, or of another shape.
+        InvalidInput: a side without it, of another shape, or with numbers whose squares overflow float64.
     """
     pool, target = problem.score(name, reader), problem.target_score(name, reader)
     if pool.ndim != 2 or target.ndim != 2 or pool.shape[1] != target.shape[1] or not pool.shape[1]:
@@ -30,6 +30,12 @@ def both_sides(problem: SelectionProblem, name: str, reader: str) -> tuple[Float
             f"{reader} needs the score '{name}' as [rows, k], one k >= 1 for pool and validation set, got "
             f"shapes {pool.shape} and {target.shape}."
         )
+    with np.errstate(over="ignore"):
+        squares = (
+            4 * np.float64(max(np.abs(pool).max(), np.abs(target).max())) ** 2 * (pool.size + target.size)
+        )
+    if not np.isfinite(squares):
+        raise InvalidInput(f"{reader}: squares of the score '{name}' overflow float64: rescale it.")
     return pool, target
 
 

@@ -68,9 +68,11 @@ class D2:
             )
         order = canonical_order(problem)
         graph = _Graph.of(problem.features[order], self.neighbours)
-        message = graph.summed(np.exp(-graph.away) * np.maximum(score[order], LEAST)[graph.there])
-        value = score[order] + message
-        if not np.isfinite(value).all():
+        with np.errstate(over="ignore"):  # said below, in words
+            message = graph.summed(np.exp(-graph.away) * np.maximum(score[order], LEAST)[graph.there])
+            value = score[order] + message
+            total = value.sum()  # of numbers >= 0
+        if not np.isfinite(total):
             raise InvalidInput(f"selector d2: sums of the score '{self.score}' overflow float64: rescale it.")
         rows = _picked(graph, value, self.gamma, budget)
         report = {

@@ -107,11 +107,22 @@ def standardised(features: FloatArray, power: float) -> FloatArray:
 
 
 def squared_distances(points: FloatArray, labels: IndexArray) -> FloatArray:
-    """[N, K] float64; of points [N, d] to the mean of each class, the classes by ascending label."""
+    """[N, K] float64; of points [N, d] to the mean of each class, the classes by ascending label.
+
+    Raises:
+        InvalidInput: their squares overflow float64.
+    """
     from scipy.spatial.distance import cdist
 
     means = np.array([points[labels == label].mean(axis=0) for label in np.unique(labels)])
     found: FloatArray = cdist(points, means, "sqeuclidean")
+    with np.errstate(over="ignore"):
+        scores = (found**2).sum(axis=1)  # at most so large
+    if not np.isfinite(scores).all():
+        raise InvalidInput(
+            "selector fdmat: embeddings of such different sizes have scores that float64 does not hold: "
+            "rescale them, or lower power."
+        )
     return found
 
 

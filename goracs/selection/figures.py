@@ -75,7 +75,8 @@ def gradient_norms(problem: SelectionProblem, lam: float, reader: str) -> FloatA
     """[N] float64 gradient norms of the pool; None where it has none and lam = 0.
 
     Raises:
-        InvalidInput: a lam that is no number >= 0; lam > 0 without the score; a score that holds no norms.
+        InvalidInput: a lam that is no number >= 0; lam > 0 without the score; a score that holds no norms, or
+            so large ones that their sum overflows.
     """
     if (
         isinstance(lam, bool)
@@ -91,6 +92,10 @@ def gradient_norms(problem: SelectionProblem, lam: float, reader: str) -> FloatA
             f"the score 'gradient_norm' must be one number >= 0 for each pool row, "
             f"got shape {norms.shape} with minimum {norms.min()}."
         )
+    with np.errstate(over="ignore"):
+        total = norms.sum()
+    if not np.isfinite(total):
+        raise InvalidInput("sums of the score 'gradient_norm' overflow float64: rescale it.")
     return norms
 
 

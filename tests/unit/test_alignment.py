@@ -128,6 +128,12 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("less", {"target_scores": None}, {}, "needs the score 'unit_sketch' of the validation set"),
     ("less", {"scores": {"unit_sketch": np.ones(30)}}, {}, r"one k >= 1 .* shapes \(30,\) and \(9, 4\)"),
     ("less", {"scores": {"unit_sketch": np.ones((30, 3))}}, {}, r"shapes \(30, 3\) and \(9, 4\)"),
+    (
+        "less",
+        {"scores": {"unit_sketch": np.full((30, 4), 1e200)}},
+        {},
+        "selector less: squares of the score 'unit_sketch' overflow float64",
+    ),
     ("less", {"target_users": None}, {"per": "user"}, "per=user needs target_users; or take per=all"),
     ("gist", {}, {}, "selector gist needs the score 'sketch'; the problem has: unit_sketch"),
     ("gist", {}, {"dim": 0}, "dim must be a whole number >= 1, got 0"),

@@ -66,6 +66,13 @@ def test_unit_scale_refuses_an_overflow() -> None:
         cost.measure_scale(huge, -huge, None)
 
 
+def test_unit_scale_refuses_norms_that_nothing_can_be_divided_by() -> None:
+    """lam / max g would overflow; a largest norm of 0 counts as 1."""
+    with pytest.raises(InvalidInput, match="largest gradient norm is 1e-310, too small"):
+        cost.unit_scale(1.0, 1e-310)
+    assert cost.unit_scale(1.0, 1e-290).gradient == 1e-290
+
+
 def test_ground_cost_equals_the_formula() -> None:
     found, gradients = np.array([[2.0, 4.0], [1.0, 0.0]]), np.array([3.0, 6.0])
     costs = cost.ground_cost(found, gradients, 0.5, Scale(4.0, 6.0))

@@ -120,6 +120,7 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"features": np.ones((26, 0)), "target_features": np.ones((2, 0))}, "at least one column"),
     ({"power": 2.0}, {"features": np.full((26, 4), 1e200)}, "to the power 2.0, .* float64 does not hold"),
     ({"power": 90.0}, {"features": np.full((26, 4), 1e-4)}, "to the power 90.0, .* does not hold"),
+    ({}, {"features": np.logspace(-200, 200, 104).reshape(26, 4)}, "of such different sizes"),
     ({"regularisation": 1e-320}, {}, "squared distances / regularisation overflow float64"),
 ]
 

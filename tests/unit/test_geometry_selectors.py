@@ -217,6 +217,7 @@ D2_BAD: list[tuple[D2, Any, str]] = [
     (D2("el2n", 2, -1.0, by_class=False), np.ones(6), "d2: gamma must be a number >= 0, got -1.0"),
     (D2("el2n", 2, float("nan"), by_class=False), np.ones(6), "gamma must be a number >= 0, got nan"),
     (D2("loss", 2, 0.1, by_class=False), np.ones(6), "selector d2 needs the score 'loss'"),
+    (D2("el2n", 2, 0.1, by_class=False), np.full(6, 1.7e308), "sums of the score 'el2n' overflow float64"),
     (D2("el2n", 2, 0.1, by_class=False), np.ones((6, 2)), r"one number for each pool row, .*\(6, 2\)"),
 ]
 

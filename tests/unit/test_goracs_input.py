@@ -67,6 +67,7 @@ def test_goracs_refuses_bad_arrays() -> None:
         (given(pool[:0], target, norms[:0]), "features must be a matrix with at least one row"),
         (given(pool, target, norms[:5]), "must have one entry for each of 10 rows"),
         (given(pool, target, -norms), "must be one number >= 0 for each pool row"),
+        (given(pool, target, np.full(10, 1.7e308)), "sums of the score 'gradient_norm' overflow float64"),
         (given(pool, target, norms[:, None]), "must be one number >= 0 for each pool row"),
         (given(np.empty((10, 0)), np.empty((4, 0)), norms), "no columns"),
         (given(1e200 * pool, target, norms), "overflow float64"),
