@@ -20,7 +20,7 @@ from hydra.core.utils import configure_log, run_job
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, hashed
+from goracs.config import build, hashed, store_root
 from goracs.jobs import plan
 from goracs.jobs.plan import Plan, Planned
 from goracs.pipeline import Job, Line
@@ -55,7 +55,7 @@ def run(sweeper: Any, words: Sequence[str]) -> list[Any]:
     """
     parsed = OverridesParser.create(sweeper.hydra_context.config_loader).parse_overrides(list(words))
     (batch,) = sweeper.split_arguments(parsed, None)
-    folder, store = Path(sweeper.config.hydra.sweep.dir), Store(Path(sweeper.config.store.root))
+    folder, store = Path(sweeper.config.hydra.sweep.dir), Store(store_root(sweeper.config))
     OmegaConf.save(sweeper.config, folder / "multirun.yaml")
     jobs = [_composed(sweeper, number, job, store) for number, job in enumerate(batch)]
     try:

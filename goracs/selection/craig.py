@@ -18,7 +18,7 @@ import numpy as np
 
 from goracs.selection.scores import constant_warnings, matrix
 from goracs.selection.spot import prototypes
-from goracs.types import Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, SelectionProblem
 
 SCORE = "sketch"
 
@@ -35,7 +35,7 @@ class Craig:
     """
 
     memory: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -23,7 +23,7 @@ from goracs.data.numbers import is_number
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import lowest
 from goracs.selection.alignment import both_sides, untold
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Glister:
 
     Args:
         step: >= 0; how far the coreset's mean gradient is followed, see Unit.
-        by_class: one problem for each class, in the proportions of the validation labels.
+        by_class: one problem for each class.
     """
 
     step: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:

@@ -24,7 +24,7 @@ from goracs.data.numbers import is_number
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import lowest
 from goracs.selection.alignment import both_sides
-from goracs.types import Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class GradMatch:
 
     Args:
         lam: > 0; what weights cost, in mean squared norms of the pool's sketches.
-        by_class: matched in each class, in the proportions of the validation labels.
+        by_class: matched in each class.
     """
 
     lam: float
-    by_class: bool
+    by_class: ByClass
 
     @property
     def needs(self) -> frozenset[str]:
