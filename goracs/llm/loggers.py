@@ -1,4 +1,4 @@
-"""A finished job told to an experiment tracker: its configuration, training curve and figures.
+"""A finished job told to an experiment tracker: its configuration, search, training curve and figures.
 
 The tracker hears of a job once it is finished, from its files; so a resumed or skipped job is told in full.
 """
@@ -41,20 +41,43 @@ def tell_wandb(
     )
     try:
         _tell(tracker, result)
+        tracker.experiment.log_artifact(_kept(result, tracker.experiment.id))
         return {"project": settings["project"], "id": tracker.experiment.id, **run}
     finally:
         tracker.experiment.finish()  # else the next job of a sweep would write into this run
 
 
+def _kept(result: Path, run: str) -> Any:
+    """What a job leaves but the weights of its adapter, as an artifact of the tracker."""
+    from wandb import Artifact
+
+    artifact = Artifact(f"goracs-{run}", type="result")
+    for file in sorted(result.glob("*.*")):
+        artifact.add_file(str(file))
+    return artifact
+
+
 def _tell(tracker: Logger, folder: Path) -> None:
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     tracker.log_hyperparams({**result["config"], "command": result["command"]})
-    curve = folder / "curve.json"
-    for row in json.loads(curve.read_text()) if curve.exists() else []:
+    for number, row in enumerate(_rows(folder / "trace.json")):
+        tracker.log_metrics(searched(row), step=number)
+    for row in _rows(folder / "curve.json"):
         looked = {"valid/loss": row["valid_loss"]} if "valid_loss" in row else {}
         tracker.log_metrics({"train/loss": row["loss"], "train/lr": row["lr"], **looked}, step=row["step"])
     tracker.log_metrics(figures(result), step=(result["steps"] or 0) + 1)
     tracker.finalize("success")
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+
+
+def searched(row: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of one step of a search, by class where the trace is by class, such as search/objective."""
+    place = f"search/class {row['class']}" if "class" in row else "search"
+    told = {name: row.get(name) for name in ("objective", "bound", "seconds")}
+    return {f"{place}/{name}": float(value) for name, value in told.items() if value is not None}
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, float]:

@@ -241,11 +241,18 @@ def test_fine_tuning_goes_by_steps_or_tokens(goracs: Command) -> None:
     )
 
 
-def test_the_csv_logger_writes_the_curve_and_the_figures(goracs: Command) -> None:
+def test_the_csv_logger_writes_the_search_the_curve_and_the_figures(goracs: Command) -> None:
     ended = goracs("logger=csv")
     with (ended.folder / "csv" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert float(rows[0]["train/loss"]) > 0
+    trace = json.loads((ended.folder / "trace.json").read_text())
+    for label in ("0", "1"):
+        name = f"search/class {label}/objective"
+        wanted = [step["objective"] for step in trace if step["class"] == int(label)]
+        assert [float(row[name]) for row in rows if row[name]] == pytest.approx(wanted)
+    losses = [float(row["train/loss"]) for row in rows if row["train/loss"]]
+    curve = json.loads((ended.folder / "curve.json").read_text())
+    assert losses == pytest.approx([row["loss"] for row in curve])
     assert float(rows[-1]["tuned/auc"]) == pytest.approx(ended.result["metrics"]["tuned"]["auc"]["value"])
 
 

@@ -197,10 +197,17 @@ def test_each_job_of_a_sweep_has_one_wandb_run_that_says_which_job_it_is(
     goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wandb = pytest.importorskip("wandb")
-    init, runs = wandb.init, list[Any]()
+    init, runs, kept = wandb.init, list[Any](), list[set[str]]()
 
     def watched(**given: Any) -> Any:
         runs.append(init(**given))
+        log_artifact = runs[-1].log_artifact
+
+        def told(artifact: Any) -> Any:
+            kept.append(set(artifact.manifest.entries))
+            return log_artifact(artifact)
+
+        monkeypatch.setattr(runs[-1], "log_artifact", told)
         return runs[-1]
 
     monkeypatch.setattr(wandb, "init", watched)
@@ -211,6 +218,9 @@ def test_each_job_of_a_sweep_has_one_wandb_run_that_says_which_job_it_is(
     assert [(run.name, run.job_type, run.config["seed"]) for run in runs] == [
         (f"selector=random budget=8 seed={seed}", "finetune", seed) for seed in (70, 71)
     ]
+    assert [names & {"result.json", "coreset.json", "trace.json", "indices.json"} for names in kept] == [
+        {"result.json", "coreset.json", "trace.json", "indices.json"}
+    ] * 2
     (group,) = {run.group for run in runs}
     assert group.startswith("goracs backbone=tiny")
     assert len(group) <= 128
