@@ -57,7 +57,7 @@ def run(words: Sequence[str]) -> int:
     usual = Path("multirun/lab") / f"{datetime.now():%Y-%m-%d/%H-%M-%S}"
     try:
         with _told(), _filled(Path(outs[-1]) if outs else usual) as folder:
-            _work(_asked(overrides), folder)
+            _work(asked(overrides), folder)
     except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -67,7 +67,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _asked(overrides: Sequence[str]) -> Asked:
+def asked(overrides: Sequence[str]) -> Asked:
     """Compose and build, for each features file once.
 
     Raises:

@@ -132,19 +132,25 @@ def chosen(bench: Bench, trial: Trial) -> Tried:
     """Select, and work out the figures of what was selected."""
     setting, rows = trial.setting, trial.rows
     selector = selector_of(setting)
-    problem = bench.problem.among(rows)
-    read = {name: problem.scores[name] for name in sorted(selector.needs - {"features"})}
-    problem = replace(problem, scores=read)
-    if setting.features is not None:
-        pool, target = bench.features[setting.features]
-        largest = float(bench.distances[setting.features][rows].max())
-        scale = cost.unit_scale(largest, float(bench.problem.scores["gradient_norm"][rows].max()))
-        problem = replace(problem, features=pool[rows], target_features=target, scale=scale)
     budget = "all" if isinstance(selector, Full) else setting.budget
-    coreset = by_class.select(selector, problem, resolve_budget(budget, len(rows)), trial.draw)
+    coreset = by_class.select(selector, posed(bench, trial), resolve_budget(budget, len(rows)), trial.draw)
     auto = coreset.report.get("auto", {}).get("lam")
     found = rows[coreset.indices]
     return Tried(found, auto, _figures(bench, rows, found))
+
+
+def posed(bench: Bench, trial: Trial) -> SelectionProblem:
+    """The problem of a trial: the drawn pool with what its selector reads."""
+    setting, rows = trial.setting, trial.rows
+    problem = bench.problem.among(rows)
+    read = {name: problem.scores[name] for name in sorted(selector_of(setting).needs - {"features"})}
+    problem = replace(problem, scores=read)
+    if setting.features is None:
+        return problem
+    pool, target = bench.features[setting.features]
+    largest = float(bench.distances[setting.features][rows].max())
+    scale = cost.unit_scale(largest, float(bench.problem.scores["gradient_norm"][rows].max()))
+    return replace(problem, features=pool[rows], target_features=target, scale=scale)
 
 
 def _figures(bench: Bench, rows: IndexArray, found: IndexArray) -> dict[str, float]:
