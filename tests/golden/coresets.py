@@ -47,6 +47,7 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "kmm": {},
     "kmedoids": {},
     "less": {},
+    "minirec": {},
     "mmd": {},
     "moderate": {},
     "random": {},
