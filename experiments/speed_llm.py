@@ -3,19 +3,21 @@
 `python -m experiments.speed_llm [override ...]` takes the first prompts of the MovieLens pool through the
 configured backbone (SmolLM2 in the precision of this machine, unless overridden). Each line is one thing we
 do against a bare pass over the same batches, timed in turns; the figure is the median of the turns' ratios.
-The last lines compare peak memory, of a process each. `lines=memory` (or another part of a line) prints those
-lines alone.
+The last lines compare peak memory, of a process each, and two ranks with one. `lines=memory` (or another part
+of a line) prints those lines alone.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing as mp
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,7 +29,7 @@ from goracs import memory
 from goracs.config import build, composed, store_root
 from goracs.data.prepare import read_catalogue, read_examples
 from goracs.data.tokens import batches, title_ids
-from goracs.llm import gradient
+from goracs.llm import gradient, ranks, starter
 from goracs.llm.answers import AnswerModule
 from goracs.llm.batch import IGNORED, Batch, Texts
 from goracs.llm.finetune_module import FinetuneModule
@@ -95,11 +97,10 @@ class Bench:
         """A bare pass with all logits."""
         self._each(lambda batch, _: _asked(self.model, batch), self.read)
 
-    def stored(self) -> None:
-        """`scored` as a stage does it, with its files."""
-        with tempfile.TemporaryDirectory() as folder:
-            job = self.llm.job("score", "")
-            gradient.score(self.model, self.loss, self.texts, self.settings, NAMES, job, Path(folder), "pool")
+    def stored(self, folder: Path) -> None:
+        """`scored` as a stage does it, with its files in a new folder."""
+        job = self.llm.job("score", "")
+        gradient.score(self.model, self.loss, self.texts, self.settings, NAMES, job, folder, "pool")
 
     def scored_few(self) -> None:
         """As `scored`, of a few prompts."""
@@ -218,9 +219,37 @@ def peak(task: str, words: Sequence[str], prompts: int) -> float:
 def _peak(task: str, words: Sequence[str], prompts: int) -> float:
     bench = Bench(task, words, prompts)
     memory.forget_peak()
-    bench.stored()
+    with tempfile.TemporaryDirectory() as folder:
+        bench.stored(Path(folder))
     found = memory.peak_mb()
     assert found is not None  # Linux tells it
+    return found
+
+
+def two_ranks(words: Sequence[str]) -> list[float]:
+    """Ratios of scoring by two ranks to the first alone, while the second waits: a thread each."""
+    words = [*words, "runtime.devices=2", "runtime.threads=1", "backbone.batch_tokens=300"]  # of two prompts
+
+    def work(folder: Path, _inputs: Mapping[str, Path]) -> None:
+        bench, both = Bench("ctr", words), ranks.here()
+        places = (folder / str(turn) for turn in count())
+
+        def by(rank: ranks.Rank) -> None:
+            place = next(places)
+            if rank.count > 1 or both.first:
+                ranks.be(rank)
+                bench.stored(place)
+                ranks.be(both)
+            both.meet()
+
+        both.meet()
+        found = ratios(lambda: by(both), lambda: by(ranks.Rank(0, 1, 0)))
+        (folder / "ratios.json").write_text(json.dumps(found))
+
+    with tempfile.TemporaryDirectory() as place:
+        (folder := Path(place) / "made").mkdir()
+        starter.run(work, folder, {}, build(composed(words))["runtime"])
+        found: list[float] = json.loads((folder / "ratios.json").read_text())
     return found
 
 
@@ -228,6 +257,15 @@ def main(words: Sequence[str]) -> None:
     """Print the table."""
     part = next((word.removeprefix("lines=") for word in words if word.startswith("lines=")), "")
     words = [word for word in words if not word.startswith("lines=")]
+    if part != "ranks":
+        _passes(part, words)
+    if part in "CTR scoring by two ranks":
+        found = two_ranks(words)
+        _print("CTR scoring by two ranks", "by one, a thread each", median(found), found[0], found[-1])
+
+
+def _passes(part: str, words: Sequence[str]) -> None:
+    """The lines of one process each."""
     ctr, text = Bench("ctr", words), Bench("seqrec", words)
     bare, whole, each = (
         "a forward pass without output layer",

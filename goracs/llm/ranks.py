@@ -106,6 +106,12 @@ def here() -> Rank:
     return _here
 
 
+def be(rank: Rank) -> None:
+    """Have this process be that one."""
+    global _here
+    _here = rank
+
+
 @dataclass(frozen=True)
 class Address:
     """Where the ranks of several machines find each other: a name in a TCP store of torch."""
@@ -134,7 +140,6 @@ class Work:
 
 def live(work: Work, rank: Rank, mouth: Connection) -> None:
     """The life of a rank, in a process of its own; its starter hears how it ended by the exit code."""
-    global _here
     _end_with_the_starter()
     _speak(rank, mouth)
     try:
@@ -145,7 +150,7 @@ def live(work: Work, rank: Rank, mouth: Connection) -> None:
             folder.mkdir(exist_ok=True)
         store = _store(work.meeting, rank.count)
         dist.init_process_group("gloo", None, PATIENCE, rank.count, rank.number, store)
-        _here = rank
+        be(rank)
         build(folder, inputs)
         rank.meet()
     except Exception as error:
