@@ -50,7 +50,7 @@ def _tell(words: Sequence[str]) -> None:
     stages = totals([preflight.planned(Line(Job(build(job), {}, "", ""), store)) for job in asked])
     seconds = sum(_seconds(found) for found in stages.values())
     print("\n".join(padded([HEAD, *(_row(name, found) for name, found in stages.items())])))
-    device = " on one device" if asked[0].runtime.devices > 1 else ""
+    device = " on one device" if asked[0].runtime.ranks > 1 else ""
     print(f"\n{len(asked)} job{'s' * (len(asked) > 1)}: {_time(seconds)}{device}, and what selection takes.")
     for part, (count, of) in preflight.shortened.items():
         if count:

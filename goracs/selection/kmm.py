@@ -6,9 +6,9 @@ Problem    min w' K w - 2 w' kappa over 0 <= w <= B / N with sum w = 1, K the ga
            rows relaxed, so that no coreset has a smaller MMD than the weights. The n of largest weight.
 Solver     from the rows of `mmd`: always moves weight to the row where that lowers the objective fastest,
            from the row where it lowers it most (SMO), until no move does.
-Departure  Huang et al. leave B and a slack in the sum to the user, and train with the weights.
+Departure  B, and the sum of exactly 1, are our choice; there the weights are what is trained with.
 Cost       that of `mmd`, then O(N d) a move, O(N) where the kernel of the pool is held.
-Source     Huang, Smola, Gretton, Borgwardt and Schoelkopf (NIPS 2006), as public code of it has it.
+Source     Huang, Smola, Gretton, Borgwardt and Schoelkopf (NIPS 2006); the paper itself was not at hand.
 """
 
 from __future__ import annotations
