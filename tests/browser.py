@@ -95,8 +95,12 @@ def browser(folder: Path) -> Iterator[Browser]:
         session = posted(f"{root}/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
         window = Browser(f"{root}/session/{session}")
         posted(f"{window.address}/timeouts", {"script": 240_000, "pageLoad": 240_000})
-        yield window
-        urllib.request.urlopen(urllib.request.Request(window.address, method="DELETE"), timeout=60).close()
+        try:
+            yield window
+        finally:  # the driver alone would leave the browser behind
+            urllib.request.urlopen(
+                urllib.request.Request(window.address, method="DELETE"), timeout=60
+            ).close()
     finally:
         driver.terminate()
         driver.wait()

@@ -51,6 +51,8 @@ for (const one of document.querySelectorAll("body *")) {
 }
 for (const one of document.querySelectorAll("input"))
   if (!one.labels.length) faults.push("input without label");
+if (document.querySelectorAll("[role=img] > [aria-hidden]").length < places.length)
+  faults.push("a role lost");
 for (const one of document.querySelectorAll("[role=img]"))
   if (one.getAttribute("aria-label").length < 20) faults.push(`image without words: ${one.dataset.chart}`);
 for (const one of document.querySelectorAll("button, a, summary"))

@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from goracs.evaluation.ranking import ranking_metrics
+from goracs.report.answers import DRAWS, read_answers
 from goracs.report.blocks import Block, blocks, settled, short
 from goracs.report.comparison import Comparison, Measured, against, compare
 from goracs.report.ranks import critical_difference, ranking
@@ -189,3 +191,30 @@ def test_a_setting_is_said_in_a_word() -> None:
     assert short("features._target_", "goracs.features.hidden.Hidden") == "features=Hidden"
     assert short("selector.lam", "0.5") == "lam=0.5"
     assert short("finetune.name", "head") == "finetune=head"
+
+
+def test_answers_that_are_ranks_give_the_figures_whose_intervals_a_run_tells(tmp_path: Path) -> None:
+    """The same resamples: their percentiles are the ends that `ranking_metrics` reports."""
+    rng = np.random.default_rng(5)
+    users, ranks = [f"u{row % 7}" for row in range(60)], rng.integers(1, 30, size=60)
+    rows = {"user": users, "item": users, "rank": ranks}
+    pl.DataFrame(rows).write_parquet(tmp_path / "predictions.parquet")
+    found = read_answers({"file": str(tmp_path / "result.json")})
+    assert found is not None
+    assert found.users == 7
+    told = ranking_metrics(ranks, users, draws=DRAWS, seed=0)
+    assert found.resampled.keys() == told.keys()
+    for name, values in found.resampled.items():
+        low = np.percentile(values, 2.5, method="lower")
+        assert low == pytest.approx(told[name]["low"]), name
+
+
+def test_answers_that_cannot_be_read_are_refused_and_absent_ones_are_none(tmp_path: Path) -> None:
+    found = {"file": str(tmp_path / "result.json")}
+    assert read_answers(found) is None
+    (tmp_path / "predictions.parquet").write_text("none")
+    with pytest.raises(GoracsError, match="are no answers of a run"):
+        read_answers(found)
+    pl.DataFrame({"user": ["a"]}).write_parquet(tmp_path / "predictions.parquet")
+    with pytest.raises(GoracsError, match="are no answers of a run"):
+        read_answers(found)

@@ -13,12 +13,11 @@ function draw(place) {
       channel.legend.columns = Math.max(1, Math.floor(place.clientWidth / (7 * longest + 30)));
     }
   }
-  return vegaEmbed(place, spec, { renderer: "svg", actions: false, tooltip: { theme: "custom" } }).then(() => {
-    for (const inner of place.querySelectorAll("[role], [tabindex]")) {
-      inner.removeAttribute("tabindex"); // the place itself is the image, its label says what it shows
-    }
-    place.dataset.drawn = "yes";
-  });
+  const inner = document.createElement("div"); // Vega gives it a role and a name; the place has its own
+  inner.setAttribute("aria-hidden", "true");
+  place.append(inner);
+  place.dataset.drawn = "yes";
+  return vegaEmbed(inner, spec, { renderer: "svg", actions: false, tooltip: { theme: "custom" } });
 }
 
 const near = new IntersectionObserver(
