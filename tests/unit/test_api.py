@@ -104,7 +104,7 @@ def test_select_equals_another_draw_for_another_seed() -> None:
 
 
 BAD: list[tuple[Any, str, dict[str, Any], str]] = [
-    (4, "gorax", {}, "no selector 'gorax'; the selectors: .*el2n, .*goracs, goracs_paper, .*random"),
+    (4, "gorax", {}, "no selector 'gorax'; the selectors: .*el2n, .*goracs, .*goracs_paper, .*random"),
     (4, "../selector/goracs", {}, "no selector '../selector/goracs'"),
     (
         4,
