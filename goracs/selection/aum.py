@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.selection.scores import Keep, constant_warnings, dynamics, ranked
-from goracs.types import ByClass, Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 SCORE = "right_margins"
 
@@ -48,9 +48,10 @@ class Aum:
         """See `goracs.types.Selector`; the report has the `smallest_kept` and `largest_kept` mean margin.
 
         Raises:
-            InvalidInput: another word for `keep`, no `right_margins`, or of one checkpoint alone.
+            InvalidInput: another word for `keep`, no `right_margins`, of one checkpoint alone, or with sums
+                beyond float64.
         """
-        margins = dynamics(problem, SCORE, "selector aum", 2).mean(axis=1)
+        margins = _means(dynamics(problem, SCORE, "selector aum", 2))
         rows = ranked(problem, margins, self.keep, budget, "selector aum")
         report = {
             "smallest_kept": float(margins[rows].min()),
@@ -58,3 +59,11 @@ class Aum:
             "warnings": constant_warnings("mean margin", margins),
         }
         return Coreset(rows, budget, problem.pool_size, report)
+
+
+def _means(margins: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):  # said below, in words
+        means: FloatArray = margins.mean(axis=1)
+    if not np.isfinite(means).all():
+        raise InvalidInput(f"selector aum: sums of the score '{SCORE}' overflow float64: rescale it.")
+    return means

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from goracs.selection.scores import ascending, constant_warnings, dynamics
+from goracs.selection.scores import ascending, constant_warnings, losses
 from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 SCORE = "answer_losses"
@@ -51,7 +51,7 @@ class Cartography:
         Raises:
             InvalidInput: another region, no `answer_losses`, or of one checkpoint alone.
         """
-        chances = np.exp(-dynamics(problem, SCORE, "selector cartography", 2))
+        chances = np.exp(-losses(problem, SCORE, "selector cartography", 2))
         depth = self._depth(chances)
         rows = ascending(problem, -depth)[:budget]
         report = {

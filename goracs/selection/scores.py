@@ -55,6 +55,18 @@ def dynamics(problem: SelectionProblem, name: str, reader: str, least: int) -> F
     return score.astype(np.float64)
 
 
+def losses(problem: SelectionProblem, name: str, reader: str, least: int) -> FloatArray:
+    """[N, c] float64; `dynamics` of a score that is a loss.
+
+    Raises:
+        InvalidInput: as `dynamics`, or numbers below 0.
+    """
+    found = dynamics(problem, name, reader, least)
+    if (found < 0).any():
+        raise InvalidInput(f"{reader} takes chances, exp(-loss): the score '{name}' must be numbers >= 0.")
+    return found
+
+
 def ranked(problem: SelectionProblem, values: FloatArray, keep: Keep, budget: int, reader: str) -> IndexArray:
     """[n] int64; rows of neighbouring ranks of their values [N], ties by the canonical order.
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.data.numbers import is_number, is_whole
-from goracs.selection.scores import ascending, constant_warnings, dynamics
+from goracs.selection.scores import ascending, constant_warnings, losses
 from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 SCORE = "answer_losses"
@@ -59,9 +59,9 @@ class Tdds:
             InvalidInput: no `answer_losses`, or of fewer than 3 checkpoints; a window or decay outside its
                 range.
         """
-        losses = dynamics(problem, SCORE, "selector tdds", LEAST)
-        window = self._window(losses.shape[1])
-        scores = depths(np.stack([np.exp(-losses), -np.expm1(-losses)], axis=2), window, self.decay)
+        found = losses(problem, SCORE, "selector tdds", LEAST)
+        window = self._window(found.shape[1])
+        scores = depths(np.stack([np.exp(-found), -np.expm1(-found)], axis=2), window, self.decay)
         rows = ascending(problem, -scores)[:budget]
         report = {
             "smallest_kept": float(scores[rows].min()),

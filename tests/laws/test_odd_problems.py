@@ -24,6 +24,7 @@ from goracs.types import Coreset, InvalidInput, SelectionProblem
 SELECTORS = sorted(path.stem for path in (conf_dir() / "selector").glob("*.yaml"))
 EXAMPLES = 30
 BOTH_SIDES = frozenset({"hidden", "margin", "sketch", "unit_sketch"})  # scores that validation has too
+DYNAMICS = frozenset({"right_margins", "answer_losses"})  # scores at each of several checkpoints
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ def score(given: Odd, rng: np.random.Generator) -> Any:
     return make[given.scores]()
 
 
+def course(given: Odd, rng: np.random.Generator) -> Any:
+    """At four checkpoints; of "wide" scores at two."""
+    one = score(given, rng)
+    return one if one.ndim == 2 else np.stack([one, *(score(given, rng) for _ in range(3))], axis=1)
+
+
 def sketches(given: Odd, rng: np.random.Generator) -> tuple[Any, Any]:
     rows = given.pool + given.target
     make: dict[str, Callable[[], Any]] = {
@@ -118,7 +125,8 @@ def problem(given: Odd, needs: frozenset[str], seed: int) -> SelectionProblem:
     rng = np.random.default_rng(seed)
     pool, target = features(given, rng)
     made = {name: sketches(given, rng) for name in sorted(needs & BOTH_SIDES)}
-    scores = {name: score(given, rng) for name in sorted(needs - BOTH_SIDES - {"features"})}
+    scores = {name: score(given, rng) for name in sorted(needs - BOTH_SIDES - DYNAMICS - {"features"})}
+    scores |= {name: course(given, rng) for name in sorted(needs & DYNAMICS)}
     return SelectionProblem(
         pool,
         target,
@@ -136,7 +144,8 @@ REASONS: tuple[tuple[str, Callable[[Odd], bool]], ...] = (
     ("too small for float64 to divide by", lambda given: given.scores == "tiny"),
     ("spans more than float64 holds|overflow", lambda given: given.scores == "huge"),
     ("too large|too far apart|float64 does not hold", lambda given: given.size == 1e200),
-    ("overflow float64: rescale it", lambda given: given.sketches == "huge"),
+    ("checkpoints at least", lambda given: given.scores == "wide"),
+    ("overflow float64", lambda given: given.sketches == "huge"),
     (r"needs the score '\w+' as \[rows, k\]", lambda given: given.sketches == "flat"),
     ("labels", lambda given: given.labels == "none"),
     ("by class", lambda given: given.by_class),
