@@ -13,6 +13,7 @@ Source     Pleiss et al. (NeurIPS 2020).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,15 +35,8 @@ class Aum:
     keep: Keep
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The margin of the right answer at each checkpoint."""
-        return frozenset({SCORE})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({SCORE})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`; the report has the `smallest_kept` and `largest_kept` mean margin.

@@ -13,7 +13,7 @@ Source       Swayamdipta et al. (EMNLP 2020) and their code.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -35,15 +35,8 @@ class Cartography:
     region: Literal["ambiguous", "hard", "easy"]
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The loss of the answer at each checkpoint."""
-        return frozenset({SCORE})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({SCORE})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`; the report has the coreset's mean `confidence` and `variability`.

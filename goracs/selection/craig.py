@@ -13,6 +13,7 @@ Source     Mirzasoleiman, Bilmes and Leskovec (ICML 2020).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,15 +38,8 @@ class Craig:
     memory: float
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Sketches of gradients."""
-        return frozenset({SCORE})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({SCORE})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

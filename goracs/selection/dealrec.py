@@ -15,6 +15,7 @@ Source     Lin et al., Data-efficient fine-tuning for LLM-based recommendation (
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,15 +43,8 @@ class DealRec:
     strata: int
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Both scores."""
-        return frozenset({INFLUENCE, EFFORT})
-
-    @property
-    def seeded(self) -> bool:
-        """Drawn."""
-        return True
+    needs: ClassVar[frozenset[str]] = frozenset({INFLUENCE, EFFORT})
+    seeded: ClassVar[bool] = True
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
         """See `goracs.types.Selector`; the report has `left_out` and `strata`.

@@ -9,6 +9,7 @@ Source     Nayak et al. (arXiv 2602.14696) and its code, by cosine (here feature
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,15 +29,8 @@ class DoublyGreedy:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings."""
-        return frozenset({"features"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

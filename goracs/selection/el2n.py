@@ -9,6 +9,7 @@ Source     Paul et al. (NeurIPS 2021).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,15 +27,8 @@ class El2n:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The score it ranks by."""
-        return frozenset({"el2n"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"el2n"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

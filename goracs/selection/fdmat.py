@@ -14,6 +14,7 @@ Source     Xiao et al., Feature distribution matching by optimal transport for e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,15 +41,8 @@ class FdMat:
     regularisation: float
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings; labels, which every problem of a task with classes has."""
-        return frozenset({"features"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`; the report has `largest_kept` and `marginal_error`.

@@ -16,6 +16,7 @@ Source     Toneva et al. (ICLR 2019) and their code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,15 +37,8 @@ class Forgetting:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The margin of the right answer at each checkpoint."""
-        return frozenset({SCORE})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({SCORE})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

@@ -8,6 +8,7 @@ Source     none: what a coreset stands in for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,15 +25,8 @@ class Full:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Nothing but the size of the pool."""
-        return frozenset()
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset()
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

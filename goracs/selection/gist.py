@@ -13,6 +13,7 @@ Source     Min et al. (ICML 2026, arXiv 2602.18584) and its code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,15 +39,8 @@ class Gist:
     per: Per
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Sketches of gradients."""
-        return frozenset({"sketch"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"sketch"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

@@ -16,6 +16,7 @@ Source     Killamsetty et al. (AAAI 2021) and their code (naive greedy).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,15 +39,8 @@ class Glister:
     step: float
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Sketches of gradients."""
-        return frozenset({"sketch"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"sketch"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

@@ -17,6 +17,7 @@ Source     Killamsetty et al. (ICML 2021), Algorithm 2, and their code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,15 +40,8 @@ class GradMatch:
     lam: float
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Sketches of gradients."""
-        return frozenset({"sketch"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"sketch"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

@@ -10,6 +10,7 @@ Source     Paul et al. (NeurIPS 2021), with the gradient of one matrix (docs/met
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,15 +28,8 @@ class GraNd:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The score it ranks by."""
-        return frozenset({"gradient_norm"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient_norm"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

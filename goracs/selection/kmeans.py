@@ -13,6 +13,7 @@ Source     Arthur & Vassilvitskii (SODA 2007); Lloyd (1982).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,15 +35,8 @@ class KMeans:
     iterations: int
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings."""
-        return frozenset({"features"})
-
-    @property
-    def seeded(self) -> bool:
-        """The first centres are drawn."""
-        return True
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    seeded: ClassVar[bool] = True
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
         """See `goracs.types.Selector`.

@@ -13,6 +13,7 @@ Source     Kaufman & Rousseeuw (1987) for PAM; Schubert & Rousseeuw (2021) for t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,15 +40,8 @@ class KMedoids:
     memory: float
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings."""
-        return frozenset({"features"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

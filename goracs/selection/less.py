@@ -13,6 +13,7 @@ Source     Xia et al. (ICML 2024) and its code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,15 +36,8 @@ class Less:
     per: Per
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Directions of gradients."""
-        return frozenset({SCORE})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({SCORE})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`; the report has the `smallest_kept` and the `mean_kept` influence.

@@ -15,6 +15,7 @@ Source     Wang et al. (MiniRec, 2026, arXiv 2602.04278) and their code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,15 +36,8 @@ class MiniRec:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings and sketches of gradients."""
-        return frozenset({"features", "sketch"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"features", "sketch"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`; the report has the `smallest_kept` and the `mean_kept` score.

@@ -12,7 +12,7 @@ Source     Gretton et al. (JMLR 2012); Chen, Welling and Smola (UAI 2010), witho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -41,15 +41,8 @@ class Mmd:
     bandwidth: float | Literal["median"]
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings."""
-        return frozenset({"features"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`; the report has the `mmd` and the `bandwidth` (None if linear).

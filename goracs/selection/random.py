@@ -8,6 +8,7 @@ Source     none: what every method is measured against.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,15 +25,8 @@ class Random:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Nothing but the size of the pool."""
-        return frozenset()
-
-    @property
-    def seeded(self) -> bool:
-        """Drawn."""
-        return True
+    needs: ClassVar[frozenset[str]] = frozenset()
+    seeded: ClassVar[bool] = True
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
         """See `goracs.types.Selector`."""

@@ -8,6 +8,7 @@ Source     Nayak et al. (arXiv 2602.14696): best on average at small budgets, wi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,15 +27,8 @@ class RoundRobin:
 
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings."""
-        return frozenset({"features"})
-
-    @property
-    def seeded(self) -> bool:
-        """The order of the turns is drawn."""
-        return True
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    seeded: ClassVar[bool] = True
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
         """See `goracs.types.Selector`.

@@ -18,6 +18,7 @@ Source     Feng, Nie, Liu and Alahi (TAROT) and its code; the annealed Sinkhorn 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,15 +43,8 @@ class Tarot:
     ridge: float
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Sketches of gradients."""
-        return frozenset({"sketch"})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({"sketch"})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.

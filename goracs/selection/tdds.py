@@ -16,6 +16,7 @@ Source     Zhang et al. (CVPR 2024) and their code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,15 +43,8 @@ class Tdds:
     decay: float
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The loss of the answer at each checkpoint."""
-        return frozenset({SCORE})
-
-    @property
-    def seeded(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    needs: ClassVar[frozenset[str]] = frozenset({SCORE})
+    seeded: ClassVar[bool] = False
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`; the report has `smallest_kept`, the smallest score of a kept row.

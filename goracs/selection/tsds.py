@@ -19,6 +19,7 @@ Source     Liu, Karbasi and Rekatsinas (TSDS, NeurIPS 2024), KNN-KDE: abstract a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,15 +47,8 @@ class Tsds:
     neighbours: int
     by_class: ByClass
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Embeddings."""
-        return frozenset({"features"})
-
-    @property
-    def seeded(self) -> bool:
-        """Rows are drawn."""
-        return True
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    seeded: ClassVar[bool] = True
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
         """See `goracs.types.Selector`.
