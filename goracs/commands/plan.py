@@ -45,12 +45,13 @@ def _tell(words: Sequence[str]) -> None:
     from goracs.store import Store
 
     asked = [composed(job) for job in jobs(words)]
+    made = [build(config) for config in asked]
     store = Store(store_root(asked[0]))
     preflight = Preflight(store)
-    stages = totals([preflight.planned(Line(Job(build(job), {}, "", ""), store)) for job in asked])
+    stages = totals([preflight.planned(Line(Job(settings, {}, "", ""), store)) for settings in made])
     seconds = sum(_seconds(found) for found in stages.values())
     print("\n".join(padded([HEAD, *(_row(name, found) for name, found in stages.items())])))
-    device = " on one device" if asked[0].runtime.ranks > 1 else ""
+    device = " on one device" if made[0]["runtime"].ranks > 1 else ""
     print(f"\n{len(asked)} job{'s' * (len(asked) > 1)}: {_time(seconds)}{device}, and what selection takes.")
     for part, (count, of) in preflight.shortened.items():
         if count:
