@@ -90,7 +90,7 @@ def interval_of_both(values: FloatArray, resampled: FloatArray) -> tuple[float, 
 def p_of_both(values: FloatArray, resampled: FloatArray) -> float | None:
     """Two-sided p that the mean of differences is 0 for other users too; see `interval_of_both`."""
     found = _error_of_both(values, resampled)
-    return None if found is None else _p(float(values.mean()), *found)
+    return None if found is None else _p(values, *found)
 
 
 def _error_of_both(values: FloatArray, resampled: FloatArray) -> tuple[float, float] | None:
@@ -109,18 +109,22 @@ def _around(values: FloatArray, error: float, degrees: float) -> tuple[float, fl
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
-def _p(mean: float, error: float, degrees: float) -> float:
+def _p(values: FloatArray, error: float, degrees: float) -> float:
     from scipy.special import stdtr
 
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
+    mean = float(values.mean())
+    if error == 0:  # figures in steps may differ alike by chance, of which t knows nothing: the sign test
+        return 1.0 if mean == 0 else 2.0 ** (1 - len(values))
     return float(2 * stdtr(degrees, -abs(mean) / error))
 
 
 def paired_p(values: FloatArray) -> float:
-    """Two-sided p of the t test that differences [S], S >= 2, have mean 0; 1 where all of them are 0."""
+    """Two-sided p of the t test that differences [S], S >= 2, have mean 0.
+
+    Where all are equal it is the sign test's: 1 where they are 0, else 2^(1 - S).
+    """
     error = values.std(ddof=1) / len(values) ** 0.5
-    return _p(float(values.mean()), float(error), len(values) - 1)
+    return _p(values, float(error), len(values) - 1)
 
 
 def effect_size(values: FloatArray) -> float | None:

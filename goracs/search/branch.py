@@ -105,15 +105,15 @@ class _Tree:
         state, prices, n = node.state.copy(), node.prices.copy(), len(self.rows)
         share, rho = np.empty(len(state)), np.empty(len(state))
         steps, pace = (STEPS, max(PACE, node.pace)) if node.number else (ROOT_STEPS, ROOT_PACE)
-        bound, solved, pace = climb(
+        own, solved, pace = climb(
             self.costs, state, prices, n, *self.shape, self.low, self.limit, steps, pace, share, rho
         )
-        bound = max(bound, node.bound)
+        bound = max(own, node.bound)
         better = self._better(cheapest_of_node(rho, state, n))
         if better is not None:
             self.closed = min(self.closed, bound)  # it is not done with, but the tree is
             return better
-        settle(state, rho, bound, self.limit, n)
+        settle(state, rho, own, self.limit, n)  # of the same prices as rho
         one_left = n in ((state == IN).sum(), (state != OUT).sum())
         if solved or one_left or bound >= self.limit:
             self.closed = min(self.closed, self.limit if one_left else bound)

@@ -86,7 +86,8 @@ def warnings(problem: SelectionProblem, by_class: ByClass, budget: int) -> list[
         if label in short:
             said.append(f"class {label} has {pool.get(label, 0)} pool rows, less than its share: all taken.")
         elif given == 0 and label in target:
-            said.append(f"class {label} has so small a share that it gets no row.")
+            why = "has so small a share that it gets" if label in pool else "is not in the pool: it gives"
+            said.append(f"class {label} {why} no row.")
     return said
 
 

@@ -24,6 +24,7 @@ from goracs.search.canonical import canonical_order
 from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 READER = "selector minirec"
+ROUNDING = 1e-12  # of a cosine: what is less apart is alike
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def representativeness(sketches: FloatArray) -> FloatArray:
         raise InvalidInput(f"{READER}: sums of sketches overflow float64: rescale them.")
     cosines = np.einsum("ik,k->i", directions(sketches), directions(mean)[0])
     span = np.ptp(cosines)
-    return np.asarray((cosines - cosines.min()) / span if span > 0 else np.ones(len(cosines)))
+    return np.asarray((cosines - cosines.min()) / span if span > ROUNDING else np.ones(len(cosines)))
 
 
 def diverse(units: FloatArray, score: FloatArray, budget: int) -> IndexArray:

@@ -31,7 +31,7 @@ def every(costs: np.ndarray, n: int) -> list[tuple[frozenset[int], float]]:
     return [(rows, exact.solve(costs[sorted(rows)]).value) for rows in found]
 
 
-def ended(costs: np.ndarray, rows: np.ndarray, nodes: float = np.inf) -> module.Found:
+def ended(costs: np.ndarray, rows: np.ndarray, nodes: float = np.inf, known: float = -np.inf) -> module.Found:
     """Branch and bound until it finds nothing more, or so many nodes were looked at."""
     left = [nodes]
 
@@ -42,11 +42,22 @@ def ended(costs: np.ndarray, rows: np.ndarray, nodes: float = np.inf) -> module.
 
     while True:
         bounds: list[float] = []
-        found = branch(costs, rows, exact.solve(costs[rows]), -np.inf, go_on)
+        found = branch(costs, rows, exact.solve(costs[rows]), known, go_on)
         assert bounds == sorted(bounds)
         if np.array_equal(found.rows, rows) or left[0] < 0:
             return found
         rows = found.rows
+
+
+def test_a_bound_from_elsewhere_fixes_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rows are worth goes with the prices of a node, not with a higher bound that other prices gave."""
+    monkeypatch.setattr(module, "ROOT_STEPS", 2)
+    monkeypatch.setattr(module, "STEPS", 2)
+    for seed in range(40):
+        costs = np.random.default_rng(seed).random((9, 6))
+        best = min(value for _, value in every(costs, 3))
+        found = ended(costs, np.arange(3), known=best - ROUNDING)
+        assert found.value == pytest.approx(best, abs=10 * ROUNDING)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -222,7 +222,7 @@ def test_a_class_of_no_pool_rows_is_told_by_every_rule() -> None:
     whole = problem([0, 0, 0], [0, 1])
     rules: list[ByClass] = ["pool", "equal"]
     assert [by_class.select(Random(by_class=rule), whole, 2, 0).report["warnings"] for rule in rules] == [
-        ["class 1 has so small a share that it gets no row."],
+        ["class 1 is not in the pool: it gives no row."],
         ["class 1 has 0 pool rows, less than its share: all taken."],
     ]
 

@@ -68,6 +68,8 @@ def test_gradients_that_are_alike_leave_distances_to_decide() -> None:
     found = select(problem(sketches=np.ones((20, 4))), 5, "minirec")
     assert found.report["warnings"] == ["all gradients are alike: distances alone decide."]
     assert found.report["smallest_kept"] == 1
+    lengths, direction = np.random.default_rng(0).random((20, 1)) + 1, np.array([[0.3, 0.7, -0.1, 0.2]])
+    assert select(problem(sketches=lengths * direction), 5, "minirec").report["warnings"]
 
 
 @pytest.mark.parametrize(

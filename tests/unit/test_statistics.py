@@ -24,9 +24,10 @@ def test_interval_and_chance_over_seeds_equal_scipys(found: list[float]) -> None
     assert paired_p(np.array(found)) == pytest.approx(theirs.pvalue, rel=1e-6, abs=SAME)
 
 
-def test_differences_that_are_all_one_number_are_certain() -> None:
+def test_differences_that_are_all_one_number_are_as_sure_as_their_signs() -> None:
     assert paired_p(np.zeros(3)) == 1.0
-    assert paired_p(np.full(3, 0.25)) == 0.0
+    assert paired_p(np.full(2, 0.25)) == 0.5
+    assert paired_p(np.full(6, -0.25)) == pytest.approx(stats.binomtest(0, 6).pvalue)
 
 
 def test_users_who_make_no_difference_leave_the_interval_over_seeds() -> None:

@@ -67,7 +67,7 @@ def _verdicts(found: Gathered) -> Iterator[str]:
 def _verdict(block: Block, told: Comparison) -> str:
     """Who is ahead in one figure, if anybody surely is."""
     if not any(one.p is not None for one in told.pairs.values()):
-        return "no verdict, each pair of methods shares one seed, and a test needs two."
+        return "no verdict: a test needs two seeds that both methods ran, and no pair has them."
     base = base_of(block)
     others = [entry.method for entry in block.entries if entry.method != base]
     compared = against(base, others, told.pairs) if base else {}

@@ -31,6 +31,6 @@ def _parts(preset: str, results: Sequence[Result]) -> list[Part]:
 
 
 def _here(figure: Figure, results: Sequence[Result]) -> str:
-    tuned = [run["metrics"]["tuned"] or {} for run in results if label_of(run) == figure.method]
+    tuned = [(run["metrics"] or {}).get("tuned") or {} for run in results if label_of(run) == figure.method]
     values = [told[figure.metric]["value"] for told in tuned if figure.metric in told]
     return number(mean(values) if values else None)
