@@ -43,6 +43,7 @@ def main() -> None:
 
     Of several processes that torchrun has started only rank 0 does: the others serve it (`goracs.llm.group`).
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
     try:
         launch = launched.claim()
     except InvalidInput as error:
@@ -59,7 +60,6 @@ def _command() -> None:
     if words and words[0] in ("-h", "--help", "help"):
         print(help_text())
         return
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
     word, rest = (words[0], words[1:]) if words and words[0] in commands() else ("run", words)
     if word == "run" and rest and "=" not in rest[0] and not rest[0].startswith(("-", "~")):
         sys.exit(

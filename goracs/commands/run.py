@@ -28,7 +28,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import SWEEPERS, build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
+from goracs.config import build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
 from goracs.jobs import job_folder, plan, sweep
 from goracs.jobs.place import Place
 from goracs.llm.launched import refuse_misfit
@@ -46,6 +46,7 @@ LAUNCHERS = {  # package of a Hydra plugin -> the extra that brings it
     "hydra_submitit_launcher": "slurm",
     "hydra_ray_launcher": "ray",
 }
+PLANNED = "PlannedSweeper"
 DETAILS = "goracs.stages"  # the logger of the store: a line or two a stage
 log = logging.getLogger("goracs")
 finished: list[dict[str, Any]] = []  # how the jobs of this command ended, for its exit code
@@ -90,8 +91,8 @@ class SweepReport(Callback):
             sweep.start(folder)
         except InvalidInput as error:  # which Hydra would swallow
             sys.exit(f"error: {error}")
-        if not config.hydra.sweeper["_target_"].endswith(SWEEPERS):  # it chooses its jobs as it goes
-            plan.write(folder, plan.Plan(plan.command(), plan.code(), [], None))
+        if not config.hydra.sweeper["_target_"].endswith(PLANNED):  # it tells its jobs to nobody beforehand
+            sweep.begin(folder, plan.Plan(plan.command(), plan.code(), [], None))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report on the jobs of this command, whatever else lies in the folder."""
@@ -110,7 +111,8 @@ class SweepReport(Callback):
         root = store_root(config)
         place = [] if root == usual_store() else ["--store", str(root)]
         print(f"results: {folder}")
-        print(f"as a page: {shlex.join(['goracs', 'report', str(folder), *place])}")
+        words, more = shlex.join(["goracs", "report", str(folder), *place]), " (and those)" if earlier else ""
+        print(f"as a page{more}: {words}")
 
 
 def _make(folder: Path) -> None:
@@ -264,6 +266,8 @@ def _refuse_settings(config: DictConfig) -> None:
     """Before anything of a sweep begins; Hydra would look for a launcher that is an extra."""
     if not isinstance(asked := config.sweep.stop_at_first_failure, bool):
         raise InvalidInput(f"sweep.stop_at_first_failure must be true or false, got {asked!r}.")
+    if config.hydra.job.chdir:
+        raise InvalidInput("hydra.job.chdir=true would move jobs away from the folders they are told of.")
     package, chosen = config.hydra.launcher["_target_"].split(".")[1], config.hydra.runtime.choices
     if package in LAUNCHERS and find_spec(f"hydra_plugins.{package}") is None:
         raise InvalidInput(

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from goracs.jobs import job_folder, sweep
+from goracs.jobs import job_folder
+from goracs.jobs import sweep as sweep_notes
 from goracs.store import digest
 from goracs.types import InvalidInput
 
@@ -30,6 +31,7 @@ class Place:
 
     def __init__(self, folder: Path, number: int, overrides: list[str], sweep: Path | None) -> None:
         self.folder, self.number, self.overrides, self.sweep = folder.resolve(), number, overrides, sweep
+        self.plan = sweep_notes.planned(sweep) if sweep else None  # as it is now: a later command has its own
         self.outcome: dict[str, Any] = {}
         self.claimed = False
         self.since = time.time()
@@ -43,12 +45,12 @@ class Place:
     @property
     def differing(self) -> list[str]:
         """The words in which the jobs of the sweep differ."""
-        return sweep.planned(self.sweep).differing(self.overrides) if self.sweep else []
+        return self.plan.differing(self.overrides) if self.plan else []
 
     @property
     def group(self) -> str | None:
         """The sweep's command, which is the same when it is resumed; cut to what a tracker takes."""
-        words = shlex.split(sweep.planned(self.sweep).command) if self.sweep else []
+        words = shlex.split(self.plan.command) if self.plan else []
         command = shlex.join(word for word in words if not word.startswith(("-", "hydra")))
         short = f"{command[:100]}... {digest(command)[:8]}" if len(command) > GROUP else command
         return short or None
@@ -56,11 +58,11 @@ class Place:
     @property
     def key(self) -> str | None:
         """The plan's, where it names the jobs."""
-        return sweep.key(self.sweep, self.number) if self.sweep else None
+        return self.plan.jobs[self.number].key if self.plan and self.plan.jobs else None
 
     def at_work(self) -> AbstractContextManager[None]:
         """Hold the job, so that others see that somebody runs it."""
-        return sweep.at_work(self.sweep, self.number) if self.sweep else nullcontext()
+        return sweep_notes.at_work(self.sweep, self.number) if self.sweep else nullcontext()
 
     def claim(self, config: Mapping[str, Any]) -> None:
         """Make the folder this job's own: what an earlier run left is removed.
@@ -71,12 +73,13 @@ class Place:
         Raises:
             GoracsError: it cannot be, or another job of the command has it.
         """
-        for other in sweep.outcomes(self.sweep) if self.sweep else []:
+        for other in sweep_notes.outcomes(self.sweep) if self.sweep else []:
             if other["folder"] == str(self.folder) and other["job"] != self.number:
                 raise InvalidInput(
-                    f"hydra.sweep.subdir gives jobs {other['job']} and {self.number} one folder "
+                    f"hydra.sweep.subdir gives jobs {other['job'] + 1} and {self.number + 1} one folder "
                     f"({self.folder}); it must differ from job to job, as ${{hydra.job.num}} does."
                 )
+        self.since = time.time()  # not what it waited for another process
         self.before = job_folder.recorded(self.folder)
         job_folder.claim(self.folder, config)
         self.claimed = True
@@ -90,7 +93,7 @@ class Place:
         if self.claimed:
             job_folder.record(self.folder, self.outcome)
         if self.sweep:
-            sweep.note(self.sweep, self.outcome)
+            sweep_notes.note(self.sweep, self.outcome)
 
     def _seconds(self, status: str) -> float | None:
         """What the job took; of one that was there already, what it had taken."""
@@ -101,5 +104,5 @@ class Place:
 
     def say(self, text: str) -> None:
         """Tell what is the same for every job of a command: once."""
-        if not self.sweep or sweep.first_to_say(self.sweep, text):
+        if not self.sweep or sweep_notes.first_to_say(self.sweep, text):
             log.info("%s", text)

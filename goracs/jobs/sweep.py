@@ -33,7 +33,7 @@ log = logging.getLogger("goracs")
 
 
 def start(folder: Path) -> None:
-    """Take the folder for this command, and forget the notes of an earlier one.
+    """Take the folder for this command.
 
     Raises:
         InvalidInput: another command's sweep is at work there, its plan is none of this version, or nothing
@@ -43,13 +43,18 @@ def start(folder: Path) -> None:
         _hold(folder)
         plan.read(folder)
         (folder / NOTES).mkdir(exist_ok=True)
-        for file in [*(folder / NOTES).glob("job*.json"), *(folder / NOTES).glob("said-*")]:
-            file.unlink()
     except OSError as error:
         raise InvalidInput(
             f"nothing can be written in the sweep's folder {folder} ({error.strerror or error}): choose "
             "another, hydra.sweep.dir=FOLDER. Results lie in the store, and the command brings them again."
         ) from None
+
+
+def begin(folder: Path, new: Plan) -> None:
+    """Forget the notes of an earlier command, now that this one's jobs are known."""
+    for file in [*(folder / NOTES).glob("job*.json"), *(folder / NOTES).glob("said-*")]:
+        file.unlink()
+    plan.write(folder, new)
 
 
 def release() -> None:
@@ -88,13 +93,8 @@ def planned(folder: Path) -> Plan:
 def number(folder: Path, job: Path, counted: int) -> int:
     """The number of a job by its folder; as its launcher counted where the plan does not name it."""
     names = [str((folder / one.folder).resolve()) for one in planned(folder).jobs or []]
-    return names.index(str(job)) if names.count(str(job)) == 1 else counted
-
-
-def key(folder: Path, number: int) -> str | None:
-    """What the plan says that a job's result depends on; None where it names no jobs."""
-    jobs = planned(folder).jobs
-    return None if jobs is None else jobs[number].key
+    place = str(job.resolve())
+    return names.index(place) if names.count(place) == 1 else counted
 
 
 @contextmanager
@@ -188,5 +188,5 @@ def first_to_say(folder: Path, text: str) -> bool:
 def left_before(folder: Path) -> list[str]:
     """The names of job folders in the sweep's folder that no job of this command used."""
     ours = {outcome["folder"] for outcome in states(folder)}
-    found = sorted(file.parent for file in folder.glob(f"*/{OUTCOME}"))
-    return [place.name for place in found if str(place.resolve()) not in ours]
+    found = sorted(file.parent for file in folder.rglob(OUTCOME))
+    return [str(place.relative_to(folder)) for place in found if str(place.resolve()) not in ours]

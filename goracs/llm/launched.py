@@ -43,8 +43,9 @@ def claim() -> Launch | None:
     They, and Lightning, would take themselves for it.
 
     Raises:
-        InvalidInput: it is one of several, and was not told all.
+        InvalidInput: it is one of several, and was not told all; or what it was told is no number.
     """
+    _refuse_no_numbers()
     if int(os.environ.get(COUNT, "1")) == 1:
         return None
     if missing := [name for name in (*OWN, *SHARED) if name not in os.environ]:
@@ -63,6 +64,13 @@ def claim() -> Launch | None:
     os.environ.pop(RUN, None)
     current[:] = [launch]
     return launch
+
+
+def _refuse_no_numbers() -> None:
+    for name in (COUNT, *OWN, "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT"):
+        value = os.environ.get(name, "0")
+        if not value.isdecimal():
+            raise InvalidInput(f"{name}={value!r} in the environment is no number; torchrun sets it.")
 
 
 def refuse_misfit(runtime: Runtime) -> None:

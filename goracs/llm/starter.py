@@ -161,6 +161,8 @@ def _start(ranks: list[Started], work: Work, places: Sequence[Path], runtime: Ru
         return
     for keeper in group[0].keepers:
         ranks.append(Started(f"{keeper.rank} (on {keeper.host})", keeper.pipe))
+        if keeper.pipe.closed:  # by an earlier stage, which it was lost in
+            raise _vanished(ranks[-1].name, LOST)
         with suppress(OSError):  # then that is what is heard of it
             keeper.pipe.send(("work", (work, places)))
     ranks.insert(0, begin(work, Rank(0, runtime.ranks, 0)))

@@ -24,6 +24,7 @@ import numpy as np
 from goracs.types import FloatArray, InvalidInput
 
 LEVEL = 0.95
+ROUNDING = 1e-12  # of the largest difference: what is less apart is equal
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def _p(values: FloatArray, error: float, degrees: float) -> float:
     from scipy.special import stdtr
 
     mean = float(values.mean())
-    if error == 0:  # figures in steps may differ alike by chance, of which t knows nothing: the sign test
+    # figures in steps may differ alike by chance, of which t knows nothing: then the sign test
+    if error <= ROUNDING * np.abs(values).max():
         return 1.0 if mean == 0 else 2.0 ** (1 - len(values))
     return float(2 * stdtr(degrees, -abs(mean) / error))
 
@@ -130,7 +132,7 @@ def paired_p(values: FloatArray) -> float:
 def effect_size(values: FloatArray) -> float | None:
     """Hedges's g of paired differences [S], S >= 2; None where all are equal."""
     spread = values.std(ddof=1)
-    if spread == 0:
+    if spread <= ROUNDING * np.abs(values).max():
         return None
     return float(values.mean() / spread * (1 - 3 / (4 * len(values) - 5)))
 

@@ -104,7 +104,7 @@ def test_a_shrunk_sweep_reports_its_own_jobs_alone(goracs: Command, tmp_path: Pa
 def test_jobs_of_one_sweep_that_share_a_folder_are_refused(goracs: Command) -> None:
     ended = goracs("-m", "selector=random", "budget=6,7", "until=select", "hydra.sweep.subdir=same")
     assert ended.code == 1
-    assert "gives jobs 0 and 1 one folder" in ended.text
+    assert "gives jobs 1 and 2 one folder" in ended.text
     assert not (ended.folder / "same").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goracs.commands import reproduce
+from goracs.commands import reproduce, run
 from goracs.config import conf_dir
 from goracs.report.published import FIGURES, published
 from goracs.report.table import TITLES
@@ -45,3 +45,9 @@ def test_every_preset_is_named_and_others_are_refused(capfd: pytest.CaptureFixtu
     assert "  ablation/lambda_cpu\n" in capfd.readouterr().out
     assert reproduce.run(["paper/nothing"]) == 1
     assert "there is no preset 'paper/nothing' to reproduce; there are:" in capfd.readouterr().err
+
+
+def test_an_interrupted_grid_has_no_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(run, "run", lambda _: 130)
+    assert reproduce.run(["paper/games_ctr_cpu", f"out={tmp_path / 'none'}"]) == 130
+    assert not (tmp_path / "none").exists()

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,23 @@ def test_a_sweep_stops_at_its_first_failure_where_asked(
     )
 
 
-def test_a_launcher_that_gives_up_leaves_a_report(goracs: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (BrokenProcessPool, "the launcher gave up (BrokenProcessPool: gone): the same command goes on"),
+        (
+            ValueError,
+            "error: the jobs were not all begun (ValueError: gone). HYDRA_FULL_ERROR=1 shows where.",
+        ),
+    ],
+)
+def test_a_launcher_that_gives_up_leaves_a_report(
+    goracs: Command, monkeypatch: pytest.MonkeyPatch, error: type[Exception], told: str
+) -> None:
     run = sweep_line.run
 
     def killed(*_: Any, **__: Any) -> Any:
-        raise MemoryError("a worker was killed\nin detail")
+        raise error("gone\nin detail")
 
     def given_up(sweeper: Any, words: list[str]) -> Any:
         sweeper.launcher.launch = killed
@@ -97,7 +110,7 @@ def test_a_launcher_that_gives_up_leaves_a_report(goracs: Command, monkeypatch: 
     monkeypatch.setattr(sweep_line, "run", given_up)
     ended = goracs(*WORDS, "seed=46,47")
     assert ended.code == 1
-    assert "the launcher gave up (MemoryError: a worker was killed): the same command goes on" in ended.text
+    assert told in ended.text
     assert "2 jobs: 2 waiting\n" in ended.text
 
 
@@ -206,3 +219,41 @@ def test_jobs_in_processes_of_other_launchers_share_stages_and_report_together(
     logs = [(tmp_path / "sweep" / job / "goracs.log").read_text() for job in "01"]
     assert sum(len(re.findall(r"  prepare +[\d.]+ s$", log, re.MULTILINE)) for log in logs) == 1
     assert all(len(re.findall(r"  result +[\d.]+ s$", log, re.MULTILINE)) == 1 for log in logs)
+
+
+def test_a_sweep_reached_by_a_link_goes_on_with_the_same_jobs(
+    goracs: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    words = ("-m", "until=prepare", f"hydra.sweep.dir={tmp_path / 'link' / 'sweep'}")
+    assert goracs(*words, "selector=random").code == 0
+    ended = goracs(*words, "selector=random,el2n")
+    assert ended.code == 0, ended.text
+    assert "2 jobs: 1 skipped, 1 done" in ended.text
+    assert "left by earlier" not in ended.text
+
+
+def test_a_command_that_is_refused_leaves_what_is_noted_of_a_sweep(
+    goracs: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("-m", "until=prepare", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert goracs(*words, "selector=random").code == 0
+    assert goracs(*words, "selector=random,nosuch").code == 1
+    assert status(tmp_path / "sweep", capfd)["counts"] == {"done": 1}
+
+
+def test_a_value_that_goes_by_the_number_of_a_job_is_refused(goracs: Command, tmp_path: Path) -> None:
+    """A launcher counts the jobs it gets, which are fewer when a sweep goes on."""
+    ended = goracs(
+        *WORDS, "selector=random,el2n", "seed=${hydra:job.num}", f"hydra.sweep.dir={tmp_path / 's'}"
+    )
+    assert ended.code == 1
+    assert "a value of the configuration goes by ${hydra:job.num}" in ended.text
+    assert "Traceback" not in ended.text
+
+
+def test_hydras_own_sweeper_works_too(goracs: Command, tmp_path: Path) -> None:
+    ended = goracs(*WORDS, "hydra/sweeper=basic", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'basic'}")
+    assert ended.code == 0, ended.text
+    assert "2 jobs: " in ended.text

@@ -87,3 +87,9 @@ def test_a_machine_without_the_files_is_named(tmp_path: Path) -> None:
     assert group._unseen(work, [sign, there]) is None
     with pytest.raises(InvalidInput, match=r"^rank 5 of 6 \(on .*\) does not see /there as rank 0 does"):
         raise group._blind(Rank(5, 6, 2), Path("/there"))
+
+
+def test_an_environment_of_no_numbers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    with pytest.raises(InvalidInput, match="WORLD_SIZE='many' in the environment is no number"):
+        launched.claim()

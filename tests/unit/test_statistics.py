@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from goracs.report.statistics import difference, holm, interval_of_both, paired_p, t_interval
+from goracs.report.statistics import difference, effect_size, holm, interval_of_both, paired_p, t_interval
 from goracs.types import InvalidInput
 
 SAME = 1e-12
@@ -27,6 +27,8 @@ def test_interval_and_chance_over_seeds_equal_scipys(found: list[float]) -> None
 def test_differences_that_are_all_one_number_are_as_sure_as_their_signs() -> None:
     assert paired_p(np.zeros(3)) == 1.0
     assert paired_p(np.full(2, 0.25)) == 0.5
+    assert paired_p(np.full(3, 0.05)) == 0.25  # whose deviation is not 0, by rounding
+    assert effect_size(np.full(3, 0.05)) is None
     assert paired_p(np.full(6, -0.25)) == pytest.approx(stats.binomtest(0, 6).pvalue)
 
 

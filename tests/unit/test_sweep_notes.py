@@ -101,6 +101,11 @@ def test_a_new_command_forgets_what_an_earlier_one_noted_and_keeps_who_is_at_wor
         sweep.start(tmp_path)
         sweep.release()
         assert sweep.is_held(tmp_path / sweep.NOTES / "job1.lock")
+    assert [job["status"] for job in sweep.states(tmp_path)] == [
+        "failed",
+        "waiting",
+    ]  # its jobs are not known yet
+    sweep.begin(tmp_path, planned("a", "b"))
     assert [job["status"] for job in sweep.states(tmp_path)] == ["waiting", "waiting"]
     assert sweep.first_to_say(tmp_path, "terms")
 

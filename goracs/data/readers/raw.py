@@ -13,6 +13,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +50,13 @@ def found(path: str, key: str) -> Path:
 
 
 def digest(file: Path) -> str:
-    """sha256 (hex) of a file's bytes."""
+    """sha256 (hex) of a file's bytes, read once in a process while nobody touches it: every job asks."""
+    stamp = file.stat()
+    return _digest(file.absolute(), stamp.st_size, stamp.st_mtime_ns)
+
+
+@cache
+def _digest(file: Path, _size: int, _touched: int) -> str:
     with file.open("rb") as raw:
         return hashlib.file_digest(raw, "sha256").hexdigest()
 
