@@ -4,7 +4,8 @@ Key        sha256 of the canonical JSON of stage, version, parameters and keys o
 Place      ROOT/<stage>/<key>/ with the stage's files and manifest.json.
 Law        an artifact appears by one atomic rename, or not at all; two processes that want it build it once;
            a process killed at any point leaves nothing that looks finished.
-Check      the manifest's file digests are verified when an artifact is first opened by a process.
+Check      when an artifact is first opened by a process the manifest's file digests are verified, and that
+           the manifest is the key's.
 Not here   what a stage does (`goracs.stages`).
 """
 
@@ -29,6 +30,7 @@ from goracs import memory
 from goracs.types import GoracsError
 
 MANIFEST = "manifest.json"
+IDENTITY = ("stage", "version", "params", "inputs")  # of a manifest: what the key is the digest of
 CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
 log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
@@ -172,7 +174,7 @@ class Store:
 
     def _open(self, place: Path, key: str, cached: bool) -> Artifact:
         shutil.rmtree(place.with_suffix(CHECKPOINT), ignore_errors=True)  # nobody needs it any more
-        manifest = _read_manifest(place)
+        manifest = _read_manifest(place, key)
         found = {str(path.relative_to(place)) for path in _files(place)} - {MANIFEST}
         damaged = sorted(found ^ set(manifest["files"])) or [
             name for name, promised in manifest["files"].items() if file_digest(place / name) != promised
@@ -229,11 +231,16 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _read_manifest(place: Path) -> dict[str, Any]:
+def _read_manifest(place: Path, key: str) -> dict[str, Any]:
+    """What an artifact's manifest says, where it is the key's."""
     try:
         manifest: dict[str, Any] = json.loads((place / MANIFEST).read_text())
-    except ValueError as error:
-        raise _damage(place, f"its manifest cannot be read ({error})") from error
+        identity = {name: manifest[name] for name in IDENTITY}
+        dict[str, str](manifest["files"]), manifest["seconds"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damage(place, f"its manifest cannot be read ({type(error).__name__}: {error})") from error
+    if manifest.get("key") != key or digest(identity) != key:
+        raise _damage(place, "its manifest is that of another artifact, or was changed")
     return manifest
 
 

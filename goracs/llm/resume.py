@@ -1,16 +1,18 @@
 """What an interrupted training goes on from: its state after a whole step, one file beside its artifact.
 
 File    training.safetensors: the tensors of each part of the training under part/name; in its metadata of
-        which training it is, and as JSON the plain values of each part.
+        which training it is, as JSON the plain values of each part, and a digest of all that.
 Law     the file is written beside its place, brought to the disk and renamed: it is there whole, or not at
         all. Order and dropout follow from (seed, step), so a training that is killed at any moment and
         started again ends with the weights and the curve of an undisturbed one; on a CPU bit by bit.
-Anew    a file that cannot be read, or is of another training, is told and not used: nothing but time is lost.
+Anew    a file that cannot be read, is not what was written, or is of another training, is told and not used:
+        nothing but time is lost.
         A training that fails leaves none, since it would fail there again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -86,13 +89,14 @@ class Keeper(pl.Callback):
         if not here().first:
             return
         states = {name: part.state() for name, part in self.parts.items()}
-        plain = {name: state.plain for name, state in states.items()}
+        plain = json.dumps({name: state.plain for name, state in states.items()})
         tensors = {
             f"{name}/{key}": tensor for name, state in states.items() for key, tensor in state.tensors.items()
         }
         self.file.parent.mkdir(exist_ok=True)
         partial = self.file.with_suffix(".partial")
-        save_file(tensors, partial, {"training": self.training, "plain": json.dumps(plain)})
+        told = {"training": self.training, "plain": plain, "digest": _digest(plain, tensors)}
+        save_file(tensors, partial, told)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(self.file)
@@ -124,11 +128,23 @@ class Keeper(pl.Callback):
 
 
 def _read(file: Path) -> tuple[str, dict[str, State]]:
-    """Of which training a file is, and the states of its parts."""
+    """Of which training a file is, and the states of its parts; ValueError where it was changed."""
     with safe_open(file, "pt") as opened:
-        told = opened.metadata()
+        told = opened.metadata() or {}
+    tensors = load_file(file)
+    if told["digest"] != _digest(told["plain"], tensors):
+        raise ValueError("its content is not what was written")
     plain, parts = json.loads(told["plain"]), dict[str, dict[str, Tensor]]()
-    for key, tensor in load_file(file).items():
+    for key, tensor in tensors.items():
         part, _, name = key.partition("/")
         parts.setdefault(part, {})[name] = tensor
     return told["training"], {name: State(values, parts.get(name, {})) for name, values in plain.items()}
+
+
+def _digest(plain: str, tensors: Mapping[str, Tensor]) -> str:
+    """Of everything a file is to bring back."""
+    found = hashlib.sha256(plain.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

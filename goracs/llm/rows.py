@@ -1,21 +1,24 @@
 """Numbers of many examples from one job, in files that an interrupted job goes on from.
 
 Files   folder/<side>_<name>.npy, float32 [count, ...], memory-mapped, and folder/<side>.json: of which job
-        they are, and how many of its batches are in them.
+        they are, how many of its batches are in them, and a digest of these batches' values.
 Ranks   several write their batches into the same arrays, each with a note of its own.
 Law     a batch counts once its rows are on disk: the arrays are flushed, then the note of the count is
         replaced by one rename. So a job that is killed at any moment goes on from whole batches, and since
         batches do not touch each other it ends with the arrays of an undisturbed one, byte by byte.
+Anew    what is not as it was written, or cannot be read, is told and not used.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ from goracs.data.tokens import batches
 from goracs.llm.batch import Texts
 from goracs.llm.jobs import Batches, Job, predict_own, refuse_non_finite
 from goracs.llm.ranks import here
-from goracs.types import GoracsError
+from goracs.types import GoracsError, IndexArray
 
 log = logging.getLogger("goracs")
 
@@ -39,33 +42,43 @@ class RowWriter(BasePredictionWriter):
         folder: where the files are, or an interrupted job left them.
         side: the first part of their names.
         shapes: of each array by name.
+        groups: the rows of each batch.
         job: anything that tells this job from others that could have left files there.
         every: seconds between two counts.
     """
 
     def __init__(
-        self, folder: Path, side: str, shapes: Mapping[str, tuple[int, ...]], job: str, every: float
+        self,
+        folder: Path,
+        side: str,
+        shapes: Mapping[str, tuple[int, ...]],
+        groups: Sequence[IndexArray],
+        job: str,
+        every: float,
     ) -> None:
         super().__init__(write_interval="batch")
         folder.mkdir(exist_ok=True)
         self.notes = [folder / f"{side}{_of(rank, here().count)}.json" for rank in range(here().count)]
         self.note, self.job, self.every = self.notes[here().number], job, every
+        self.groups, self.kept_at = groups, time.monotonic()
         files = {folder / f"{side}_{name}.npy": shape for name, shape in shapes.items()}
-        if here().first and not (all(file.exists() for file in files) and any(map(self._noted, self.notes))):
+        there = all(_is_whole(file, shape) for file, shape in files.items())
+        if here().first and not (there and any(map(self._noted, self.notes))):
             for note in folder.glob(f"{side}.*json"):
                 note.unlink()  # before the arrays that it tells of are emptied
             for file, shape in files.items():
                 _make(file, shape)
         here().meet()
-        self.done, self.kept_at = self._noted(self.note), time.monotonic()
         arrays = [np.lib.format.open_memmap(file, mode="r+") for file in files]
         self.arrays = dict(zip(shapes, arrays, strict=True))
+        self.done, self.digest = self._taken_up()
 
     def write_on_batch_end(self, _trainer: Any, _module: Any, prediction: Any, *_: Any) -> None:
         """Store the values of one batch at their rows."""
         rows, values = prediction
         for name, value in values.items():
             self.arrays[name][rows.cpu().numpy()] = value.float().cpu().numpy()
+        self._add(self.digest, self.groups[self.done])
         self.done += 1
         if time.monotonic() - self.kept_at >= self.every:
             self.keep()
@@ -76,7 +89,8 @@ class RowWriter(BasePredictionWriter):
             array.flush()
         partial = self.note.with_suffix(".partial")
         with partial.open("w") as file:
-            file.write(json.dumps({"job": self.job, "batches": self.done}))
+            told = {"job": self.job, "batches": self.done, "digest": self.digest.hexdigest()}
+            file.write(json.dumps(told))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.note)
@@ -94,11 +108,36 @@ class RowWriter(BasePredictionWriter):
                 self.note.parent.rmdir()
             raise
 
-    def _noted(self, note: Path) -> int:
+    def _noted(self, note: Path) -> dict[str, Any] | None:
+        """What a note of this job says, of at least one batch."""
         if not note.exists():
-            return 0
-        noted = json.loads(note.read_text())
-        return int(noted["batches"]) if noted["job"] == self.job else 0
+            return None
+        try:
+            noted: dict[str, Any] = json.loads(note.read_text())
+            ours = noted["job"] == self.job and int(noted["batches"]) > 0
+        except (ValueError, KeyError, TypeError) as error:
+            self._tell_anew(f"cannot be read ({type(error).__name__}: {error})")
+            return None
+        return noted if ours else None
+
+    def _taken_up(self) -> tuple[int, Any]:
+        """How many batches are there as they were noted, and the digest of their values."""
+        noted, found = self._noted(self.note), hashlib.sha256()
+        if noted is None:
+            return 0, found
+        for group in self.groups[: int(noted["batches"])]:
+            self._add(found, group)
+        if found.hexdigest() == noted.get("digest"):
+            return int(noted["batches"]), found
+        self._tell_anew("is not what was written")
+        return 0, hashlib.sha256()
+
+    def _add(self, found: Any, group: IndexArray) -> None:
+        for name in sorted(self.arrays):
+            found.update(self.arrays[name][group].tobytes())
+
+    def _tell_anew(self, why: str) -> None:
+        log.warning("  what an interrupted run kept by %s %s: it starts anew", self.note, why)
 
 
 def fill(
@@ -118,7 +157,7 @@ def fill(
     """
     groups = here().share(batches(texts.lengths, job.batch_tokens))
     whole = {name: (len(texts), *shape) for name, shape in shapes.items()}
-    writer = RowWriter(folder, side, whole, _name(texts, whole, job), job.runtime.keep_every)
+    writer = RowWriter(folder, side, whole, groups, _name(texts, whole, job), job.runtime.keep_every)
     if writer.done:
         rows = sum(map(len, groups[: writer.done]))
         of = sum(map(len, groups))
@@ -144,8 +183,27 @@ def _of(rank: int, count: int) -> str:
     return "" if count == 1 else f".{rank}of{count}"
 
 
+def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file is an array of this shape; one that was cut numpy would fill up with zeros."""
+    told = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(told, header)
+    size = len(told.getvalue()) + 4 * math.prod(shape)
+    if not file.exists() or file.stat().st_size != size:
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(told.getvalue())) == told.getvalue()
+
+
 def _make(file: Path, shape: tuple[int, ...]) -> None:
-    """An array on disk; a row that nobody writes is found by refuse_non_finite."""
+    """An array on disk; a row that nobody writes is found by refuse_non_finite.
+
+    Raises:
+        OSError: there is no room for it: without blocks of its own a mapped file ends the process there.
+    """
     array = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
     array[:] = np.nan
     array.flush()

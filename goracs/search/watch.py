@@ -1,10 +1,14 @@
 """What a long search tells while it runs, and where it keeps a checkpoint.
 
 Checkpoint  a file of arrays, replaced by one rename, that a later search of the same problem continues from.
+            Each array has its checksum there: a damaged file is told and not used.
 """
 
 from __future__ import annotations
 
+import logging
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +16,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from goracs.types import Coreset, SelectionProblem
+
+UNREADABLE = (  # what a damaged .npz can raise
+    OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError
+)  # fmt: skip
+log = logging.getLogger("goracs")
 
 
 class Watch:
@@ -36,11 +45,18 @@ class Watch:
             partial.replace(self.checkpoint)
 
     def load(self) -> dict[str, Any] | None:
-        """What was kept, if anything."""
+        """What was kept, if anything that is whole."""
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
-        with np.load(self.checkpoint) as kept:
-            return dict(kept)
+        try:
+            with self.checkpoint.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                return dict(kept)
+        except UNREADABLE as error:
+            log.warning(
+                "  select: what an interrupted search kept in %s is damaged (%s): it starts anew",
+                self.checkpoint, error,
+            )  # fmt: skip
+            return None
 
 
 @runtime_checkable

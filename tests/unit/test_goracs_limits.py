@@ -103,6 +103,23 @@ def test_a_killed_search_goes_on_from_its_checkpoint_to_the_same_end(
         assert_same(search(given, watch=Watch(file), **changed), whole)  # and once more, from its end
 
 
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
+def test_a_damaged_checkpoint_is_told_and_the_search_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    monkeypatch.setattr(itra, "FIRST", 20)
+    given, file = problem(60, 13, seed=1), tmp_path / "search.npz"
+    whole = search(given, watch=Watch(file))
+    kept = file.read_bytes()
+    for place in range(0, len(kept), 97):
+        flipped = kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :]
+        file.write_bytes({"flipped": flipped, "cut": kept[:place], "emptied": b""}[damage])
+        Watch(file).load()
+    file.write_bytes({"flipped": kept.replace(b"NUMPY", b"NUMPX"), "cut": kept[:-99], "emptied": b""}[damage])
+    assert_same(search(given, watch=Watch(file)), whole)
+    assert f"interrupted search kept in {file} is damaged" in caplog.text
+
+
 def assert_same(found: Coreset, expected: Coreset) -> None:
     """But for the clock."""
     np.testing.assert_array_equal(found.indices, expected.indices)

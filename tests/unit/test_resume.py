@@ -160,7 +160,7 @@ def test_a_training_never_goes_on_from_what_another_kept(
     assert "going on" not in caplog.text
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "flipped"])
 def test_half_a_state_is_told_and_the_training_starts_anew(
     tiny_weights: Path,
     tmp_path: Path,
@@ -172,7 +172,9 @@ def test_half_a_state_is_told_and_the_training_starts_anew(
     assert killed(tiny_weights, tmp_path / "killed", monkeypatch, after=5)
     file = tmp_path / "killed" / "kept" / FILE
     kept = file.read_bytes()
-    file.write_bytes({"cut": kept[: len(kept) // 2], "empty": b"", "foreign": b"{}" * 99}[damage])
+    flipped = kept[:-8] + bytes([kept[-8] ^ 1]) + kept[-7:]  # of a number
+    made = {"cut": kept[: len(kept) // 2], "empty": b"", "foreign": b"{}" * 99, "flipped": flipped}
+    file.write_bytes(made[damage])
     assert train(tiny_weights, tmp_path / "killed") == whole
     assert f"an interrupted run kept in {file} cannot be read" in caplog.text
 

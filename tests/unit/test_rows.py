@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,53 @@ def test_a_job_never_goes_on_from_what_another_left(tmp_path: Path, other: str) 
     job = replace(JOB, batch_tokens=60) if other == "bound" else JOB
     fill(second, asked, {"loss": (), "sketch": (width,)}, job, tmp_path, "pool")
     assert sorted(second.read) == list(range(len(asked)))
+
+
+@pytest.mark.parametrize("name", ["pool_loss.npy", "pool_sketch.npy", "pool.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "zeros behind"])
+def test_a_job_never_goes_on_from_what_was_damaged_in_silence(
+    whole: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
+) -> None:
+    """Whatever byte it is: the job ends with the numbers of an undisturbed one."""
+    for place in (0, 5, 20, 100, -1, -9):
+        folder = tmp_path / f"{place}"
+        with pytest.raises(Halt):
+            fill(Sums(3), texts(), SHAPES, JOB, folder, "pool")
+        kept = (folder / name).read_bytes()
+        spot = place % len(kept)
+        flipped = kept[:spot] + bytes([kept[spot] ^ 1]) + kept[spot + 1 :]
+        zeros = kept[:spot] + bytes(len(kept) - spot)
+        made = {"flipped": flipped, "cut": kept[:spot], "emptied": b"", "zeros behind": zeros}
+        (folder / name).write_bytes(made[damage])
+        fill(Sums(), texts(), SHAPES, JOB, folder, "pool")
+        assert {n: c for n, c in contents(folder).items() if n.endswith("npy")} == {
+            n: c for n, c in whole.items() if n.endswith("npy")
+        }
+
+
+def test_an_array_that_is_not_what_was_written_is_told(
+    whole: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    array = np.load(tmp_path / "pool_loss.npy")
+    np.save(tmp_path / "pool_loss.npy", array + 1)
+    fill(again := Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    assert sorted(again.read) == list(range(12))
+    assert "pool.json is not what was written: it starts anew" in caplog.text
+    assert contents(tmp_path) == whole
+
+
+def test_a_disk_without_room_is_told_before_anything_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapped file without blocks would end the process in silence, at its first page."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
 
 
 def test_a_note_never_outlives_the_arrays_it_tells_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,6 +129,32 @@ def test_get_refuses_a_damaged_artifact(lock_free_store: Store, damage: object, 
     damage(place)
     with pytest.raises(DamagedArtifact, match=message):
         Store(lock_free_store.root).get(stage())
+
+
+def test_the_content_of_another_key_is_never_served(lock_free_store: Store) -> None:
+    """Whole as it is, and its own manifest with it."""
+    place, other = (lock_free_store.get(stage(params={"lr": lr})).path for lr in (0.1, 0.2))
+    shutil.rmtree(place)
+    shutil.copytree(other, place)
+    with pytest.raises(DamagedArtifact, match="manifest is that of another artifact"):
+        Store(lock_free_store.root).get(stage(params={"lr": 0.1}))
+
+
+def test_a_manifest_is_refused_whatever_byte_of_its_identity_or_files_is_changed(
+    lock_free_store: Store,
+) -> None:
+    """What it says of time, memory and packages is told and decides nothing."""
+    given = stage(params={"lr": 0.1}, before=stage())
+    file = lock_free_store.get(given).path / "manifest.json"
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            found = Store(lock_free_store.root).get(given)
+        except DamagedArtifact:
+            continue
+        for name in ("stage", "version", "params", "inputs", "key", "files"):
+            assert found.manifest[name] == json.loads(whole)[name], place
 
 
 def test_an_external_folder_enters_by_content_and_not_by_path(tmp_path: Path) -> None:
