@@ -1,0 +1,169 @@
+"""One command of goracs in a process of its own, on the tiny backbone, that a fault can be brought into.
+
+Fork    the frameworks are imported once and each command is a fork of that, so that it takes a second or two
+        and a random moment falls into its work; what it prints comes by a pipe, which a full disk lets be.
+Same    what two runs leave is compared as a user would: result.json but for its times and its words, every
+        other file of the job folder byte by byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from goracs import cli  # this and what follows: imported before the forks, to be paid for once
+from goracs.jobs.job_folder import OUTCOME, RESULT
+from goracs.llm import (  # noqa: F401
+    embedding,
+    evaluation,
+    finetune,
+    gradient,
+    loggers,
+    resume,
+    rows,
+    selection,
+    starter,
+)
+from goracs.store import MANIFEST
+
+WORDS = (
+    "backbone=tiny",
+    "encoder=tiny",
+    "dataset.size=60",
+    "dataset.history=3",
+    "split.valid=24",
+    "split.test=24",
+    "split.per_user=4",
+    "adapter.rows=8",
+    "adapter.training.batch_size=2",
+    "backbone.batch_tokens=1024",
+    "encoder.batch_tokens=1024",
+    "finetune.epochs=1",
+    "finetune.batch_size=2",
+    "evaluate.draws=50",
+    "budget=8",
+    "task.lam=0.5",
+    "runtime.progress=false",
+    "runtime.threads=1",
+    "runtime.accelerator=cpu",
+    "runtime.keep_every=0",
+)
+OWN = (OUTCOME, "goracs.log", ".hydra")  # of a folder, and told in no result
+DEFECT = ("Traceback", "defect of goracs")
+WAIT = 600.0  # seconds after which a command hangs
+Before = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, that of a signal below 0, what it printed, its seconds."""
+
+    code: int
+    text: str
+    seconds: float
+
+    @property
+    def untidy(self) -> bool:
+        """Whether its user saw more than a message."""
+        return any(word in self.text for word in DEFECT)
+
+    @property
+    def said(self) -> str:
+        """The line that says what was wrong."""
+        lines = [line for line in self.text.splitlines() if line.startswith(("error:", "interrupted:"))]
+        return lines[-1] if lines else f"exit code {self.code}"
+
+
+class Command:
+    """A command at work."""
+
+    def __init__(self, store: Path, folder: Path, before: Before = lambda: None) -> None:
+        self.printed, (self.pipe, mouth) = b"", os.pipe()
+        self.began, self.pid = time.monotonic(), os.fork()
+        if self.pid == 0:
+            _become([*WORDS, f"store.root={store}", f"hydra.run.dir={folder}"], mouth, before)
+        os.close(mouth)
+        os.set_blocking(self.pipe, False)
+
+    def told(self, number: int) -> None:
+        """Send it a signal, if it is still there."""
+        os.kill(self.pid, number)  # not waited for: its id is still its own
+
+    def left(self, seconds: float) -> bool:
+        """Wait for so long at most; whether it is still at work."""
+        until = time.monotonic() + seconds
+        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > until:
+                return True
+            self._hear()
+            time.sleep(0.002)
+        return False
+
+    def ended(self) -> Ended:
+        """Wait for its end; a command that hangs is killed, and by that no survivor."""
+        if self.left(WAIT):
+            self.told(signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self._hear()
+        os.close(self.pipe)
+        return Ended(code, self.printed.decode(errors="replace"), time.monotonic() - self.began)
+
+    def _hear(self) -> None:
+        with suppress(BlockingIOError):
+            while part := os.read(self.pipe, 65536):
+                self.printed += part
+
+
+def run(store: Path, folder: Path, before: Before = lambda: None) -> Ended:
+    """The command, to its end."""
+    return Command(store, folder, before).ended()
+
+
+def _become(words: list[str], out: int, before: Before) -> NoReturn:
+    """Be the command."""
+    code = 1
+    try:
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        sys.argv = ["goracs", *words]
+        before()
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+
+def leavings(folder: Path) -> dict[str, Any]:
+    """What a run left that another of the same words leaves alike: nothing where there is no result."""
+    if not (folder / RESULT).exists():
+        return {}
+    result = json.loads((folder / RESULT).read_text())
+    found: dict[str, Any] = {RESULT: {k: v for k, v in result.items() if k not in ("stages", "command")}}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(file.relative_to(folder))
+        if name not in (RESULT, "trace.json") and name.partition("/")[0] not in OWN and name[0] != ".":
+            found[name] = file.read_bytes()
+    return found
+
+
+def artifacts(store: Path) -> list[Path]:
+    """The folders that look finished."""
+    return sorted(file.parent for file in store.glob(f"*/*/{MANIFEST}") if not file.parent.suffix)
