@@ -77,7 +77,7 @@ def select(
     module = SelectionModule(selector, seed, checkpoints, job.runtime.progress)
     predict_own(module, Parts(parts), job)
     found = [module.found[part.position] for part in parts]
-    return by_class.told(by_class.join(problem, parts, found, budget, selector.by_class), judged)
+    return by_class.told(by_class.join(problem, parts, found, budget, selector), judged)
 
 
 def _rarely() -> float:

@@ -25,7 +25,6 @@ from goracs.selection.auto import Judged, judge
 from goracs.selection.class_budgets import Counts
 from goracs.selection.figures import gradient_norms, scale_warnings
 from goracs.types import (
-    ByClass,
     Coreset,
     FloatArray,
     IndexArray,
@@ -104,7 +103,7 @@ def select(selector: Selector, problem: SelectionProblem, budget: int, seed: int
     selector, judged = settled(selector, problem, budget, seed)
     todo = parts(selector, problem, budget)
     found = [solve(selector, part, seed) for part in todo]
-    return told(join(problem, todo, found, budget, selector.by_class), judged)
+    return told(join(problem, todo, found, budget, selector), judged)
 
 
 def settled(
@@ -122,7 +121,9 @@ def settled(
     def choose(lam: float, given: SelectionProblem) -> IndexArray:
         return select(replace(method, lam=lam), given, budget, seed).indices
 
-    whole = replace(problem, scale=_measured(problem))  # one unit for all folds: lam keeps its meaning
+    whole = replace(
+        problem, scale=_measured(selector, problem)
+    )  # one unit for all folds: lam keeps its meaning
     judged = judge(whole, budget, choose, selector.grid, selector.folds, selector.penalty)
     return replace(method, lam=judged.lam), judged
 
@@ -154,7 +155,7 @@ def parts(selector: Selector, problem: SelectionProblem, budget: int) -> list[Pa
             f"by_class={str(asked).lower()} splits the problem by label, and this problem has no labels: "
             "give labels and target_labels, or set by_class=false."
         )
-    scale = _measured(problem) if "features" in selector.needs else problem.scale
+    scale = _measured(selector, problem) if "features" in selector.needs else problem.scale
     pool, target = class_budgets.counts(problem.labels), class_budgets.counts(problem.target_labels)
     given = [(label, n) for label, n in _budgets(selector, pool, target, budget).items() if n > 0]
     return [_part(problem, label, n, position, scale) for position, (label, n) in enumerate(given)]
@@ -184,7 +185,7 @@ def join(
     todo: Sequence[Part],
     found: Sequence[Coreset],
     budget: int,
-    by_class: ByClass,
+    selector: Selector,
 ) -> Coreset:
     """The coreset that the coresets of the parts make up.
 
@@ -193,7 +194,7 @@ def join(
         todo: its parts.
         found: a coreset for each part, in the part's row numbers.
         budget: n, the sum of the parts' budgets.
-        by_class: the rule of these budgets.
+        selector: the method that found them.
 
     Returns:
         Rows of the whole pool. A single part without label is returned as it is. Otherwise the report has
@@ -211,8 +212,8 @@ def join(
         report["transport_global"] = exact.solve(between).value
     report["classes"] = {str(part.label): {"budget": part.budget, **reports[part.label]} for part in todo}
     of_parts = [f"class {part.label}: {said}" for part in todo for said in reports[part.label]["warnings"]]
-    of_scale = scale_warnings(problem, _norms(problem)) if "transport" in report else []
-    report["warnings"] = of_scale + class_budgets.warnings(problem, by_class, budget) + of_parts
+    of_scale = scale_warnings(problem, _norms(selector, problem)) if "transport" in report else []
+    report["warnings"] = of_scale + class_budgets.warnings(problem, selector.by_class, budget) + of_parts
     trace = [
         {"class": part.label, **step}
         for part, coreset in zip(todo, found, strict=True)
@@ -221,13 +222,16 @@ def join(
     return Coreset(rows, budget, problem.pool_size, report, tuple(trace))
 
 
-def _measured(problem: SelectionProblem) -> Scale:
-    norms = _norms(problem)
+def _measured(selector: Selector, problem: SelectionProblem) -> Scale:
+    norms = _norms(selector, problem)
     return problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
 
 
-def _norms(problem: SelectionProblem) -> FloatArray | None:
-    return gradient_norms(problem, 0.0, "by_class")
+def _norms(selector: Selector, problem: SelectionProblem) -> FloatArray | None:
+    """The norms of a method that weighs them, at lam = 0 too, where it reports them if they are there."""
+    method: Any = selector
+    weighing = replace(method, lam=1.0) if hasattr(method, "lam") else method
+    return gradient_norms(problem, 0.0, "by_class") if "gradient_norm" in weighing.needs else None
 
 
 def _part(problem: SelectionProblem, label: int, budget: int, position: int, scale: Scale | None) -> Part:

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from goracs.ot.neighbours import nearest
 from goracs.selection.scores import constant_warnings, matrix
 from goracs.selection.spot import prototypes
 from goracs.types import ByClass, Coreset, SelectionProblem
@@ -53,11 +54,11 @@ class Craig:
         sketches = matrix(problem, SCORE, "selector craig")
         others = {**problem.scores, "features": problem.features}  # for the order of rows of one sketch
         within = SelectionProblem(sketches, sketches, scores=others)
-        rows, found = prototypes(within, budget, self.memory, "selector craig")
-        nearest = np.bincount(found.argmin(axis=0), minlength=budget)
+        rows = prototypes(within, budget, self.memory, "selector craig")
+        places, away = nearest(sketches, sketches[rows], 1)
         report = {
-            "nearest_distance": float(found.min(axis=0).mean()),
-            "largest_weight": float(nearest.max() / problem.pool_size),
+            "nearest_distance": float(away.mean()),
+            "largest_weight": float(np.bincount(places[:, 0]).max() / problem.pool_size),
             "warnings": constant_warnings(SCORE, sketches - sketches[:1]),
         }
         return Coreset(rows, budget, problem.pool_size, report)

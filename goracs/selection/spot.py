@@ -17,10 +17,11 @@ import numpy as np
 
 from goracs.data.numbers import is_number
 from goracs.ot.cost import measure_scale
+from goracs.ot.neighbours import nearest
 from goracs.ot.pool import Dense, open_pool
 from goracs.search import lazily, starts
 from goracs.search.canonical import canonical_order
-from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, IndexArray, InvalidInput, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,19 @@ class Spot:
         Raises:
             InvalidInput: a memory that is no number > 0, features without columns.
         """
-        rows, found = prototypes(problem, budget, self.memory, "selector spot")
-        serving = len(np.unique(found.argmin(axis=0)))
+        rows = prototypes(problem, budget, self.memory, "selector spot")
+        places, away = nearest(problem.target_features, problem.features[rows], 1)
+        serving = len(np.unique(places))
         report = {
-            "nearest_distance": float(found.min(axis=0).mean()),
+            "nearest_distance": float(away.mean()),
             "serving": serving,
             "warnings": _warnings(serving, budget),
         }
         return Coreset(rows, budget, problem.pool_size, report)
 
 
-def prototypes(
-    problem: SelectionProblem, budget: int, memory: float, reader: str
-) -> tuple[IndexArray, FloatArray]:
-    """The rows [n] that greedy facility location picks, in that order, and their distances [n, m].
+def prototypes(problem: SelectionProblem, budget: int, memory: float, reader: str) -> IndexArray:
+    """The rows [n] that greedy facility location picks, in that order.
 
     Raises:
         InvalidInput: a memory that is no number > 0, features without columns.
@@ -72,7 +72,7 @@ def prototypes(
     scale = problem.scale or measure_scale(problem.features, problem.target_features, None)
     pool = open_pool(problem, order, None, 0.0, scale, memory)
     picked = starts.facility(pool.costs, budget) if isinstance(pool, Dense) else lazily.facility(pool, budget)
-    return order[picked], pool.rows(picked) * scale.distance
+    return order[picked]
 
 
 def _warnings(serving: int, budget: int) -> list[str]:

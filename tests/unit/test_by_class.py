@@ -14,6 +14,7 @@ from goracs.selection.el2n import El2n
 from goracs.selection.full import Full
 from goracs.selection.goracs import Goracs
 from goracs.selection.goracs_released import GoracsReleased
+from goracs.selection.kcenter import KCenter
 from goracs.selection.random import Random
 from goracs.selection.ranked import Ranked
 from goracs.types import ByClass, InvalidInput, Scale, SelectionProblem
@@ -184,7 +185,20 @@ def test_join_keeps_a_single_unlabelled_part() -> None:
     whole = problem([0, 1, 0], [1])
     parts = by_class.parts(Random(by_class=False), whole, 2)
     coreset = by_class.solve(Random(by_class=False), parts[0], 0)
-    assert by_class.join(whole, parts, [coreset], 2, False) is coreset
+    assert by_class.join(whole, parts, [coreset], 2, Random(by_class=False)) is coreset
+
+
+def test_gradient_norms_are_read_only_for_methods_that_weigh_them() -> None:
+    """By class nothing more is refused or warned of than otherwise; at lam = 0 goracs still reports them."""
+    labels, targets = [0, 1] * 6, [0, 1]
+    for norms in (np.full(12, -1.0), np.zeros(12)):
+        whole = problem(labels, targets, scores={"gradient_norm": norms})
+        assert by_class.select(KCenter(None, by_class=True), whole, 4, 0).report["warnings"] == []
+    with pytest.raises(InvalidInput, match="one number >= 0"):
+        by_class.select(GORACS, problem(labels, targets, scores={"gradient_norm": np.full(12, -1.0)}), 4, 0)
+    whole = problem(labels, targets)
+    plain = by_class.select(replace(GORACS, lam=0.0), whole, 4, 0).report
+    assert plain["max_gradient"] == whole.scores["gradient_norm"].max()
 
 
 def test_join_equals_warnings_about_classes_and_scale() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from goracs import SelectionProblem, select
-from goracs.types import InvalidInput
+from goracs.ot.pool import Streamed
+from goracs.types import FloatArray, IndexArray, InvalidInput
 from tests.unit.test_starts import plain_facility
 
 ROUNDING = 1e-12
@@ -48,6 +49,24 @@ def test_spot_is_within_the_bound_of_greedy() -> None:
     most = found.max()
     got = select(problem(rows=12), 4, "spot").report["nearest_distance"]
     assert best - ROUNDING <= got <= most - (1 - 1 / np.e) * (most - best)
+
+
+@pytest.mark.parametrize("name", ["spot", "craig"])
+def test_the_distances_of_all_chosen_rows_are_never_held_at_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `memory` allows is kept to: more chosen rows than are looked at together."""
+    asked, rows = list[int](), Streamed.rows
+
+    def counted(pool: Streamed, which: IndexArray) -> FloatArray:
+        asked.append(len(which))
+        return rows(pool, which)
+
+    monkeypatch.setattr(Streamed, "rows", counted)
+    given = problem()
+    given = replace(given, scores={"sketch": given.features})
+    select(given, 28, name, memory=1e-9)
+    assert 0 < max(asked) < 28
 
 
 def test_rows_that_serve_nobody_are_counted() -> None:
