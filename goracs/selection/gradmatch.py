@@ -5,7 +5,7 @@ Problem    min over S and weights w of |sum_{i in S} w_i g_i - mean_j g_j|^2 + r
            once the rows picked so far are weighed at their best, its sign counted.
 Left       of the goal b after rows A: b - A' w = ridge (ridge I + A' A)^-1 b, so each pick changes one k x k
            matrix by a term of rank one.
-Unit       ridge is `lam` times the mean squared norm of the pool's sketches: a coreset does not change with
+Unit       the ridge is `ridge` times the mean squared norm of the pool's sketches: a coreset does not change with
            the unit of gradients. The authors' lam is in that unit itself, and no part of their first step.
 Here       each row counts 1/n, as of every coreset: weights only say which row comes next. The authors stop
            where little is left and drop rows of weight 0; here are n. With equal weights: gradient_matching.
@@ -33,11 +33,11 @@ class GradMatch:
     """The rows that the pursuit picks; ties go by the canonical order. Deterministic.
 
     Args:
-        lam: > 0; what weights cost, in mean squared norms of the pool's sketches.
+        ridge: > 0; what weights cost, in mean squared norms of the pool's sketches.
         by_class: matched in each class.
     """
 
-    lam: float
+    ridge: float
     by_class: ByClass
 
     needs: ClassVar[frozenset[str]] = frozenset({"sketch"})
@@ -50,15 +50,15 @@ class GradMatch:
         its plain mean to the goal, and the goal's norm (`target_norm`), in the unit of the sketches.
 
         Raises:
-            InvalidInput: no `sketch` of both sides in one width, a `lam` that is no number > 0.
+            InvalidInput: no `sketch` of both sides in one width, a `ridge` that is no number > 0.
         """
-        if not is_number(self.lam) or self.lam <= 0:
-            raise InvalidInput(f"selector gradmatch: lam must be a number > 0, got {self.lam!r}.")
+        if not is_number(self.ridge) or self.ridge <= 0:
+            raise InvalidInput(f"selector gradmatch: ridge must be a number > 0, got {self.ridge!r}.")
         pool, target = both_sides(problem, "sketch", "selector gradmatch")
         order = canonical_order(problem)
         rows, goal = pool[order].astype(np.float64), target.mean(axis=0, dtype=np.float64)
         size = float((rows**2).sum(axis=1).mean()) or 1.0  # where all are 0 no row matches anything
-        picked, left = pursued(rows, goal, self.lam * size, budget)
+        picked, left = pursued(rows, goal, self.ridge * size, budget)
         report = {
             "left": float(np.linalg.norm(left)),
             "distance": float(np.linalg.norm(rows[picked].mean(axis=0) - goal)),

@@ -72,12 +72,12 @@ def test_each_pick_of_the_pursuit_is_most_along_what_ridge_regression_leaves() -
     np.testing.assert_allclose(rest, left, atol=1e-12)
 
 
-def test_gradmatch_weighs_lam_by_the_pools_mean_squared_norm() -> None:
+def test_gradmatch_weighs_its_ridge_by_the_pools_mean_squared_norm() -> None:
     given = problem()
     rows, target = sketches(given)
     ridge, goal = 0.7 * (rows**2).sum(axis=1).mean(), target.mean(axis=0)
     picked, left = pursued(rows, goal, ridge, 6)
-    found = select(given, 6, "gradmatch", lam=0.7)
+    found = select(given, 6, "gradmatch", ridge=0.7)
     assert found.indices.tolist() == sorted(picked.tolist())
     assert found.report["left"] == pytest.approx(np.linalg.norm(left))
     assert found.report["distance"] == pytest.approx(np.linalg.norm(rows[picked].mean(axis=0) - goal))
@@ -141,8 +141,8 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("craig", {"scores": {"sketch": np.ones(N)}}, {}, r"'sketch' as \[rows, k\], k >= 1, got shape \(30,\)"),
     ("craig", {}, {"memory": 0}, "selector craig: memory must be a number > 0, in GB; got 0"),
     ("gradmatch", {"target_scores": None}, {}, "needs the score 'sketch' of the validation set"),
-    ("gradmatch", {}, {"lam": 0.0}, "selector gradmatch: lam must be a number > 0, got 0.0"),
-    ("gradmatch", {}, {"lam": True}, "lam must be a number > 0, got True"),
+    ("gradmatch", {}, {"ridge": 0.0}, "selector gradmatch: ridge must be a number > 0, got 0.0"),
+    ("gradmatch", {}, {"ridge": True}, "ridge must be a number > 0, got True"),
     ("glister", {"target_scores": None}, {}, "selector glister needs the score 'sketch' of the validation"),
     ("glister", {}, {"step": -1.0}, "selector glister: step must be a number >= 0, got -1.0"),
     ("glister", {}, {"step": np.inf}, "step must be a number >= 0, got inf"),
