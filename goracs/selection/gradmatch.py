@@ -5,8 +5,8 @@ Problem    min over S and weights w of |sum_{i in S} w_i g_i - mean_j g_j|^2 + r
            once the rows picked so far are weighed at their best, its sign counted.
 Left       of the goal b after rows A: b - A' w = ridge (ridge I + A' A)^-1 b, so each pick changes one k x k
            matrix by a term of rank one.
-Unit       the ridge is `ridge` times the mean squared norm of the pool's sketches: a coreset does not change with
-           the unit of gradients. The authors' lam is in that unit itself, and no part of their first step.
+Unit       ridge is in mean squared norms of the pool's sketches: a coreset does not change with the unit of
+           gradients. The authors' lam is in that unit itself, and no part of their first step.
 Here       each row counts 1/n, as of every coreset: weights only say which row comes next. The authors stop
            where little is left and drop rows of weight 0; here are n. With equal weights: gradient_matching.
 Cost       O(N k + k^2) a pick, for sketches of k numbers.
