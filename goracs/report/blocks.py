@@ -18,7 +18,7 @@ from typing import Any
 from goracs.report.answers import Answers, read_answers
 from goracs.report.comparison import Comparison, Measured, compare
 from goracs.report.results import Result
-from goracs.report.table import TITLES, budget_of, grouped
+from goracs.report.table import TITLES, budget_of, grouped, leading_number
 from goracs.report.varying import DASH, label_of, shown_config, varying
 from goracs.types import GoracsError
 
@@ -204,5 +204,5 @@ def _order(entry: Entry) -> tuple[bool, str]:
 
 
 def _number(shown: str) -> tuple[float, str]:
-    word = shown.split(" ")[0]
-    return (float(word) if word.replace(".", "", 1).isdigit() else float("inf"), shown)
+    found = leading_number(shown)
+    return (float("inf") if found is None else found, shown)

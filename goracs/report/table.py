@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from operator import itemgetter
 from statistics import mean
 from string import ascii_lowercase
@@ -295,12 +296,19 @@ def budget_of(result: Result) -> str:
     return str(budget) if asked == budget else f"{budget} ({asked})"
 
 
+def leading_number(shown: str) -> float | None:
+    """The finite number that a shown value is or begins with, as in "64 (0.1)"; None where there is none."""
+    try:
+        found = float(shown.split(" ")[0])
+    except ValueError:
+        return None
+    return found if isfinite(found) else None
+
+
 def _natural(shown: str) -> tuple[bool, float, str]:
     """A sort key: numbers by value, before words by letter."""
-    try:
-        return (False, float(shown.split(" ")[0]), shown)
-    except ValueError:
-        return (True, 0.0, shown)
+    found = leading_number(shown)
+    return (found is None, found or 0.0, shown)
 
 
 def _numbers(values: Iterable[int]) -> str:

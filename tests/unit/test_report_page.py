@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from goracs.commands import report
-from goracs.report.page import csv, html, latex, markdown
+from goracs.report.page import csv, html, latex, markdown, published
 from goracs.report.page.charts import columns, quantity, spec, tip
 from goracs.report.page.document import Chart, Document, Grid, Section, Text, signed
 from goracs.report.page.gathered import gathered
 from goracs.report.page.report import document
 from goracs.report.page.theme import DARK, LIGHT, resolved, variables
 from goracs.report.results import read_results
+from goracs.report.table import leading_number
 from tests.unit.test_comparison import saved
 from tests.unit.test_results import figure, result
 
@@ -200,3 +201,37 @@ def test_without_vl_convert_nothing_is_written(
     assert report.run([str(tmp_path)]) == 1
     assert "pip install 'goracs[report]'" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+def test_a_published_figure_stands_beside_one_of_one_set_up_only(tmp_path: Path) -> None:
+    """Two budgets of a method have no one mean; a seed without the figure is none of it."""
+    runs = [saved(tmp_path, result("random", seed, 0.5 + seed / 10)) for seed in (0, 1)]
+    runs.append(saved(tmp_path, result("random", 2)))
+    runs[-1]["metrics"]["tuned"]["auc"] = figure(None)
+    for budget in (8, 16):
+        of = {"config__budget": budget, "coreset__budget": budget, "coreset__budget_asked": budget}
+        runs.append(saved(tmp_path, result("el2n", 0, **of)))
+    found = published.section("paper/games_ctr", runs)
+    (grid,) = [part for part in found.parts if isinstance(part, Grid)]
+    assert {row[0]: row[3] for row in grid.rows} == {"random": "0.550", "grand": "-", "el2n": "-"}
+    (text,) = [part for part in found.parts if isinstance(part, Text)]
+    assert text.words.endswith("no one figure is theirs: el2n.")
+
+
+def test_ranks_and_curves_take_the_blocks_and_weights_that_have_a_figure(tmp_path: Path) -> None:
+    """A block without AUC takes the ranks from no other; 1e-05 is a number like any."""
+    for place in range(3):
+        for selector in ("goracs", "random"):
+            run = result(selector, 0, config__dataset__size=place + 1, coreset__indices_file="indices.json")
+            if place == 2:
+                del run["metrics"]["tuned"]["auc"]
+            saved(tmp_path / str(place), run)
+    told = words(read(tmp_path), "plain")
+    assert "AUC: mean ranks over 2 blocks" in told
+    assert "take blocks for independent" in told
+    assert [leading_number(shown) for shown in ("1e-05", "64 (0.1)", "all", "nan")] == [
+        1e-05,
+        64.0,
+        None,
+        None,
+    ]

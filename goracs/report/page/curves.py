@@ -13,7 +13,7 @@ from goracs.report.page.document import Chart, Part, Section, Text
 from goracs.report.page.gathered import Gathered, entries
 from goracs.report.page.results import of_users
 from goracs.report.statistics import t_interval
-from goracs.report.table import TITLES
+from goracs.report.table import TITLES, leading_number
 from goracs.report.varying import DASH, shown_config
 
 NONE = "Neither the budget nor the weight of the gradients varies among these runs."
@@ -76,8 +76,8 @@ def _point(block: Block, entry: Entry, metric: str, what: str) -> dict[str, Any]
     """A method's figure at its budget or lambda; None where it has none, or none that is a number."""
     one = entry.measured(metric)
     lam = shown_config(next(iter(entry.runs.values()))).get(LAM, DASH)
-    shown = block.budget if what == "budget" else lam
-    if one is None or not shown.split(" ")[0].replace(".", "", 1).isdigit():
+    at = leading_number(block.budget if what == "budget" else lam)
+    if one is None or at is None:
         return None
     name, where = entry.method, block.name
     if what == "lambda":
@@ -89,7 +89,7 @@ def _point(block: Block, entry: Entry, metric: str, what: str) -> dict[str, Any]
     line = ", ".join(filter(None, [name, where]))
     return {
         "line": line,
-        what: float(shown.split(" ")[0]),
+        what: at,
         "mean": one.mean,
         "low": low,
         "high": high,

@@ -97,13 +97,13 @@ def _figures(one: Difference, corrected: float | None) -> list[str]:
 
 
 def _ranks(found: Gathered) -> Iterator[Part]:
-    """Mean ranks over the blocks that all their methods share, where there are two."""
+    """Mean ranks of the methods that all blocks with a figure share, where there are two of both."""
     for metric in found.main[:2]:
-        have = [(block, _means(block, metric)) for block in found.blocks]
-        shared = [name for name in found.methods if all(name in means for _, means in have)]
+        have = [means for block in found.blocks if (means := _means(block, metric))]
+        shared = [name for name in found.methods if all(name in means for means in have)]
         if len(have) < 2 or len(shared) < 2:
             continue
-        table = np.array([[means[name] for name in shared] for _, means in have])
+        table = np.array([[means[name] for name in shared] for means in have])
         told = ranking(table, more_is_better=metric not in LESS_IS_BETTER)
         order = sorted(zip(told.ranks, shared, strict=True))
         rows: list[dict[str, Any]] = [
@@ -122,7 +122,8 @@ def _ranks(found: Gathered) -> Iterator[Part]:
             f"{TITLES[metric]}: mean ranks over {told.blocks} blocks, 1 is best; {friedman}. Two "
             "methods differ "
             f"surely where their ranks are at least {told.critical:.2f} apart (Nemenyi, 5%), that is "
-            "where their bars do not overlap."
+            "where their bars do not overlap. Both take blocks for independent, which blocks of the same "
+            "users are not quite."
         )
         alt = f"{words} " + "; ".join(f"{name} {rank:.2f}" for rank, name in order)
         y, tips = named("method", [name for _, name in order]), tip(rows, "method", "mean rank")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import mean
+from collections.abc import Mapping, Sequence
 
+from goracs.report.blocks import Entry, blocks, settled
 from goracs.report.page.document import Grid, Part, Section, Text, number
 from goracs.report.published import CITED, SMALL, Figure, published
 from goracs.report.results import Result
@@ -21,16 +21,30 @@ def _parts(preset: str, results: Sequence[Result]) -> list[Part]:
     figures = published(preset)
     if not figures:
         return [Text(f"None are known to us for {preset}.", "missing")]
-    rows = [[one.method, TITLES[one.metric], one.value, _here(one, results)] for one in figures]
+    entries = _entries(results)
+    rows = [[one.method, TITLES[one.metric], one.value, _here(one, entries)] for one in figures]
     caption = f"As cited from {CITED}; here: the mean over the seeds of this report."
     parts: list[Part] = [Grid("published", caption, ["method", "figure", "published", "here"], rows)]
+    several = sorted({one.method for one in figures if len(entries.get(one.method, [])) > 1})
+    if several:
+        said = f"Run in several set-ups, so that no one figure is theirs: {', '.join(several)}."
+        parts.append(Text(said, "missing"))
     if preset.endswith(SMALL):
         said = "The preset in small has other data and another backbone: the columns are not comparable."
         parts.append(Text(said, "warning"))
     return parts
 
 
-def _here(figure: Figure, results: Sequence[Result]) -> str:
-    tuned = [(run["metrics"] or {}).get("tuned") or {} for run in results if label_of(run) == figure.method]
-    values = [told[figure.metric]["value"] for told in tuned if figure.metric in told]
-    return number(mean(values) if values else None)
+def _entries(results: Sequence[Result]) -> dict[str, list[Entry]]:
+    """Selector -> its runs, an entry for each set-up."""
+    found: dict[str, list[Entry]] = {}
+    for block in blocks(settled(results)[0]):
+        for entry in block.entries:
+            found.setdefault(label_of(next(iter(entry.runs.values()))), []).append(entry)
+    return found
+
+
+def _here(figure: Figure, entries: Mapping[str, Sequence[Entry]]) -> str:
+    mine = entries.get(figure.method, [])
+    measured = mine[0].measured(figure.metric) if len(mine) == 1 else None
+    return number(measured.mean if measured else None)
