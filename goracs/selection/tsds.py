@@ -104,14 +104,12 @@ def densities(points: FloatArray, sigma: float) -> FloatArray:
         points: [P, d] float.
         sigma: > 0.
     """
-    scaled = (points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)) / sigma
-    own = np.einsum("ij,ij->i", scaled, scaled)
-    found, size = np.empty(len(scaled)), max(1, distance.BLOCK_BYTES // (8 * len(scaled)))
-    for start in range(0, len(scaled), size):
+    found, size = np.empty(len(points)), max(1, distance.BLOCK_BYTES // (8 * len(points)))
+    for start in range(0, len(points), size):
         part = slice(start, start + size)
-        kernel = 1 - own[part, None] - own + 2 * (scaled[part] @ scaled.T)
-        found[part] = np.clip(kernel, 0, 1).sum(axis=1)
-    return np.maximum(found, 1)
+        away = np.minimum(distance.distances(points[part], points), sigma) / sigma
+        found[part] = (1 - away**2).sum(axis=1)
+    return found
 
 
 def spread_out(away: FloatArray, density: FloatArray, alpha: float, unit: float) -> FloatArray:

@@ -51,6 +51,8 @@ def test_densities_equal_their_definition(monkeypatch: pytest.MonkeyPatch) -> No
     points = normal(40, 3) + 50
     expected = np.maximum(0, 1 - (distance.distances(points, points) / 1.7) ** 2).sum(axis=1)
     np.testing.assert_allclose(densities(points, 1.7), expected, rtol=1e-12)
+    far = np.array([0.0, 0.5, 1e9, 1e9 + 0.5])[:, None]  # squares of it leave no digit to what is near
+    np.testing.assert_allclose(densities(far, 1.0), 1.75, rtol=1e-12)
     monkeypatch.setattr(distance, "BLOCK_BYTES", 8 * 40 * 7)
     np.testing.assert_allclose(densities(points, 1.7), expected, rtol=1e-12)
 
