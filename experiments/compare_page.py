@@ -13,6 +13,7 @@ import numpy as np
 from goracs.lab.trials import TRANSPORT
 from goracs.ot.cost import gap
 from goracs.report.lab import grouped
+from goracs.report.methods import names
 
 OURS = "goracs"
 LAMS = (0.1, 0.5)
@@ -32,9 +33,19 @@ def page(planted: Sequence[Row], lab: Sequence[Row], why: str) -> str:
         said += lab_verdict(_judged(lab))
         tables.append(lab_table(_judged(lab)))
     refused = {(row["selector"], row["refused"]) for row in [*planted, *lab] if "refused" in row}
+    said += [
+        not_run(part, rows) for part, rows in (("Planted problems", planted), ("MovieLens", lab)) if rows
+    ]
     said += [f"- {name} refused: {reason}" for name, reason in sorted(refused)]
     head = "# Every method compared\nMade by `python -m experiments.compare_selectors`, which says how."
     return "\n\n".join([head, "\n".join(said), *filter(None, [why.strip()]), *tables]) + "\n"
+
+
+def not_run(part: str, rows: Sequence[Row]) -> str:
+    """Which methods a part lacks, of all that there are but `full`."""
+    run = {row["selector"] for row in rows}
+    absent = [name for name in names() if name not in run and name != "full"]
+    return f"- {part}, not run: {', '.join(absent) or 'none'}."
 
 
 # Planted problems

@@ -1,9 +1,10 @@
 """Every method on planted problems, by GORACS' own objective.
 
 Problems   `experiments.planted`: N = 2,000, m = 500, n = 100, lam .1 and .5, seeds that nothing was tried on.
-           The one score there is, the gradient norm, stands for every score of one number a row; sketches of
-           gradients are the features themselves; a row's label says on which side of the pool's mean its
-           first number lies.
+           The one score there is, the gradient norm, stands for every score of one number a row, and training
+           dynamics are made of it: losses that fall from it, margins that change sign about its mean;
+           sketches of gradients are the features themselves; a row's label says on which side of the pool's
+           mean its first number lies.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ POOL, TARGET, BUDGET = 2000, 500, 100
 LAMS = (0.1, 0.5)
 SEEDS = (101, 102, 103)
 MATRICES = frozenset({"sketch", "unit_sketch", "hidden"})  # scores of several numbers a row
+FALL, TURNS = (1.0, 0.8, 0.6, 0.4), (1.0, -1.0, 0.5, 2.0)  # at four checkpoints
 
 
 def rows(method: str, seed: int) -> Iterator[dict[str, Any]]:
@@ -66,6 +68,11 @@ def completed(given: SelectionProblem, needs: frozenset[str]) -> SelectionProble
 def _score(name: str, features: FloatArray, norms: FloatArray | None) -> FloatArray:
     if name in MATRICES or norms is None:
         return unit(features.astype(np.float64)) if name == "unit_sketch" else features
+    match name:
+        case "answer_losses":
+            return np.outer(norms, FALL)
+        case "right_margins":
+            return np.outer(norms.mean() - norms, TURNS)
     return norms
 
 

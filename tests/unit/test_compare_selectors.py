@@ -47,6 +47,8 @@ def test_the_page_says_that_nobody_is_better_where_nobody_is() -> None:
     head, table = compare_page.page([], lab_rows(), "").split("\n\n## ")
     assert "MovieLens: no method ends below goracs in POO in any of 2 searches." in head
     assert "no rival has a smaller mean test loss than goracs" in head
+    (absent,) = [line for line in head.splitlines() if line.startswith("- MovieLens, not run: ")]
+    assert {"mmd", "kcenter", "random", "full"} & set(absent.strip(".").split(": ")[1].split(", ")) == {"mmd"}
     (line,) = [line for line in table.splitlines() if line.startswith("| kcenter")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[7:13] == ["0.600", "1.000", "0.500", "80.0%", "0.100", "-"]  # OT_d, g, POO and gap at .1, .5
@@ -85,6 +87,13 @@ def test_a_rival_below_goracs_on_a_planted_problem_is_told_and_so_is_a_refusal()
     assert page.index("| mmd | 0.1500 | 33.3% |") < page.index(
         "| goracs | 0.2000 | 50.0% |", page.index("lam 0.5\n")
     )
+
+
+@pytest.mark.parametrize("method", ["forgetting", "aum", "cartography", "tdds"])
+def test_methods_by_training_dynamics_are_not_refused(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"POOL": 60, "TARGET": 20, "BUDGET": 5}.items():
+        monkeypatch.setattr(compare_planted, name, value)
+    assert [row.get("refused") for row in compare_planted.rows(method, 1)] == [None, None]
 
 
 def test_what_is_kept_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from goracs.commands import report
-from goracs.report.page import csv, html, latex, markdown, published
+from goracs.report.page import csv, html, latex, markdown, places, published
 from goracs.report.page.charts import columns, quantity, spec, tip
 from goracs.report.page.document import Chart, Document, Grid, Section, Text, signed
 from goracs.report.page.gathered import gathered
@@ -235,3 +235,16 @@ def test_ranks_and_curves_take_the_blocks_and_weights_that_have_a_figure(tmp_pat
         None,
         None,
     ]
+
+
+def test_no_class_looks_like_pool_or_validation_set_and_no_runs_have_words_of_their_own(
+    tmp_path: Path,
+) -> None:
+    assert not set(places.COLOURS[:2]) & set(places.looks(places.COLOURS, 12)[2:])
+    assert places.looks(places.COLOURS, 12)[2:] == [*places.COLOURS[2:], *places.COLOURS[2:4]]
+    bare = result("random", 0, metrics=None)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "result.json").write_text(json.dumps(bare))
+    found_words = words(read(tmp_path), "missing")
+    assert places.NONE in found_words
+    assert "0 of 0" not in found_words

@@ -42,6 +42,8 @@ def section(found: Gathered) -> Section:
     words = "A dot is the share of likes or the median, a bar the middle half, a line 10% to 90% of the rows."
     parts: list[Part] = [Text(words)]
     parts += [chart for kind in kinds if (chart := _chart(kind, told))]
+    if len(told) > DRAWN and len(parts) > 1:
+        parts.append(Text(f"Drawn are the first {DRAWN} of {len(told)} sets; the table has all."))
     if absent:
         parts.append(
             Text(

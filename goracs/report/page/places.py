@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle, islice
 from typing import Any
 
 import polars as pl
@@ -14,8 +15,9 @@ from goracs.report.trace import projected
 DRAWN = 6  # coresets
 POINTS = 600  # of a side
 WHOLE = ["pool", "validation"]
-COLOURS = [f"var(--{name})" for name in ("faint", "muted", "c1", "c0", "c2", "c3")]
+COLOURS = [f"var(--{name})" for name in ("faint", "muted", "c1", "c0", "c2", "c3", "c4", "c5", "c6", "c7")]
 SHAPES = ["circle", "cross", "circle", "square", "diamond", "triangle-up"]
+NONE = "No run was evaluated: there is no coreset to draw."
 
 
 def section(found: Gathered) -> Section:
@@ -23,7 +25,9 @@ def section(found: Gathered) -> Section:
     jobs = [job for job in found.one_a_method() if job.block is found.blocks[0]] if found.blocks else []
     charts = [chart for place, job in enumerate(jobs) if (chart := _chart(found, place, job))]
     parts: list[Part] = list(charts[:DRAWN])
-    if len(charts) < len(jobs) or not jobs:
+    if not jobs:
+        parts.append(Text(NONE, "missing"))
+    if len(charts) < len(jobs):
         parts.append(
             Text(
                 f"Of {len(jobs) - len(charts)} of {len(jobs)} coresets the features are no longer in "
@@ -71,10 +75,24 @@ def _layer(kinds: list[str], shown: list[str], size: int) -> dict[str, Any]:
         "encoding": {
             "x": quantity("x", "first principal axis of the pool") | {"axis": axis},
             "y": quantity("y", "second") | {"axis": axis},
-            "color": {**named, "scale": {"domain": kinds, "range": COLOURS[: len(kinds)]}, "legend": legend},
-            "shape": {**named, "scale": {"domain": kinds, "range": SHAPES[: len(kinds)]}, "legend": legend},
+            "color": {
+                **named,
+                "scale": {"domain": kinds, "range": looks(COLOURS, len(kinds))},
+                "legend": legend,
+            },
+            "shape": {
+                **named,
+                "scale": {"domain": kinds, "range": looks(SHAPES, len(kinds))},
+                "legend": legend,
+            },
         },
     }
+
+
+def looks(known: list[str], count: int) -> list[str]:
+    """Of so many kinds; those after the last begin again behind those of pool and validation set."""
+    own = len(WHOLE)
+    return [*known[:own], *islice(cycle(known[own:]), count - own)]
 
 
 def _point(x: float, y: float, of: str) -> dict[str, Any]:
