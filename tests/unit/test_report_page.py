@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from goracs.commands import report
-from goracs.report.page import csv, html, latex, markdown, places, published
+from goracs.report.page import balance, csv, html, latex, markdown, places, published
 from goracs.report.page.charts import columns, quantity, spec, tip
 from goracs.report.page.document import Chart, Document, Grid, Section, Text, signed
 from goracs.report.page.gathered import gathered
@@ -248,3 +249,13 @@ def test_no_class_looks_like_pool_or_validation_set_and_no_runs_have_words_of_th
     found_words = words(read(tmp_path), "missing")
     assert places.NONE in found_words
     assert "0 of 0" not in found_words
+
+
+def test_a_figure_of_balance_says_how_many_sets_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = dict.fromkeys(balance.TITLES, 1.0)
+    sets = {f"set {number}": [pl.DataFrame([{**kinds, "likes": number / 20}])] for number in range(20)}
+    monkeypatch.setattr(balance, "_frames", lambda _: (sets, 0))
+    found = read(study(tmp_path, coreset__indices_file="indices.json"))
+    assert f"Drawn are the first {balance.DRAWN} of 20 sets; the table has all." in words(found, "plain")
