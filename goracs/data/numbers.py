@@ -28,6 +28,12 @@ def check_whole(key: str, value: Any, least: int) -> None:
         raise InvalidInput(f"{key} must be a whole number >= {least}, got {value!r}.")
 
 
+def check_memory(reader: str, value: Any) -> None:
+    """Refuse a memory that is no number > 0; `reader` is whose it is."""
+    if not is_number(value) or value <= 0:
+        raise InvalidInput(f"{reader}: memory must be a number > 0, in GB; got {value!r}.")
+
+
 def check_amount(key: str, value: Any) -> None:
     """Refuse what is neither a count >= 1 nor a share in (0, 1); 1.0 could be either, so it is neither."""
     count, share = is_whole(value) and value >= 1, is_number(value) and 0 < value < 1

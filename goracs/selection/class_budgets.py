@@ -81,22 +81,18 @@ def warnings(problem: SelectionProblem, by_class: ByClass, budget: int) -> list[
     short = _shorter_than_share(pool, weights, budget)
     for label, given in budgets(pool, weights, budget).items():
         if label not in target:
-            told = _none if given == 0 else _all_the_same
-            said.append(f"class {label} is absent from validation: {told(pool[label], given)}.")
+            what = (
+                f"it gives {given} rows, chosen against the whole of it where the method reads it"
+                if given
+                else f"none of its {pool[label]} rows is chosen"
+            )
+            said.append(f"class {label} is absent from validation: {what}.")
         if label in short:
             said.append(f"class {label} has {pool.get(label, 0)} pool rows, less than its share: all taken.")
         elif given == 0 and label in target:
             why = "has so small a share that it gets" if label in pool else "is not in the pool: it gives"
             said.append(f"class {label} {why} no row.")
     return said
-
-
-def _none(rows: int, _given: int) -> str:
-    return f"none of its {rows} rows is chosen"
-
-
-def _all_the_same(_rows: int, given: int) -> str:
-    return f"it gives {given} rows, chosen against the whole of it where the method reads it"
 
 
 def _shorter_than_share(pool: Counts, weights: Counts, budget: int) -> list[int]:

@@ -20,7 +20,7 @@ import numpy as np
 from goracs.ot.neighbours import nearest
 from goracs.selection.scores import constant_warnings, matrix
 from goracs.selection.spot import prototypes
-from goracs.types import ByClass, Coreset, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, InvalidInput, SelectionProblem
 
 SCORE = "sketch"
 
@@ -49,9 +49,11 @@ class Craig:
         the unit of the sketches, and `largest_weight`, the largest share of the pool that is nearest to one.
 
         Raises:
-            InvalidInput: no `sketch` of several columns, a memory that is no number > 0.
+            InvalidInput: no `sketch` of several columns, one too large for float64, a memory that is no
+                number > 0.
         """
         sketches = matrix(problem, SCORE, "selector craig")
+        _refuse_large(sketches)
         others = {**problem.scores, "features": problem.features}  # for the order of rows of one sketch
         within = SelectionProblem(sketches, sketches, scores=others)
         rows = prototypes(within, budget, self.memory, "selector craig")
@@ -62,3 +64,9 @@ class Craig:
             "warnings": constant_warnings(SCORE, sketches - sketches[:1]),
         }
         return Coreset(rows, budget, problem.pool_size, report)
+
+
+def _refuse_large(sketches: FloatArray) -> None:
+    """Where |a - b|^2 <= 4 k max^2 could overflow: said here of the score, else it would be of embeddings."""
+    if np.abs(sketches).max() > (np.finfo(np.float64).max / (4 * sketches.shape[1])) ** 0.5:
+        raise InvalidInput(f"selector craig: distances of the score '{SCORE}' overflow float64: rescale it.")

@@ -17,12 +17,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from goracs.data.numbers import check_memory
 from goracs.ot import distance
 from goracs.ot.neighbours import nearest
 from goracs.ot.pool import Dense, Streamed, open_pool
 from goracs.search import lazily, starts
 from goracs.search.canonical import canonical_order
-from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, Scale, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, Scale, SelectionProblem
 
 ROUNDING = 1e-12  # of the sum of distances: a gain below it is none
 
@@ -52,9 +53,7 @@ class KMedoids:
         Raises:
             InvalidInput: a memory that is no number > 0; embeddings without columns, or too far apart.
         """
-        given: object = self.memory
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < np.inf:
-            raise InvalidInput(f"selector kmedoids: memory must be a number > 0, in GB; got {given!r}.")
+        check_memory("selector kmedoids", self.memory)
         order = canonical_order(problem)
         points = problem.features[order].astype(np.float64)
         itself = SelectionProblem(points, points)

@@ -19,10 +19,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from goracs.data.numbers import check_memory
 from goracs.search.canonical import canonical_order
 from goracs.selection.alignment import largest
 from goracs.selection.mmd import herd, kernel, mean_kernel, width_of
-from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, FloatArray, IndexArray, SelectionProblem
 
 SETTLED = 1e-7  # of a derivative of the objective, whose kernel is 0..1
 MOST = 100_000  # moves
@@ -59,9 +60,7 @@ class Kmm:
             InvalidInput: a bandwidth or memory that is no number > 0, features without columns or so large
                 that their distances overflow.
         """
-        given: object = self.memory
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < np.inf:
-            raise InvalidInput(f"selector kmm: memory must be a number > 0, in GB; got {given!r}.")
+        check_memory("selector kmm", self.memory)
         order = canonical_order(problem)
         pool = problem.features[order].astype(np.float64)
         target = problem.target_features.astype(np.float64)

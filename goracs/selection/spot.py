@@ -15,13 +15,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from goracs.data.numbers import is_number
+from goracs.data.numbers import check_memory
 from goracs.ot.cost import measure_scale
 from goracs.ot.neighbours import nearest
 from goracs.ot.pool import Dense, open_pool
 from goracs.search import lazily, starts
 from goracs.search.canonical import canonical_order
-from goracs.types import ByClass, Coreset, IndexArray, InvalidInput, SelectionProblem
+from goracs.types import ByClass, Coreset, IndexArray, SelectionProblem
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def prototypes(problem: SelectionProblem, budget: int, memory: float, reader: st
     Raises:
         InvalidInput: a memory that is no number > 0, features without columns.
     """
-    if not is_number(memory) or memory <= 0:
-        raise InvalidInput(f"{reader}: memory must be a number > 0, in GB; got {memory!r}.")
+    check_memory(reader, memory)
     order = canonical_order(problem)
     scale = problem.scale or measure_scale(problem.features, problem.target_features, None)
     pool = open_pool(problem, order, None, 0.0, scale, memory)

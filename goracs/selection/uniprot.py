@@ -20,6 +20,7 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
+from goracs.data.numbers import check_memory
 from goracs.ot.cost import measure_scale
 from goracs.ot.pool import open_pool
 from goracs.search.canonical import canonical_order
@@ -75,6 +76,4 @@ class UniProt:
         if self.increments not in get_args(Increments):
             known = " or ".join(get_args(Increments))
             raise InvalidInput(f"selector uniprot: increments must be {known}, got {self.increments!r}.")
-        given: object = self.memory
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < np.inf:
-            raise InvalidInput(f"selector uniprot: memory must be a number > 0, in GB; got {given!r}.")
+        check_memory("selector uniprot", self.memory)

@@ -139,6 +139,7 @@ def test_gradients_that_are_all_equal_are_told(name: str, value: float) -> None:
 BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("craig", {"scores": {}}, {}, "selector craig needs the score 'sketch'"),
     ("craig", {"scores": {"sketch": np.ones(N)}}, {}, r"'sketch' as \[rows, k\], k >= 1, got shape \(30,\)"),
+    ("craig", {"scores": {"sketch": np.diag([1e200] * N)}}, {}, "score 'sketch' overflow float64: rescale"),
     ("craig", {}, {"memory": 0}, "selector craig: memory must be a number > 0, in GB; got 0"),
     ("gradmatch", {"target_scores": None}, {}, "needs the score 'sketch' of the validation set"),
     ("gradmatch", {}, {"ridge": 0.0}, "selector gradmatch: ridge must be a number > 0, got 0.0"),
