@@ -116,6 +116,13 @@ def test_equal_gains_are_told_and_leave_transport_alone() -> None:
                 "scores": {"sketch": np.full((12, 4), 1e200)},
                 "target_scores": {"sketch": np.full((6, 4), 1e200)},
             },
+            "squares of the score 'sketch' overflow float64",
+        ),
+        (
+            {
+                "scores": {"sketch": np.array([[1.3e154], [-1.3e154]] * 6)},
+                "target_scores": {"sketch": np.full((6, 1), 1.3e154)},
+            },
             "inner products of sketches overflow float64",
         ),
     ],
