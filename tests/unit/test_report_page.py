@@ -8,13 +8,14 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
 from goracs.commands import report
-from goracs.report.page import balance, csv, html, latex, markdown, places, published
+from goracs.report.page import balance, csv, html, latex, markdown, places, published, search
 from goracs.report.page.charts import columns, quantity, spec, tip
 from goracs.report.page.document import Chart, Document, Grid, Section, Text, signed
 from goracs.report.page.gathered import gathered
@@ -259,3 +260,10 @@ def test_a_figure_of_balance_says_how_many_sets_it_leaves_out(
     monkeypatch.setattr(balance, "_frames", lambda _: (sets, 0))
     found = read(study(tmp_path, coreset__indices_file="indices.json"))
     assert f"Drawn are the first {balance.DRAWN} of 20 sets; the table has all." in words(found, "plain")
+
+
+def test_a_search_without_bounds_is_drawn_too() -> None:
+    """As that of goracs_paper, whose report knows no smallest cost."""
+    job: Any = SimpleNamespace(result={"coreset": {"report": {"classes": {"0": {"poo": 0.5}}}}})
+    step = {"class": 0, "phase": "start", "seconds": 0.1, "objective": 0.5, "bound": None}
+    assert search._steps(job, [step]) == [{**step, "part": "class 0", "gap": None}]

@@ -49,14 +49,19 @@ def section(found: Gathered) -> Section:
 
 def _steps(job: Job, steps: Sequence[Mapping[str, Any]]) -> list[Step]:
     """The steps with their part of the pool in words, and how far the bound is."""
-    report, rows = job.result["coreset"]["report"], []
+    rows = []
     for step in steps:
         label = step.get("class")
-        lowest = (report if label is None else report["classes"][str(label)])["lowest_cost"]
-        far = None if step["bound"] is None else gap(step["objective"], step["bound"], lowest)
+        far = None if step["bound"] is None else gap(step["objective"], step["bound"], _lowest(job, label))
         part = "all rows" if label is None else f"class {label}"
         rows.append({**step, "part": part, "gap": far})
     return rows
+
+
+def _lowest(job: Job, label: int | None) -> float:
+    """The smallest cost of a row of a part; where a search has bounds, its report has that."""
+    report = job.result["coreset"]["report"]
+    return float((report if label is None else report["classes"][str(label)])["lowest_cost"])
 
 
 def _name(job: Job) -> str:
