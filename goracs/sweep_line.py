@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import configure_log, run_job
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs.config import build, hashed, store_root
+from goracs.config import build, hashed, literal, store_root
 from goracs.jobs import plan, sweep
 from goracs.jobs.plan import Plan, Planned
 from goracs.pipeline import Job, Line
@@ -38,15 +37,13 @@ if TYPE_CHECKING:
 class Composed:
     """A job as planned, and its configuration where its result is in the store."""
 
-    number: int
     planned: Planned
     there: DictConfig | None
 
     @property
     def words(self) -> list[str]:
         """As a launcher takes them, which would number the jobs it gets from 0."""
-        folder = QuotedString(self.planned.folder, Quote.double).with_quotes()
-        return [*self.planned.overrides, f"hydra.sweep.subdir={folder}"]
+        return [*self.planned.overrides, literal("hydra.sweep.subdir", self.planned.folder)]
 
 
 def run(sweeper: Any, words: Sequence[str]) -> list[Any]:
@@ -109,7 +106,7 @@ def _composed(sweeper: Any, number: int, overrides: list[str], store: Store) -> 
         )
     found = Planned(overrides, key, str(OmegaConf.select(config, "hydra.sweep.subdir")))
     selector = config.hydra.runtime.choices.selector
-    return Composed(number, found, config if _is_there(own, selector, store) else None)
+    return Composed(found, config if _is_there(own, selector, store) else None)
 
 
 def _key_as(config: DictConfig, own: DictConfig, number: int) -> str:

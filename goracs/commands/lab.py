@@ -109,7 +109,7 @@ def _work(asked: Asked, folder: Path) -> None:
 
     figure_class()  # missed now, not at the end
     settings: Lab = asked.made["lab"]
-    described = Described(asked.made, asked.features, trials.needs(settings), Store(_root(asked)))
+    described = Described(asked.made, asked.features, trials.needs(settings), Store(store_root(asked.config)))
     for said in (asked.made["dataset"].notice, *described.chosen):
         logging.getLogger("goracs").info("%s", said)
     todo = trials.trials(settings, described.pool_size)
@@ -137,10 +137,6 @@ def _work(asked: Asked, folder: Path) -> None:
 def _tells(word: str) -> bool:
     """Whether a word changes what is found: not where the store lies, nor how the machine is used."""
     return word.partition(".")[0] not in ("store", "runtime", "logger")
-
-
-def _root(asked: Asked) -> Path:
-    return store_root(asked.config)
 
 
 def _tried(described: Described, bench: Bench, todo: Sequence[list[Trial]], asked: Asked) -> list[Any]:
