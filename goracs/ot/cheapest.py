@@ -54,13 +54,13 @@ def lowest(row, prices, values, columns):  # type: ignore[no-untyped-def]
     values[:] = BIG
     worst = BIG
     for first in range(0, m, CHUNK):
-        end = min(first + CHUNK, m)
+        costs, free = row[first : first + CHUNK], prices[first : first + CHUNK]
         least = BIG
-        for j in range(first, end):
-            least = smaller(least, row[j] - prices[j])
+        for x in range(len(costs)):  # from 0: with another first index LLVM does not vectorise it
+            least = smaller(least, costs[x] - free[x])
         if least < worst:
-            for j in range(first, end):
-                value = row[j] - prices[j]
+            for x in range(len(costs)):
+                value = costs[x] - free[x]
                 if value < worst:
                     place = count - 1
                     while place > 0 and values[place - 1] > value:
@@ -68,7 +68,7 @@ def lowest(row, prices, values, columns):  # type: ignore[no-untyped-def]
                         columns[place] = columns[place - 1]
                         place -= 1
                     values[place] = value
-                    columns[place] = j
+                    columns[place] = first + x
                     worst = values[count - 1]
 
 
