@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event, types
+from numba.core import event
 from numba.extending import intrinsic
 
 log = logging.getLogger("goracs")
@@ -55,13 +55,13 @@ def inlined(function: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def smaller(context: Any, first: Any, second: Any) -> Any:  # noqa: ARG001
-    """The smaller of two float64."""
+    """The smaller of two numbers, of the first one's type."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
         below = builder.fcmp_ordered("<", *arguments, flags=FLAGS)
         return builder.select(below, *arguments, flags=FLAGS)
 
-    return types.float64(types.float64, types.float64), generate
+    return first(first, first), generate
 
 
 class _Listener(event.Listener):  # type: ignore[misc]

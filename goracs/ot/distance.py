@@ -14,8 +14,9 @@ import numpy as np
 
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
-BLOCK_BYTES = 32 * 2**20  # of one float32 block
+BLOCK_BYTES = 8 * 2**20  # of one float32 block: it stays in the cache
 ROUNDING = 2.0**-24  # of float32
+BELOW, ABOVE = 1 - 4 * ROUNDING, 1 + 4 * ROUNDING  # a root and what follows round
 
 
 def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
@@ -65,61 +66,66 @@ def directions(features: FloatArray) -> FloatArray:
 
 def largest_distance(features: FloatArray, target: FloatArray) -> float:
     """max d over pool x target, exactly, by one pass and the distances of the rows that could hold it."""
-    above = np.concatenate([block.unit * block.high().max(axis=1) for block in blocks(features, target)])
+    above = np.concatenate(
+        [block.unit * block.high(block.squares().max(axis=1)) for block in blocks(features, target)]
+    )
     rows = decided(-above, 1, lambda rows: -distances(features[rows], target).max(axis=1))
     return -float(rows[1][0])
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Distances of some rows, float32 [B, m], up to a proven error.
+    """Distances of B rows, up to a proven error.
 
     Args:
-        squares: of points centred on the target's mean and scaled to norms <= 1.
-        unit: what they were scaled by, in feature units: of any size, so never cast to float32.
+        products: [B, m] float32; inner products of points centred on the target's mean, scaled to norms <= 1.
+        own: [B] float32; the rows' squared norms.
+        others: [m] float32; the target's.
+        unit: what the points were scaled by, in feature units: of any size, so never cast to float32.
         error: of a square: with d terms in float32, at most 4 (d/2 + 8) 2^-24.
     """
 
-    squares: FloatArray
+    products: FloatArray
+    own: FloatArray
+    others: FloatArray
     unit: np.float64
     error: np.float32
 
-    def low(self) -> FloatArray:
-        """Lower bounds, float32, in units of `unit`."""
-        found: FloatArray = np.sqrt(np.maximum(self.squares - self.error, 0))
-        found *= np.float32(1 - 4 * ROUNDING)
+    def squares(self) -> FloatArray:
+        """[B, m] float32 squared distances, in units of `unit` squared."""
+        found: FloatArray = self.own[:, None] + self.others
+        found -= 2 * self.products
         return found
 
-    def high(self) -> FloatArray:
-        """Upper bounds, float32, in units of `unit`."""
-        found: FloatArray = np.sqrt(np.maximum(self.squares, 0) + self.error)
-        found *= np.float32(1 + 4 * ROUNDING)
+    def low(self, squares: FloatArray) -> FloatArray:
+        """Lower bounds, float32, of distances of such squares; in units of `unit`."""
+        found: FloatArray = np.sqrt(np.maximum(squares - self.error, 0))
+        found *= np.float32(BELOW)
+        return found
+
+    def high(self, squares: FloatArray) -> FloatArray:
+        """Upper bounds, likewise."""
+        found: FloatArray = np.sqrt(np.maximum(squares, 0) + self.error)
+        found *= np.float32(ABOVE)
         return found
 
 
 def blocks(features: FloatArray, target: FloatArray) -> Iterator[Block]:
     """The distances of all rows, in the order of `features`."""
-    with np.errstate(over="ignore", invalid="ignore"):  # said below, in words
-        centre = target.mean(axis=0, dtype=np.float64)
-        centred = target - centre
-        reach = np.linalg.norm(centred, axis=1).max()
+    from goracs.ot.scaled import centred_rows, scaled_rows
+
+    centre = target.mean(axis=0, dtype=np.float64)
+    centred, lengths = centred_rows(target, centre)
+    reach = lengths.max()
     error = np.float32(4 * (target.shape[1] / 2 + 8) * ROUNDING)
     size = max(1, BLOCK_BYTES // (4 * len(target)))
     for start in range(0, len(features), size):
-        with np.errstate(over="ignore", invalid="ignore"):
-            rows = features[start : start + size] - centre
-            unit = np.float64(max(reach, np.linalg.norm(rows, axis=1).max()) or 1.0)
+        rows, lengths = centred_rows(features[start : start + size], centre)
+        unit = np.float64(max(reach, lengths.max()) or 1.0)
         if not np.isfinite(unit):
             raise InvalidInput("distances overflow float64: the embeddings are too large; rescale them.")
-        squares = _squares((rows / unit).astype(np.float32), (centred / unit).astype(np.float32))
-        yield Block(squares, unit, error)
-
-
-def _squares(block: FloatArray, target: FloatArray) -> FloatArray:
-    """Squared distances from a product, all in float32."""
-    own = np.einsum("ij,ij->i", block, block)[:, None] + np.einsum("ij,ij->i", target, target)
-    found: FloatArray = own - 2 * (block @ target.T)
-    return found
+        (scaled, own), (others, theirs) = scaled_rows(rows, unit), scaled_rows(centred, unit)
+        yield Block(scaled @ others.T, own, theirs, unit, error)
 
 
 def decided(

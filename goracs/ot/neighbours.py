@@ -5,8 +5,6 @@ All that is decided is decided by exact float64 distances, ties by index (see `g
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from goracs.ot.distance import blocks, distances, first_of, refuse_no_columns
@@ -37,11 +35,11 @@ def nearest(
     rows, away = np.empty((len(features), count), np.int64), np.empty((len(features), count))
     row = 0
     for block in blocks(features, target):
-        squares = block.squares
+        squares = block.squares()
         if others:
             np.fill_diagonal(squares[:, row:], np.inf)
-        reach = replace(block, squares=np.partition(squares, count - 1, axis=1)[:, count - 1]).high()
-        for could_be in block.low() <= reach[:, None]:
+        reach = block.high(np.partition(squares, count - 1, axis=1)[:, count - 1])
+        for could_be in block.low(squares) <= reach[:, None]:
             columns = np.flatnonzero(could_be)
             exact = distances(features[row : row + 1], target[columns])[0]
             rows[row], away[row] = first_of(columns, exact, count)

@@ -17,10 +17,12 @@ from typing import Protocol
 import numpy as np
 
 from goracs.ot import distance
+from goracs.ot.below import shares_below
 from goracs.ot.cheapest import Shape, shares
 from goracs.ot.distance import blocks, decided, distances, first_of
 from goracs.types import FloatArray, IndexArray, Scale, SelectionProblem
 
+NEAREST = Shape(1, 1.0, 0.0)  # all that a row ships goes to one column
 SLACK = 1e-12  # of the terms of a figure: far above its rounding, and hardly a row more to measure
 
 
@@ -102,7 +104,7 @@ class Streamed:
     @cached_property
     def low(self) -> float:
         """The smallest cost."""
-        below = self._below(np.zeros(self.width), lambda low, _: low.min(axis=1))
+        below = self.below(np.zeros(self.width), NEAREST)
         return float(
             decided(below, 1, lambda rows: self.measured(rows, lambda costs: costs.min(axis=1)))[1][0]
         )
@@ -117,7 +119,7 @@ class Streamed:
 
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
         """As `Dense.cheapest`, by one pass over the features."""
-        below = self._below(prices, lambda low, scaled: shares(low, scaled, spread))
+        below = self.below(prices, spread)
         return decided(
             below, count, lambda rows: self.measured(rows, lambda costs: shares(costs, prices, spread))
         )
@@ -136,19 +138,17 @@ class Streamed:
         for start in range(0, len(rows), size):
             stored = self.order[rows[start : start + size]]
             for block in blocks(self.features[stored], self.target):
-                costs = block.low() * (block.unit / self.scale * (1 - SLACK))
+                costs = block.low(block.squares()) * (block.unit / self.scale * (1 - SLACK))
                 costs -= self.offset[stored, None] * (1 + SLACK)
                 yield costs
 
-    def _below(
-        self, prices: FloatArray, measure: Callable[[FloatArray, FloatArray], FloatArray]
-    ) -> FloatArray:
-        """[N] lower bounds, in pool order, of a figure of each row that grows with its distances less prices.
+    def below(self, prices: FloatArray, spread: Shape) -> FloatArray:
+        """[N] lower bounds of rho, in pool order.
 
         Where a distance is 0 its bound is exact: then only the slack makes up for the order of the roundings.
         """
         passes = [
-            block.unit * measure(block.low(), prices * (self.scale / block.unit))
+            block.unit * shares_below(block, prices * (self.scale / block.unit), spread)
             for block in blocks(self.features, self.target)
         ]
         found: FloatArray = np.concatenate(passes) / self.scale - self.offset

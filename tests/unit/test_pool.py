@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goracs.ot import distance
-from goracs.ot.cheapest import shape
+from goracs.ot.below import shares_below
+from goracs.ot.cheapest import shape, shares
 from goracs.ot.distance import blocks, decided, distances, largest_distance
 from goracs.ot.pool import Dense, Streamed
 from goracs.types import InvalidInput
@@ -89,14 +90,42 @@ def test_blocks_bound_every_distance(embedded: Embedded, block: int) -> None:
     pool, target = embedded
     true = distances(pool, target)
     found = list(blocks(pool, target))
-    assert [len(each.squares) for each in found][:-1] == [min(block, len(pool))] * (len(found) - 1)
-    low = np.concatenate([each.unit * each.low().astype(float) for each in found])
-    high = np.concatenate([each.unit * each.high().astype(float) for each in found])
+    assert [len(each.products) for each in found][:-1] == [min(block, len(pool))] * (len(found) - 1)
+    low = np.concatenate([each.unit * each.low(each.squares()).astype(float) for each in found])
+    high = np.concatenate([each.unit * each.high(each.squares()).astype(float) for each in found])
     assert (low >= 0).all()
     assert (low <= true).all()
     assert (true <= high).all()
     spread = true.max()
     assert high.max() <= 1.01 * spread + 1e-2 * (spread == 0)  # no idle bounds
+
+
+@pytest.mark.parametrize("size", [0.0, 0.1, 3.0, 1e6, 1e14, 1e16, 1e25])
+def test_bounds_without_roots_equal_those_of_all_roots(embedded: Embedded, size: float) -> None:
+    """To the last bit: what is left out is never among a row's cheapest."""
+    pool, target = (np.tile(each, (3, 1)) for each in embedded)  # several chunks of columns
+    draw = np.random.default_rng(2)
+    for prices in (size * draw.normal(size=len(target)), size * draw.integers(-1, 2, len(target)) - size):
+        for budget in (1, 4, 13, 42, 90):
+            spread = shape(budget, len(target))
+            for each in blocks(pool, target):
+                every = shares(each.low(each.squares()), prices, spread)
+                np.testing.assert_array_equal(shares_below(each, prices, spread), every)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_bounds_without_roots_equal_those_of_all_roots_where_they_nearly_tie(seed: int) -> None:
+    """Prices that are distances, but for a few units in the last place: each root decides."""
+    draw = np.random.default_rng(seed)
+    pool, target = (draw.normal(size=(rows, 3)).astype(np.float32) for rows in (20, 40))
+    (block,) = blocks(pool, target)
+    low = block.low(block.squares())
+    spread = shape(int(draw.integers(1, 41)), 40)
+    offset = draw.choice([0.0, 1.0, 1e4])
+    for row in range(5):
+        prices = low[row] * (1 + 2.0**-23 * draw.integers(-2, 3, 40)) - offset
+        np.testing.assert_array_equal(shares_below(block, prices, spread), shares(low, prices, spread))
 
 
 def test_largest_distance_equals_that_of_all_pairs(embedded: Embedded, block: int) -> None:
