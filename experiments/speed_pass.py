@@ -48,7 +48,8 @@ def measured(rows: int, width: int, budget: int, turns: int) -> FloatArray:
     ]
     parts[2]()  # compiles
     found: FloatArray = np.array([[seconds(part) for part in parts] for _ in range(turns)])
-    return found.min(axis=0)
+    least: FloatArray = found.min(axis=0)
+    return least
 
 
 def posed(rows: int, width: int) -> tuple[Streamed, FloatArray]:
