@@ -40,6 +40,8 @@ class Pool(Protocol):
 
     def rows(self, indices: IndexArray) -> FloatArray: ...  # noqa: D102
 
+    def below(self, prices: FloatArray, spread: Shape) -> FloatArray: ...  # noqa: D102
+
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]: ...  # noqa: D102
 
 
@@ -68,9 +70,13 @@ class Dense:
         """[k, m] float64 costs of k rows."""
         return self.costs[indices]
 
+    def below(self, prices: FloatArray, spread: Shape) -> FloatArray:
+        """[N] rho at prices [m]."""
+        return shares(self.costs, prices, spread)
+
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
         """The `count` rows of smallest rho at prices [m], ascending, ties by index, and their rho."""
-        return first_of(np.arange(self.size), shares(self.costs, prices, spread), count)
+        return first_of(np.arange(self.size), self.below(prices, spread), count)
 
 
 @dataclass(frozen=True, eq=False)

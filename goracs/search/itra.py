@@ -5,8 +5,8 @@ Course     1 a start (`goracs.search.starts`);
            2 the bound on the global optimum (`goracs.ot.lagrangian`), which also generates the rows worth a
              close look and gives a second start;
            3 alternation (`goracs.search.alternate`), left out with effort=exchange_only;
-           4 exchanges (`goracs.search.refine`) among the generated rows, or with effort=certify among all
-             rows where their costs are at hand;
+           4 exchanges (`goracs.search.refine`) among the generated rows, with effort=certify among all rows:
+             at once where their costs are at hand, else part after part (`goracs.search.parts`);
            5 with effort=optimal there, branch and bound (`goracs.search.branch`) until nothing can be better.
 Anytime    the best coreset so far is always valid; what limits the search is asked between steps.
 Source     GORACS (KDD 2025), ITRA, with another start, exact re-optimisation and a certificate.
@@ -30,6 +30,7 @@ from goracs.search import lazily, starts
 from goracs.search.alternate import alternate
 from goracs.search.branch import branch
 from goracs.search.limits import Limits
+from goracs.search.parts import parts
 from goracs.search.refine import Sweeps, refine
 from goracs.search.watch import Watch
 from goracs.types import GoracsError, IndexArray
@@ -172,14 +173,38 @@ class Search:
 
     def _exchange(self, generated: Generated, sweeps: Sweeps) -> None:
         """Among the generated rows, and then, to certify, among all."""
+        self.generated = len(generated.rows)
         sweeps = self._refine(generated, sweeps)
-        if not self.limits.reach("certify") or not isinstance(self.pool, Dense):
+        if not self.limits.reach("certify"):
+            return
+        if not isinstance(self.pool, Dense):
+            if self.generated < self.pool.size:
+                self._in_parts(generated, sweeps)
             return
         if sweeps.proven and self.generated < self.pool.size:
-            rows = generated.rows[sweeps.rows]
+            rows, self.generated = generated.rows[sweeps.rows], self.pool.size
             sweeps = self._refine(self._whole(), replace(sweeps, rows=rows, proven=False))
         if self.limits.reach("optimal"):
             self._branch(sweeps)
+
+    def _in_parts(self, generated: Generated, sweeps: Sweeps) -> None:
+        """Over all rows that could help, until once none does; a checkpoint before each time."""
+        place = generated.rows[sweeps.rows]
+        while sweeps.proven and self._go_on():
+            chosen = generated.with_rows(self.pool, place)
+            self._keep(chosen, replace(sweeps, rows=np.searchsorted(chosen.rows, place)))
+            before, self.generated = sweeps.exchanges, len(chosen.rows)
+            for part in parts(self.pool, place, self._solve(place)):
+                part = part.with_rows(self.pool, place)  # those that came in since
+                asked = replace(sweeps, rows=np.searchsorted(part.rows, place), proven=False)
+                sweeps = self._refine(part, asked, keep=False)
+                place = part.rows[sweeps.rows]
+                if not sweeps.proven:
+                    return
+            if sweeps.exchanges == before:
+                self.generated = self.pool.size
+                return
+            self.sweeps = replace(sweeps, proven=False)  # it is for the last part alone
 
     def _branch(self, sweeps: Sweeps) -> None:
         """Branch and bound, and exchanges again from each better coreset that it finds."""
@@ -201,9 +226,7 @@ class Search:
             self._raise_bound(bound)
         return self._go_on()
 
-    def _refine(self, generated: Generated, sweeps: Sweeps) -> Sweeps:
-        self.generated = len(generated.rows)
-
+    def _refine(self, generated: Generated, sweeps: Sweeps, *, keep: bool = True) -> Sweeps:
         def go_on(places: IndexArray, value: float) -> bool:
             assert self.rows is not None
             rows = np.sort(generated.rows[places])
@@ -213,7 +236,8 @@ class Search:
 
         def between(sweeps: Sweeps) -> None:
             self.sweeps = sweeps
-            self._keep(generated, sweeps)
+            if keep:
+                self._keep(generated, sweeps)
 
         self.sweeps = sweeps
         self.sweeps = refine(generated.costs, sweeps, self.limits.max_exchanges, go_on, between)

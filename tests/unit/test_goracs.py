@@ -10,11 +10,14 @@ import pytest
 
 from goracs import SelectionProblem
 from goracs.ot import distance, exact, lagrangian
-from goracs.search import itra
+from goracs.ot.cost import measure_scale
+from goracs.ot.pool import Streamed
+from goracs.search import itra, parts
 from goracs.search.limits import ALONE, EFFORTS, STARTS
 from goracs.search.refine import Sweeps, refine
 from goracs.types import GoracsError
 from tests.searches import GB, ROUNDING, STREAM, assert_sound, costs_of, method, problem, search
+from tests.swaps import every_swap
 
 
 def optimum(costs: np.ndarray, budget: int) -> float:
@@ -110,20 +113,49 @@ def test_starts_differ_and_best_is_the_better_of_two() -> None:
     assert not method(start="best").seeded
 
 
-def test_certify_goes_on_to_the_rows_that_were_not_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("memory", "part"), [(GB, 9), (STREAM, 9), (STREAM, 40), (STREAM, 4096)])
+def test_certify_goes_on_to_the_rows_that_were_not_generated(
+    monkeypatch: pytest.MonkeyPatch, memory: float, part: int
+) -> None:
     monkeypatch.setattr(itra, "FIRST", 8)
     monkeypatch.setattr(lagrangian, "SPREAD", 1)
     monkeypatch.setattr(lagrangian, "PASSES", 0)
+    monkeypatch.setattr(parts, "PART", part)
     went_on = 0
-    for seed in range(6):
+    for seed in range(7):
         given = problem(seed=seed)
-        near, whole = (search(given, start="random", effort=effort) for effort in ("exchange", "certify"))
+        near, whole = (
+            search(given, start="random", effort=effort, memory=memory) for effort in ("exchange", "certify")
+        )
         kept = Sweeps(whole.indices)
         again = refine(costs_of(given, 0.3), kept, None, lambda *_: True, lambda _: None)
         assert (again.exchanges, again.proven) == (0, True)
+        assert (whole.report["certified_local"], whole.report["generated"]) == ("pool", 150)
+        assert near.report["certified_local"] == "generated"
         assert whole.report["poo"] <= near.report["poo"] + ROUNDING
         went_on += whole.report["exchanges"] > near.report["exchanges"]
     assert went_on > 0
+
+
+def test_rows_that_cannot_help_are_in_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all that can are: against the transport of every exchange."""
+    monkeypatch.setattr(parts, "PART", 9)
+    for seed in range(4):
+        given = problem(60, 13, seed)
+        costs = costs_of(given, 0.3)
+        rows = np.sort(np.random.default_rng(seed).choice(60, 5, replace=False))
+        scale = measure_scale(given.features, given.target_features, given.scores["gradient_norm"])
+        offset = 0.3 * given.scores["gradient_norm"] / scale.gradient
+        pool = Streamed(given.features, given.target_features, np.arange(60), offset, scale.distance)
+        held = exact.solve(costs[rows])
+        found = list(parts.parts(pool, rows, held))
+        looked_at = np.unique(np.concatenate([part.rows for part in found]))
+        helps = np.flatnonzero((every_swap(costs, rows) < held.value - ROUNDING).any(axis=0))
+        assert set(helps) <= set(looked_at)
+        assert len(looked_at) < 60
+        assert [len(part.rows) for part in found][:-1] == [9 + 5] * (len(found) - 1)
+        for part in found:
+            np.testing.assert_allclose(part.costs, costs[part.rows], atol=ROUNDING)
 
 
 def test_a_bound_above_the_value_is_rounding_or_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,17 +203,6 @@ def test_streamed_equals_dense_where_not_all_rows_are_looked_at_closely(start: s
         assert dense.report["generated"] < given.pool_size
 
 
-def test_certify_streamed_is_an_exchange_that_says_so() -> None:
-    """To exchange among all rows their costs have to be held: the one difference there is."""
-    given = problem(itra.FIRST + 900, 12, d=3)
-    streamed, near, whole = (
-        search(given, 12, start="random", effort=effort, memory=gb)
-        for effort, gb in (("certify", STREAM), ("exchange", GB), ("certify", GB))
-    )
-    np.testing.assert_array_equal(streamed.indices, near.indices)
-    assert [each.report["certified_local"] for each in (streamed, whole)] == ["generated", "pool"]
-
-
 @pytest.mark.parametrize("rows_of_a_block", [1, 7, 10**6])
 @pytest.mark.parametrize("generate", [20, 4096])
 def test_streamed_equals_dense_at_any_block_size(
@@ -194,9 +215,6 @@ def test_streamed_equals_dense_at_any_block_size(
     streamed = search(given, start="random", memory=STREAM)
     np.testing.assert_array_equal(streamed.indices, dense.indices)
     assert {**streamed.report} == {**dense.report}
-    assert search(given, effort="certify", memory=STREAM).report["certified_local"] == (
-        "pool" if generate > 150 else "generated"
-    )
 
 
 def test_goracs_is_unchanged_by_the_number_of_threads() -> None:

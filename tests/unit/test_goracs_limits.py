@@ -1,14 +1,15 @@
 """What ends a search early: exchanges, seconds, an interrupt; and going on from a checkpoint."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from goracs.ot import exact
-from goracs.search import itra
+from goracs.ot import exact, lagrangian
+from goracs.search import itra, parts
 from goracs.search.limits import EFFORTS
 from goracs.search.watch import Watch
 from goracs.types import Coreset
@@ -86,12 +87,22 @@ OPTIMAL = {"start": "random", "effort": "optimal"}
 
 
 @pytest.mark.parametrize(
-    "changed", [{"start": "random"}, {"effort": "certify"}, {"max_exchanges": 4}, {"memory": STREAM}, OPTIMAL]
+    "changed",
+    [
+        {"start": "random"},
+        {"effort": "certify"},
+        {"max_exchanges": 4},
+        {"memory": STREAM},
+        {"memory": STREAM, "effort": "certify", "start": "random"},
+        OPTIMAL,
+    ],
 )
 def test_a_killed_search_goes_on_from_its_checkpoint_to_the_same_end(
     changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(itra, "FIRST", 20)
+    monkeypatch.setattr(lagrangian, "SPREAD", 1)
+    monkeypatch.setattr(parts, "PART", 10)
     given = problem(60, 13, seed=1)
     whole = search(given, **changed)
     for at in range(1, len(whole.trace) + 1):
@@ -101,6 +112,43 @@ def test_a_killed_search_goes_on_from_its_checkpoint_to_the_same_end(
         again = search(given, watch=Watch(file), **changed)
         assert_same(again, whole)
         assert_same(search(given, watch=Watch(file), **changed), whole)  # and once more, from its end
+
+
+@pytest.fixture
+def streamed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What asks for a certified search by parts, of `problem(150, 31, 6)` in three rounds over them."""
+    for room, name, value in ((itra, "FIRST", 8), (lagrangian, "SPREAD", 1), (lagrangian, "PASSES", 0)):
+        monkeypatch.setattr(room, name, value)
+    monkeypatch.setattr(parts, "PART", 9)
+    return {"memory": STREAM, "effort": "certify", "start": "random"}
+
+
+def test_a_limit_of_exchanges_in_the_second_round_over_the_parts_is_gone_on_to(
+    streamed: dict[str, Any], tmp_path: Path
+) -> None:
+    given, file = problem(150, 31, 6), tmp_path / "search.npz"
+    changed = {**streamed, "max_exchanges": search(given, **streamed).report["exchanges"]}
+    whole = search(given, **changed)
+    assert whole.report["certified_local"] is None
+    with pytest.raises(KeyboardInterrupt):
+        search(given, watch=Stop(len(whole.trace), file), **changed)
+    assert search(given, watch=Watch(file), **changed).report == whole.report
+
+
+def test_time_that_runs_out_between_two_rounds_over_the_parts_leaves_no_proof(
+    streamed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first round ended with was proven against its last part alone."""
+    gone = [0.0]
+
+    def rounds(*told: Any) -> Iterator[Any]:
+        yield from parts.parts(*told)
+        gone[0] = 1e9
+
+    monkeypatch.setattr(itra, "parts", rounds)
+    monkeypatch.setattr("goracs.search.itra.time.perf_counter", lambda: gone[0])
+    report = search(problem(150, 31, 6), seconds=1.0, **streamed).report
+    assert (report["status"], report["certified_local"]) == ("out of time", None)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
