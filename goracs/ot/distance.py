@@ -114,7 +114,8 @@ def blocks(features: FloatArray, target: FloatArray) -> Iterator[Block]:
     """The distances of all rows, in the order of `features`."""
     from goracs.ot.scaled import centred_rows, scaled_rows
 
-    centre = target.mean(axis=0, dtype=np.float64)
+    with np.errstate(over="ignore"):  # said below, in words
+        centre = target.mean(axis=0, dtype=np.float64)
     centred, lengths = centred_rows(target, centre)
     reach = lengths.max()
     error = np.float32(4 * (target.shape[1] / 2 + 8) * ROUNDING)

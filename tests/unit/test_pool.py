@@ -224,5 +224,7 @@ def test_streamed_forms_a_block_of_exact_costs_at_most(monkeypatch: pytest.Monke
 def test_blocks_refuse_what_overflows() -> None:
     with pytest.raises(InvalidInput, match="distances overflow float64: the embeddings are too large"):
         list(blocks(np.full((3, 2), 1e200), np.full((2, 2), -1e200)))
+    with pytest.raises(InvalidInput, match="distances overflow float64"):
+        list(blocks(np.zeros((3, 2)), np.full((2, 2), 1e308)))  # their sum does
     with pytest.raises(InvalidInput, match="these have no columns"):
         distances(np.empty((2, 0)), np.empty((2, 0)))
