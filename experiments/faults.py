@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.faults_run import Before, Command, Ended, artifacts, leavings, run
+from experiments.faults_run import Before, Command, Ended, run
+from experiments.tiny import artifacts, leavings
 from goracs.llm.resume import Keeper
 from goracs.llm.rows import RowWriter
 from goracs.search.watch import Watch

@@ -2,13 +2,10 @@
 
 Fork    the frameworks are imported once and each command is a fork of that, so that it takes a second or two
         and a random moment falls into its work; what it prints comes by a pipe, which a full disk lets be.
-Same    what two runs leave is compared as a user would: result.json but for its times and its words, every
-        other file of the job folder byte by byte.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -17,10 +14,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from experiments.tiny import WORDS
 from goracs import cli  # this and what follows: imported before the forks, to be paid for once
-from goracs.jobs.job_folder import OUTCOME, RESULT
 from goracs.llm import (  # noqa: F401
     embedding,
     evaluation,
@@ -32,31 +29,7 @@ from goracs.llm import (  # noqa: F401
     selection,
     starter,
 )
-from goracs.store import MANIFEST
 
-WORDS = (
-    "backbone=tiny",
-    "encoder=tiny",
-    "dataset.size=60",
-    "dataset.history=3",
-    "split.valid=24",
-    "split.test=24",
-    "split.per_user=4",
-    "adapter.rows=8",
-    "adapter.training.batch_size=2",
-    "backbone.batch_tokens=1024",
-    "encoder.batch_tokens=1024",
-    "finetune.epochs=1",
-    "finetune.batch_size=2",
-    "evaluate.draws=50",
-    "budget=8",
-    "task.lam=0.5",
-    "runtime.progress=false",
-    "runtime.threads=1",
-    "runtime.accelerator=cpu",
-    "runtime.keep_every=0",
-)
-OWN = (OUTCOME, "goracs.log", ".hydra")  # of a folder, and told in no result
 DEFECT = ("Traceback", "defect of goracs")
 WAIT = 600.0  # seconds after which a command hangs
 Before = Callable[[], object]
@@ -149,21 +122,3 @@ def _become(words: list[str], out: int, before: Before) -> NoReturn:
             sys.stderr.flush()
         finally:
             os._exit(code)
-
-
-def leavings(folder: Path) -> dict[str, Any]:
-    """What a run left that another of the same words leaves alike: nothing where there is no result."""
-    if not (folder / RESULT).exists():
-        return {}
-    result = json.loads((folder / RESULT).read_text())
-    found: dict[str, Any] = {RESULT: {k: v for k, v in result.items() if k not in ("stages", "command")}}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = str(file.relative_to(folder))
-        if name not in (RESULT, "trace.json") and name.partition("/")[0] not in OWN and name[0] != ".":
-            found[name] = file.read_bytes()
-    return found
-
-
-def artifacts(store: Path) -> list[Path]:
-    """The folders that look finished."""
-    return sorted(file.parent for file in store.glob(f"*/*/{MANIFEST}") if not file.parent.suffix)

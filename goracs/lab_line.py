@@ -17,6 +17,7 @@ from goracs.pipeline import Job, Line
 from goracs.stages import features, fits, select, tried, weights
 from goracs.stages.common import Source, examples, labels
 from goracs.stages.influence import INFLUENCE
+from goracs.stages.settled import sentences
 from goracs.store import Stage, Store
 from goracs.types import InvalidInput
 
@@ -49,6 +50,8 @@ class Described:
                 "against, which says nothing of others; only evaluate.part=test will do."
             )
         line = Line(Job(made, {}, "", ""), store)
+        if line.proxy:
+            raise InvalidInput("a lab tries and judges coresets by one LLM: leave out backbone@proxy.")
         embeds = any(features.EMBEDDING in found.needs for found in representations.values())
         models = {made["backbone"].model, *([made["encoder"].model] if embeds else [])}
         line.models = weights.stages(models)
@@ -56,7 +59,7 @@ class Described:
         self.judged = line.states
         wanted = needs.union(*map(features.scores_of, representations.values()))
         scored = line.scoring(wanted - {INFLUENCE})
-        self.chosen = line.settled.told
+        self.chosen = sentences(line.chosen)
         self.inputs = {"prepare": line.prepared, "score": scored}
         self.inputs |= {INFLUENCE: line.influenced} if INFLUENCE in needs else {}
         sources = {**self.inputs, **({"embed": line.embedded} if embeds else {})}

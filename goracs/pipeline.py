@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from goracs.data.prepare import PARTS
 from goracs.data.readers.alpaca import Prompts
 from goracs.data.tasks import Ctr
 from goracs.features.representation import Representation
-from goracs.llm.settings import Evaluate, Head, InitAdapter, WarmupAdapter
+from goracs.llm.settings import Evaluate, Head, InitAdapter, PathAdapter, WarmupAdapter
 from goracs.selection.full import Full
 from goracs.stages import (
     adapter,
@@ -86,6 +86,8 @@ class Line:
                 "finetune=head fits the output over the answers Yes and No, and this task's answers are "
                 "texts: take finetune=default, or task=ctr."
             )
+        if self.proxy:
+            self._refuse_proxy()
 
     def upto(self, last: str) -> dict[str, Source]:
         """The stages up to `last` that somebody needs, in the order in which they run."""
@@ -94,15 +96,43 @@ class Line:
         if "select" in wanted:
             used = self._roles(self.asked)
         line: dict[str, Source] = {"prepare": self.prepared}
-        if "finetune" in wanted or used & {"adapter", "score"}:  # the LLM reads something
+        if "finetune" in wanted or used & self._read_by_llm:
             line["fits"] = self._fits(self._reads_validation("finetune" in wanted), "evaluate" in wanted)
             line["adapter"] = self.start
+        if self.proxy and "score" in used:
+            line["proxy_fits"] = self.proxy._fits(self.proxy._reads_validation(False), False)
+            line["proxy_adapter"] = self.proxy.start
         line |= {name: getattr(self, described) for name, described in SEEN.items() if name in used}
         if "select" in wanted:
             line |= {"select": self.selected, **self.assessed}
         if "finetune" in wanted:
             line["finetune"] = self.tuned
         return line | (self.evaluations if "evaluate" in wanted else {})
+
+    @cached_property
+    def proxy(self) -> Line | None:
+        """The same line of the LLM that is asked in the backbone's place before the selection, if any."""
+        if "proxy" not in self.made:
+            return None
+        made = {name: value for name, value in self.made.items() if name != "proxy"}
+        return Line(replace(self.job, made={**made, "backbone": self.made["proxy"]}), self.store)
+
+    def _refuse_proxy(self) -> None:
+        if self.headed:
+            raise InvalidInput(
+                "finetune=head is fitted on the hidden states that the selection's pass leaves, and with "
+                "backbone@proxy these are the proxy's: take finetune=default."
+            )
+        if isinstance(self.made["adapter"], PathAdapter):
+            raise InvalidInput(
+                "adapter=path is trained for one backbone, and backbone@proxy asks another as well: take "
+                "adapter=warmup or init, which make one for each."
+            )
+
+    @property
+    def _read_by_llm(self) -> set[str]:
+        """The stages before the selection that ask this LLM, not its proxy."""
+        return {"adapter"} if self.proxy else {"adapter", "score"}
 
     @property
     def headed(self) -> bool:
@@ -115,6 +145,8 @@ class Line:
         config = dict(self.job.config)
         if "llm" in self.__dict__:  # asked for by some stage
             config["backbone"] = {**config["backbone"], "precision": self.llm.backbone.precision}
+        if self.proxy and "llm" in self.proxy.__dict__:
+            config["proxy"] = {**config["proxy"], "precision": self.proxy.llm.backbone.precision}
         if isinstance(self.made["selector"], Full):
             config["budget"] = "all"
         return config
@@ -127,7 +159,7 @@ class Line:
     def _reads_validation(self, tuned: bool) -> bool:
         """Whether the LLM reads the validation set: for its scores, or to end a fine-tune early."""
         stops = tuned and not self.headed and self.made["finetune"].patience is not None
-        return stops or bool(self.scores & score.OF_BOTH_SIDES)
+        return stops or bool(not self.proxy and self.scores & score.OF_BOTH_SIDES)
 
     def _fits(self, validated: bool, evaluated: bool) -> Stage:
         """That every prompt the LLM will read fits, and that targets can be ranked, where they are."""
@@ -143,8 +175,10 @@ class Line:
         if LINE.index(self.last) >= LINE.index("select"):
             used |= self._roles(self.asked)
         asked = {self.made["encoder"].model} if "embed" in used else set()
-        if used & {"adapter", "score", "finetune", "evaluate"}:
+        if used & {*self._read_by_llm, "finetune", "evaluate"}:
             asked.add(self.made["backbone"].model)
+        if self.proxy and "score" in used:
+            asked.add(self.made["proxy"].model)
         return weights.stages(asked)
 
     @cached_property
@@ -173,8 +207,8 @@ class Line:
 
     @cached_property
     def scored(self) -> Stage:
-        """Numbers from one pass of the LLM."""
-        return self.scoring(self._scores(self.asked))
+        """Numbers from one pass of the LLM, or of its proxy."""
+        return (self.proxy or self).scoring(self._scores(self.asked))
 
     def scoring(self, wanted: frozenset[str]) -> Stage:
         """The pass that computes these numbers."""
@@ -342,6 +376,12 @@ class Line:
             self.unranked = fits.doubts(self.store.folder(line["fits"]), self.made["evaluate"])
 
     @property
+    def chosen(self) -> dict[str, str | tuple[str, ...]]:
+        """What `auto` came to on the backbone, and on its proxy, by the name of the setting."""
+        of_proxy = self.proxy.settled.chosen if self.proxy else {}
+        return {**self.settled.chosen, **{f"proxy {name}": value for name, value in of_proxy.items()}}
+
+    @property
     def told(self) -> Told:
         """What result.json says of the job; complete once its stages are described and `look` has looked."""
         made, asked = self.made, self.__dict__
@@ -355,7 +395,7 @@ class Line:
             budget=self.budget if "selected" in asked else None,
             precision=self.llm.backbone.exactness if "llm" in asked else None,
             warnings=(*doubts, *self.unranked),
-            chosen=self.settled.chosen,
+            chosen=self.chosen,
         )
 
 

@@ -66,9 +66,16 @@ class Preflight:
         stages = {name: made for name, made in line.upto(line.last).items() if isinstance(made, Stage)}
         if "fits" in stages:
             self.store.get(stages["fits"])
-        foretold = _Foretold(self, line)
+        if "proxy_fits" in stages:
+            self.store.get(stages["proxy_fits"])
+        own = _Foretold(self, line)
+        foretold = dict.fromkeys(stages, own)
+        if line.proxy:
+            foretold |= dict.fromkeys(("proxy_adapter", "score"), _Foretold(self, line.proxy))
         return [
-            Planned(name, stage.key, there, () if there else foretold.costs(name))
+            Planned(
+                name, stage.key, there, () if there else foretold[name].costs(name.removeprefix("proxy_"))
+            )
             for name, stage in stages.items()
             for there in [self.store.has(stage)]
         ]

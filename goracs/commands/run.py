@@ -185,7 +185,7 @@ def _attempt(config: DictConfig, selector: str, place: Place) -> tuple[str, str]
 def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     """Bring the job's result and leave it in its folder; "skipped" if it was there already, else "done"."""
     from goracs.pipeline import Job, Line
-    from goracs.stages import result, track
+    from goracs.stages import result, settled, track
     from goracs.store import Store
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
@@ -202,7 +202,7 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     there = store.has(line.result)
     if not there and "llm" in line.__dict__:  # asked for by some stage
         place.say(_speed(line.llm.backbone))
-    for chosen in line.settled.told:
+    for chosen in settled.sentences(line.chosen):
         place.say(chosen)
     line.look()
     for warning in line.told.warnings:

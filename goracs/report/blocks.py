@@ -1,7 +1,8 @@
 """Which runs are compared with which: methods within blocks.
 
-Method    what chooses the rows: the selector, what it sees (features, encoder, score), and what the task sets
-          for it. Its name is the selector's, with the settings that tell it from others of that selector.
+Method    what chooses the rows: the selector, what it sees (features, encoder, score, proxy), and what the
+          task sets for it. Its name is the selector's, with the settings that tell it from others of that
+          selector.
 Block     all else that differs: data set, split, backbone, training, budget. Methods are compared within one.
 Versions  a setting that only some results tell and these tell alike is taken to have been so in all, and
           said; classes below a choice may have been renamed, and tell nothing.
@@ -22,7 +23,7 @@ from goracs.report.table import TITLES, budget_of, grouped, leading_number
 from goracs.report.varying import DASH, label_of, shown_config, varying
 from goracs.types import GoracsError
 
-OF_METHOD = ("selector", "features", "encoder", "score", "surrogate")
+OF_METHOD = ("selector", "features", "encoder", "score", "surrogate", "proxy")
 OF_METHOD_TOO = ("task.lam", "task.published_lam", "task.max_exchanges", "task.candidates", "task.by_class")
 LESS_IS_BETTER = ("log_loss", "ece", "poo")
 NEITHER = ("coverage@10", "popular@10")  # no better and no worse

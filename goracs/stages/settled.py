@@ -94,8 +94,8 @@ class Settled:
             chosen["score.layer"] = layer.layer
         return chosen
 
-    @property
-    def told(self) -> tuple[str, ...]:
-        """That in sentences."""
-        named = {name: [value] if isinstance(value, str) else value for name, value in self.chosen.items()}
-        return tuple(f"{name}=auto: {', '.join(values)}" for name, values in named.items())
+
+def sentences(chosen: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
+    """What auto came to, by the names of the settings, in words."""
+    named = {name: [value] if isinstance(value, str) else value for name, value in chosen.items()}
+    return tuple(f"{name}=auto: {', '.join(values)}" for name, values in named.items())

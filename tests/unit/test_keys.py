@@ -22,6 +22,14 @@ ROADS = {
     "seqrec": ["task=seqrec", "adapter=init", "selector=kcenter", "features=sketch"],
     "plain": ["task=seqrec", "adapter=init", "selector=random"],
     "influence": ["task=seqrec", "adapter=init", "selector=dealrec"],
+    "proxy": [
+        "task=ctr",
+        "adapter=warmup",
+        "selector=goracs",
+        "features=embedding",
+        "task.lam=0.2",
+        "backbone@proxy=tiny",
+    ],
 }
 FILES = {  # of which the settings of the data set are looked at; no file is read but for its digest
     "tables": ["dataset=interactions", "dataset.interactions={file}", "dataset.items={file}"],
@@ -42,6 +50,7 @@ READ = {
     "states",
 }  # by the LLM
 ASKED = {"evaluate", "evaluate_untuned", "evaluate_start"}
+BY_PROXY = {"proxy_fits", "proxy_adapter", "score"}  # on a road that has one
 RULES = {"rule", "popular", "last_item"}
 STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a parameter of
     "dataset": {"prepare"},
@@ -52,7 +61,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "split": {"prepare"},
     "task": {"prepare"},
     "task.embed_output": {"embed"},
-    "task.loss": {"score", "adapter", "finetune"},
+    "task.loss": {"score", "adapter", "finetune", "proxy_adapter"},
     "task.lam": {"select", "assess"},
     "task.by_class": {"select"},
     "task.published_lam": set(),  # of the paper's selectors
@@ -68,13 +77,20 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "backbone.quantize": READ - {"fits"},
     "backbone.trust_remote_code": READ,
     "backbone.name": set(),
-    "adapter": {"adapter"},
+    "proxy.precision": BY_PROXY - {"proxy_fits"},
+    "proxy.max_length": BY_PROXY,
+    "proxy.batch_tokens": BY_PROXY - {"proxy_fits"},
+    "proxy.attention": BY_PROXY - {"proxy_fits"},
+    "proxy.quantize": BY_PROXY - {"proxy_fits"},
+    "proxy.trust_remote_code": BY_PROXY,
+    "proxy.name": set(),
+    "adapter": {"adapter", "proxy_adapter"},
     "score.layer": {"score"},
     "score.depth": {"score"},
     "score.matrices": {"score"},
     "score.sketch_dim": {"score"},
     "score.sketch_seed": {"score"},
-    "score.together": {"score", "fits"},  # hidden states are of the validation set too
+    "score.together": {"score", "fits", "proxy_fits"},  # hidden states are of the validation set too
     "surrogate": {"influence"},
     "surrogate.name": set(),
     "features": {"features"},
@@ -92,13 +108,13 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "seed": {"select", "finetune"},
     "until": set(),
     "runtime": set(),
-    "runtime.devices": {"adapter", "finetune"},  # sums in another order, dropout on other parts
-    "runtime.nodes": {"adapter", "finetune"},
+    "runtime.devices": {"adapter", "finetune", "proxy_adapter"},  # sums in another order, other dropout
+    "runtime.nodes": {"adapter", "finetune", "proxy_adapter"},
     "logger": set(),
     "store": set(),
     "sweep": set(),
 }
-IDLE = {  # of a road: what has no part in one of the stages named above
+IDLE: dict[str, dict[str, set[str]]] = {  # of a road: what has no part in one of the stages named above
     "ctr": {
         "seed": {"select"},  # nothing is drawn
         "score.sketch_dim": {"score"},  # no sketch is made
@@ -146,6 +162,10 @@ IDLE = {  # of a road: what has no part in one of the stages named above
         "task.by_class": {"select"},
     },
 }
+BACKBONE = [f"backbone.{name}" for name in ("precision", "max_length", "batch_tokens", "attention")]
+BACKBONE += ["backbone.quantize", "backbone.trust_remote_code"]
+IDLE["proxy"] = IDLE["ctr"] | {name: {"score", "evaluate_start"} for name in BACKBONE}
+IDLE["proxy"]["score.together"] = {"fits"}  # it is the proxy that reads the validation set
 SKIP = object()
 OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "dataset.path": SKIP,
@@ -176,6 +196,10 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "backbone.precision": "bf16",
     "backbone.attention": "eager",
     "backbone.quantize": SKIP,  # refused without a GPU
+    "proxy.model": SKIP,
+    "proxy.precision": "bf16",
+    "proxy.attention": "eager",
+    "proxy.quantize": SKIP,
     "adapter.lora.targets": ["q_proj", "v_proj", "k_proj"],
     "task.loss": "answer",
     "score.adam": SKIP,  # nor this without it
