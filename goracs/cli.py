@@ -1,8 +1,8 @@
 """The command.
 
 The first word is looked at before Hydra parses anything: it names a file of `goracs.commands`; an override,
-a flag or no word at all means a run, help is answered without importing a framework. Exit code 0, or 1 after
-an error.
+a flag or no word at all means a run, help is answered without importing a framework. Exit code 0, 1 after
+an error, or the shell's where a signal ended it (`goracs.signals`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from goracs import signals
 from goracs.config import conf_dir
 from goracs.llm import launched
 from goracs.types import InvalidInput
@@ -44,15 +45,17 @@ def main() -> None:
     Of several processes that torchrun has started only rank 0 does: the others serve it (`goracs.llm.group`).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
-    try:
-        launch = launched.claim()
-    except InvalidInput as error:
-        sys.exit(f"error: {error}")
-    if launch is None:
-        return _command()
-    from goracs.llm import group
+    with signals.listening():
+        try:
+            launch = launched.claim()
+        except InvalidInput as error:
+            sys.exit(f"error: {error}")
+        if launch is None:
+            _command()
+        else:
+            from goracs.llm import group
 
-    return group.take_part(launch, _command)
+            group.take_part(launch, _command)
 
 
 def _command() -> None:

@@ -4,6 +4,8 @@ Key        sha256 of the canonical JSON of stage, version, parameters and keys o
 Place      ROOT/<stage>/<key>/ with the stage's files and manifest.json.
 Law        an artifact appears by one atomic rename, or not at all; two processes that want it build it once;
            a process killed at any point leaves nothing that looks finished.
+Use        who has opened or built anything shares a lock of the whole store while it lives; who removes
+           something has it alone (`goracs.store_lock`). A folder's own time says when it was last opened.
 Check      when an artifact is first opened by a process the manifest's file digests are verified, and that
            the manifest is the key's.
 Not here   what a stage does (`goracs.stages`).
@@ -15,22 +17,26 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from goracs import memory
+from goracs.signals import Interrupted
+from goracs.store_lock import LOCK, building, share
 from goracs.types import GoracsError
 
 MANIFEST = "manifest.json"
 IDENTITY = ("stage", "version", "params", "inputs")  # of a manifest: what the key is the digest of
+PLACE = 24  # characters of a key in the name of its folder
+SCHEMA = 1  # of a manifest; those of the first versions do not name it
+PARTIAL = ".partial"  # beside it, while it is built
 CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
 log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
@@ -89,6 +95,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.used: dict[str, Artifact] = {}
+        self.shared = False
 
     def has(self, stage: Stage) -> bool:
         """Whether the artifact of `stage` is there, finished."""
@@ -103,6 +110,7 @@ class Store:
         place = self._at(name, key)
         if not (place / MANIFEST).exists():
             return None
+        self._share()
         if key not in self.used:
             self.used[key] = self._open(place, key, cached=True)
         return External(name, key, place)
@@ -122,6 +130,7 @@ class Store:
         if stage.key in self.used:
             return self.used[stage.key]
         place = self._place(stage)
+        self._share()
         artifact = self._open(place, stage.key, cached=True) if self.has(stage) else self._build(stage)
         self.used[stage.key] = artifact
         log.info(
@@ -133,11 +142,11 @@ class Store:
         inputs = {role: self.folder(source) for role, source in stage.inputs.items()}
         place = self._place(stage)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(place.with_suffix(".lock"), stage.name):
+        with building(place.with_suffix(LOCK), stage.name):
             if self.has(stage):  # another process built it while this one waited
                 return self._open(place, stage.key, cached=True)
             log.info("  %-9s ...", stage.name)
-            partial = _emptied(place.with_suffix(".partial"))
+            partial = _emptied(place.with_suffix(PARTIAL))
             try:
                 tells = memory.forget_peak()
                 started = time.perf_counter()
@@ -148,9 +157,17 @@ class Store:
                 }
                 self._seal(stage, partial, cost)
                 partial.rename(place)
+            except (KeyboardInterrupt, SystemExit) as end:  # Lightning makes an exit of it
+                raise Interrupted(stage.name) from end
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
         return self._open(place, stage.key, cached=False)
+
+    def _share(self) -> None:
+        """Have nothing removed from the store while this object lives."""
+        if not self.shared:
+            self.shared = True
+            share(self.root, self)
 
     def folder(self, source: Stage | External) -> Path:
         """Where what a source stands for lies; built if it is not there."""
@@ -160,10 +177,11 @@ class Store:
         return self._at(stage.name, stage.key)
 
     def _at(self, name: str, key: str) -> Path:
-        return self.root / name / key[:24]
+        return self.root / name / key[:PLACE]
 
     def _seal(self, stage: Stage, folder: Path, cost: Mapping[str, float | None]) -> None:
         manifest = {
+            "schema": SCHEMA,
             **stage._identity,
             "key": stage.key,
             "files": {str(path.relative_to(folder)): file_digest(path) for path in _files(folder)},
@@ -174,7 +192,11 @@ class Store:
 
     def _open(self, place: Path, key: str, cached: bool) -> Artifact:
         shutil.rmtree(place.with_suffix(CHECKPOINT), ignore_errors=True)  # nobody needs it any more
-        manifest = _read_manifest(place, key)
+        manifest = read_manifest(place)
+        if manifest["key"] != key:
+            raise _damage(place, "its manifest is that of another artifact, or was changed")
+        with suppress(OSError):  # not ours
+            os.utime(place)
         found = {str(path.relative_to(place)) for path in _files(place)} - {MANIFEST}
         damaged = sorted(found ^ set(manifest["files"])) or [
             name for name, promised in manifest["files"].items() if file_digest(place / name) != promised
@@ -210,20 +232,6 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-@contextmanager
-def _locked(file: Path, name: str) -> Iterator[None]:
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("  %-9s waiting for another process that builds it", name)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _emptied(folder: Path) -> Path:
     if folder.exists():  # left by a process that was killed; the lock says that nobody is writing it
         shutil.rmtree(folder)
@@ -231,15 +239,25 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _read_manifest(place: Path, key: str) -> dict[str, Any]:
-    """What an artifact's manifest says, where it is the key's."""
+def read_manifest(place: Path) -> dict[str, Any]:
+    """What the manifest of the artifact at a place says.
+
+    Raises:
+        DamagedArtifact: it cannot be read, or is not that of an artifact of this place.
+        GoracsError: another version of goracs left it, in a form of its own.
+    """
     try:
         manifest: dict[str, Any] = json.loads((place / MANIFEST).read_text())
+        if (schema := manifest.get("schema", SCHEMA)) != SCHEMA:
+            raise GoracsError(
+                f"The artifact {place} is of another version of goracs (its manifest has schema {schema}, "
+                f"this one reads {SCHEMA}). Delete that folder and run again, or take another store.root."
+            )
         identity = {name: manifest[name] for name in IDENTITY}
-        dict[str, str](manifest["files"]), manifest["seconds"]
-    except (ValueError, KeyError, TypeError) as error:
+        dict[str, str](manifest["files"]), dict[str, str](manifest["inputs"]), manifest["seconds"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damage(place, f"its manifest cannot be read ({type(error).__name__}: {error})") from error
-    if manifest.get("key") != key or digest(identity) != key:
+    if manifest.get("key") != digest(identity) or manifest["key"][:PLACE] != place.name:
         raise _damage(place, "its manifest is that of another artifact, or was changed")
     return manifest
 

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 OUT = "out="
 NOT_TOLD = ("runtime", "logger", "store", "lab")  # what changes no result, and what is told by itself
 OF_A_RUN = {"selector": "selectors", "features": "features", "budget": "budgets", "seed": "draws"}
-INTERRUPTED = 130  # the shell's code for a command stopped by Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,6 @@ def run(words: Sequence[str]) -> int:
     except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from what is done", file=sys.stderr)
-        return INTERRUPTED
     return 0
 
 

@@ -41,8 +41,6 @@ def run(words: Sequence[str]) -> int:
         asked = [f"experiment={name}", *(word for word in given if not word.startswith(OUT))]
         store = store_root(composed(jobs(asked)[0]))
         code = runs.run([*asked, literal("hydra.sweep.dir", str(folder))])
-        if code == runs.INTERRUPTED:
-            return code
         print(f"report: {_write(name, folder, store)}")
     except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,8 +28,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from goracs import signals
 from goracs.config import build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
-from goracs.jobs import job_folder, plan, sweep
+from goracs.jobs import folder_lock, job_folder, plan, refused, sweep
 from goracs.jobs.place import Place
 from goracs.llm.launched import refuse_misfit
 from goracs.types import GoracsError, InvalidInput
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 ENDED_WELL = ("done", "skipped")
 NOT_BEGUN = ("waiting", "stopped")
-INTERRUPTED = 130  # the shell's code for a command stopped by Ctrl-C
 LAUNCHERS = {  # package of a Hydra plugin -> the extra that brings it
     "hydra_joblib_launcher": "joblib",
     "hydra_submitit_launcher": "slurm",
@@ -54,19 +54,18 @@ finished: list[dict[str, Any]] = []  # how the jobs of this command ended, for i
 
 def run(words: Sequence[str]) -> int:
     """Compose the configuration from overrides and flags (none: the quickstart) and run it; the exit code."""
+    logging.raiseExceptions = False  # a full disk, or a terminal that is gone, is told once
     sys.argv[1:] = words or ["experiment=quickstart"]
     finished.clear()
     try:
         refuse_unreadable(get_args_parser().parse_known_args()[0].overrides)
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
+        with refused.told():
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
     except InvalidInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on where this one stopped")
-        return INTERRUPTED
     finally:
-        sweep.release()
+        folder_lock.release()
     return int(any(outcome["status"] not in ENDED_WELL for outcome in finished))
 
 
@@ -77,20 +76,18 @@ class SweepReport(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """See that the job can have its folder, and a store."""
-        _make(Path(config.hydra.run.dir))
-        _refuse_no_store(config)
+        """See that the job can have its folder, for itself, and a store."""
+        _begin(Path(config.hydra.run.dir), config, job_folder.hold)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Tell the jobs that they are of one command, the only one in this folder."""
         folder = Path(config.hydra.sweep.dir)
-        _make(folder)
-        _refuse_no_store(config)
-        try:
+
+        def hold(folder: Path) -> None:
             _refuse_settings(config)
             sweep.start(folder)
-        except InvalidInput as error:  # which Hydra would swallow
-            sys.exit(f"error: {error}")
+
+        _begin(folder, config, hold)
         if not config.hydra.sweeper["_target_"].endswith(PLANNED):  # it tells its jobs to nobody beforehand
             sweep.begin(folder, plan.Plan(plan.command(), plan.code(), [], None))
 
@@ -115,22 +112,19 @@ class SweepReport(Callback):
         print(f"as a page{more}: {words}")
 
 
-def _make(folder: Path) -> None:
-    """Make a folder, or leave the command: Hydra's own attempt would end in a traceback."""
+def _begin(folder: Path, config: DictConfig, hold: Callable[[Path], None]) -> None:
+    """Make a folder and take it, or leave the command: Hydra's own attempt would end in a traceback."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        store_root(config)
+        hold(folder)
+    except InvalidInput as error:  # which Hydra would swallow
+        sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(
             f"error: the job folder {folder} cannot be made ({error.strerror}): choose another by "
             "hydra.run.dir=FOLDER, for a sweep hydra.sweep.dir=FOLDER."
         )
-
-
-def _refuse_no_store(config: DictConfig) -> None:
-    try:
-        store_root(config)
-    except InvalidInput as error:  # which Hydra would swallow
-        sys.exit(f"error: {error}")
 
 
 def _job(config: DictConfig) -> None:
@@ -154,10 +148,14 @@ def _through(config: DictConfig, selector: str, place: Place) -> None:
     """Run one job, and note how it ended."""
     try:
         status, message = _stopped(config, place) or _attempt(config, selector, place)
-    except (KeyboardInterrupt, SystemExit) as end:  # Lightning turns an interrupt of a training into an exit
-        place.note("interrupted", "")
-        raise KeyboardInterrupt from end
-    place.note(status, message)
+    except KeyboardInterrupt as end:
+        place.note("interrupted", signals.how(end))
+        raise
+    try:
+        place.note(status, message)
+    except OSError:
+        if status != "failed":  # else it is told, perhaps of the same
+            raise
 
 
 def _stopped(config: DictConfig, place: Place) -> tuple[str, str] | None:
@@ -170,16 +168,23 @@ def _stopped(config: DictConfig, place: Place) -> tuple[str, str] | None:
 
 def _attempt(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     """Run one job: how it stands, and what is to say of it; a defect of ours shows its traceback at once."""
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         return _run(config, selector, place)
-    except (GoracsError, OSError, OmegaConfBaseException) as error:  # what its user can mend
+    except Exception as error:
+        if signals.heard:  # it only is what became of the interrupt
+            raise KeyboardInterrupt from error
+        return "failed", _told(error, place)
+
+
+def _told(error: Exception, place: Place) -> str:
+    """Log what a job failed by; what is to say of it."""
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    if isinstance(error, GoracsError | OSError | OmegaConfBaseException):  # what its user can mend
         told = logging.getLogger(DETAILS) if place.sweep and not full else log  # a sweep's line tells it
-        told.error("error: %s", error, exc_info=full)
-        return "failed", str(error)
-    except Exception as error:  # our mistake: its traceback, and on with the sweep
-        log.exception("this is a defect of goracs, not of your command:")
-        return "failed", f"{type(error).__name__}: {error}"
+        told.error("error: %s", error, exc_info=error if full else None)
+        return str(error)
+    log.error("this is a defect of goracs, not of your command:", exc_info=error)  # and on with the sweep
+    return f"{type(error).__name__}: {error}"
 
 
 def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:

@@ -6,6 +6,7 @@ Order      what a run leaves is put in place at its end, result.json last: a kil
            looks finished.
 Live       live.jsonl: the steps of its trainings, a line each as they come, until the result is there. After
            a run that failed or was interrupted it stays until the next.
+Lock       one run at a time is at work in a folder (`goracs.jobs.folder_lock`).
 Not here   Hydra's own files (.hydra/, goracs.log), what result.json says (`goracs.stages.result`).
 """
 
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from goracs.jobs import folder_lock
 from goracs.llm.settings import LIVE
 from goracs.types import GoracsError, InvalidInput
 
@@ -26,6 +28,22 @@ OUTCOME = "outcome.json"
 RESULT = "result.json"
 PARTIAL = ".partial"  # where a run gathers what it leaves
 STEPS = "live.jsonl"
+
+
+def hold(folder: Path) -> None:
+    """Take the folder for this command.
+
+    Raises:
+        InvalidInput: another is at work there, or nothing can be written.
+    """
+    other = "or give this one a folder of its own, hydra.run.dir=FOLDER."
+    here = f"in the job folder {folder}"
+    try:
+        folder_lock.hold(folder, f"another command is at work {here}: wait until it has ended, {other}")
+    except OSError as error:
+        raise InvalidInput(
+            f"nothing can be written {here} ({error.strerror or error}): make room, {other}"
+        ) from None
 
 
 def claim(folder: Path, config: Mapping[str, Any]) -> None:

@@ -20,15 +20,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from goracs.jobs import plan
+from goracs.jobs import folder_lock, plan
+from goracs.jobs.folder_lock import LOOKED
 from goracs.jobs.job_folder import OUTCOME
 from goracs.jobs.plan import Plan
 from goracs.types import InvalidInput
 
 NOTES = ".goracs"
-LOOKED = 2  # seconds: longer than somebody who looks at a lock has it
 FAILED = ("failed", "lost")
-held: list[FileLock] = []  # by this command; the system lets go of it when the process ends in whatever way
 log = logging.getLogger("goracs")
 
 
@@ -40,7 +39,11 @@ def start(folder: Path) -> None:
             can be written.
     """
     try:
-        _hold(folder)
+        folder_lock.hold(
+            folder,
+            f"another sweep is at work in {folder}: wait until it has ended (goracs sweep status {folder}), "
+            "or give this one a folder of its own, hydra.sweep.dir=FOLDER.",
+        )
         plan.read(folder)
         (folder / NOTES).mkdir(exist_ok=True)
     except OSError as error:
@@ -55,24 +58,6 @@ def begin(folder: Path, new: Plan) -> None:
     for file in [*(folder / NOTES).glob("job*.json"), *(folder / NOTES).glob("said-*")]:
         file.unlink()
     plan.write(folder, new)
-
-
-def release() -> None:
-    """Let other commands have the folder."""
-    while held:
-        held.pop().release()
-
-
-def _hold(folder: Path) -> None:
-    lock = FileLock(folder / f"{NOTES}.lock")
-    try:
-        lock.acquire(timeout=LOOKED)
-    except Timeout:
-        raise InvalidInput(
-            f"another sweep is at work in {folder}: wait until it has ended (goracs sweep status {folder}), "
-            "or give this one a folder of its own, hydra.sweep.dir=FOLDER."
-        ) from None
-    held.append(lock)
 
 
 def planned(folder: Path) -> Plan:

@@ -11,11 +11,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from goracs.features.representation import Sides
 from goracs.lab.trials import Bench, Trial, Tried, chosen
+from goracs.signals import end_with_the_starter
 from goracs.types import SelectionProblem
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -36,8 +37,10 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if "_pool" in self.__dict__:
+            for child in active_children() if kind else ():  # nobody waits for what it is at
+                child.terminate()
             self._pool.shutdown(cancel_futures=True)
 
     def tried(self, todo: Sequence[Trial]) -> Iterator[Tried]:
@@ -65,6 +68,7 @@ def _plain(problem: SelectionProblem) -> dict[str, Any]:
 
 
 def _begin(problem: dict[str, Any], features: dict[str, Sides]) -> None:
+    end_with_the_starter()
     _bench[:] = [Bench(SelectionProblem(**problem), features)]
 
 

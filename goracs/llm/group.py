@@ -26,6 +26,7 @@ from typing import Any
 
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
+from goracs import signals
 from goracs.llm.launched import Launch
 from goracs.llm.ranks import Address, Rank, Work
 from goracs.llm.starter import Group, Keeper, begin, end, group, terminable
@@ -55,6 +56,9 @@ def _leading(launch: Launch) -> Iterator[None]:
         code = 0
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        raise
+    except KeyboardInterrupt:
+        code = signals.code()
         raise
     finally:
         group.clear()

@@ -20,6 +20,7 @@ import torch
 from pytorch_lightning.callbacks import BasePredictionWriter, TQDMProgressBar
 from torch.utils.data import DataLoader
 
+from goracs import signals
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
 from goracs.llm.halving import BOUND, Halving, joined
@@ -84,8 +85,13 @@ class Stop(pl.Callback):
 
     def on_predict_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Leave as an interrupted command does."""
-        if trainer.received_sigterm:
+        if trainer.received_sigterm or signals.heard:
             raise SystemExit(TERMINATED)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Leave by what came before Lightning listened."""
+        if signals.heard:
+            raise KeyboardInterrupt
 
 
 class NamedBar(TQDMProgressBar):
@@ -135,7 +141,8 @@ def predict_own(
             return []
         module, forecast = in_parts(module, job), [data.forecast(job)]
     trainer = make_trainer(job, [*([writer] if writer else []), *forecast])
-    answers = trainer.predict(module, loader(data), return_predictions=writer is None)
+    with signals.at_a_step():
+        answers = trainer.predict(module, loader(data), return_predictions=writer is None)
     return answers or []
 
 
@@ -212,7 +219,8 @@ def _device(runtime: Runtime) -> int | list[int]:
 
 def train(module: pl.LightningModule, data: torch.utils.data.Dataset[Any], trainer: pl.Trainer) -> None:
     """Fit a module on batches in the order they come."""
-    trainer.fit(module, loader(data))
+    with signals.at_a_step():
+        trainer.fit(module, loader(data))
 
 
 def refuse_non_finite(values: FloatArray, what: str) -> None:

@@ -12,17 +12,14 @@ Source   SPMD over gloo; only LoRA's gradients travel, which are small.
 from __future__ import annotations
 
 import logging
-import multiprocessing as mp
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from logging.handlers import QueueHandler
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +29,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import FileStore, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
-from goracs import memory
+from goracs import memory, signals
 from goracs.llm.settings import LIVE, Runtime
 from goracs.types import GoracsError, IndexArray
 
@@ -140,7 +137,7 @@ class Work:
 
 def live(work: Work, rank: Rank, mouth: Connection) -> None:
     """The life of a rank, in a process of its own; its starter hears how it ended by the exit code."""
-    _end_with_the_starter()
+    signals.end_with_the_starter()
     _speak(rank, mouth)
     try:
         build, inputs, runtime = cloudpickle.loads(work.build)
@@ -193,19 +190,6 @@ def _speak(rank: Rank, mouth: Any) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO if rank.first else logging.WARNING)
-
-
-def _end_with_the_starter() -> None:
-    """Ctrl-C goes to the starter, which ends its ranks; one that dies without a word takes them along."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    starter = mp.parent_process()
-    assert starter is not None
-
-    def watch() -> None:
-        wait([starter.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Mouth(QueueHandler):

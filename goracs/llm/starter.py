@@ -27,7 +27,7 @@ from typing import Any
 import cloudpickle
 import torch
 
-from goracs import memory
+from goracs import memory, signals
 from goracs.llm.launched import refuse_misfit
 from goracs.llm.ranks import TERMINATED, Address, Build, Rank, Work, live
 from goracs.llm.settings import Runtime
@@ -188,7 +188,8 @@ def terminable() -> Iterator[None]:
         yield
         return
 
-    def leave(*_: Any) -> None:
+    def leave(number: int, _: Any) -> None:
+        signals.note(number)
         if isinstance(error := sys.exception(), GoracsError):
             log.error("error: %s", error)
         sys.exit(TERMINATED)

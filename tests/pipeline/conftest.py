@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ def goracs(
         before = root.handlers[:]
         with pytest.raises(SystemExit) as end:
             cli.main()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # an interrupted command hears no second one
         for handler in {*root.handlers} - {*before}:  # Hydra's write to what this test captures
             handler.close()
         root.handlers[:] = before

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from goracs.jobs.folder_lock import LOCK
 from tests.pipeline.conftest import TINY, Command
 
 pytestmark = pytest.mark.xdist_group("sweep")
@@ -25,13 +26,13 @@ SECONDS = {
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Every file of a job folder but the log and the record, which tell of folder and time."""
+    """Every file of a job folder but its lock, and the log and the record, which tell of folder and time."""
     files = (path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts)
     found = {str(path.relative_to(folder)): path for path in files}
     return {
         name: path.read_text("latin-1")
         for name, path in found.items()
-        if name not in ("goracs.log", "outcome.json")
+        if name not in ("goracs.log", "outcome.json", LOCK)
     }
 
 
@@ -74,6 +75,30 @@ def test_an_interrupted_run_leaves_its_record_alone(
     assert goracs("until=select", "selector=random", "seed=5", used).code == 130
     assert content(tmp_path / "used") == {}
     assert json.loads((tmp_path / "used" / "outcome.json").read_text())["status"] == "interrupted"
+
+
+def test_two_runs_are_never_at_work_in_one_folder(goracs: Command, tmp_path: Path) -> None:
+    used = tmp_path / "used"
+    words = ("until=prepare", f"hydra.run.dir={used}")
+    assert goracs(*words).code == 0
+    holding = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print(flush=True); input()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", holding, str(used / LOCK)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        before = {file: file.read_bytes() for file in used.rglob("*") if file.is_file()}
+        ended = goracs(*words, "seed=1")
+        assert {file: file.read_bytes() for file in used.rglob("*") if file.is_file()} == before
+        first.kill()
+    assert ended.code == 1
+    assert f"error: another command is at work in the job folder {used}: wait" in ended.text
+    assert "Traceback" not in ended.text
+    assert goracs(*words).code == 0  # whatever ended the first
 
 
 def test_a_run_does_not_remove_the_adapter_it_starts_from(goracs: Command, tmp_path: Path) -> None:

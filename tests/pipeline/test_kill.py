@@ -20,6 +20,7 @@ from tests.pipeline.conftest import TINY, Command
 from tests.pipeline.test_road import comparable
 
 CONFIG = "adapter_config.json"  # in which peft writes a set in the order of its process
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 JOBS = {"adapter": "warm up", "embed": "embed pool", "score": "score pool", "finetune": "finetune"}
 
 
@@ -60,7 +61,7 @@ def test_a_job_killed_at_every_point_ends_as_an_undisturbed_one(
     assert [*store.rglob("*.partial"), *store.rglob("*.checkpoint")] == []
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_job_that_is_stopped_goes_on_from_the_batches_it_had_done(
     goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_: signal.Signals
 ) -> None:
@@ -75,9 +76,8 @@ def test_a_job_that_is_stopped_goes_on_from_the_batches_it_had_done(
     with monkeypatch.context() as patch:
         patch.setattr(embedding.EmbeddingModule, "predict_step", stopped)
         ended = goracs(*words, store=tmp_path / "store")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning hears no second one
-    assert ended.code == 130, ended.text
-    assert "interrupted: the same command goes on where this one stopped" in ended.text
+    assert ended.code == 128 + signal_, ended.text
+    assert f"goes on where this one stopped ({NAMES[signal_]} at the stage embed)\n" in ended.text
     again, undisturbed = goracs(*words, store=tmp_path / "store"), goracs(*words)
     assert re.search(r"embed pool: going on after \d+ of 60 examples", again.text)
     assert comparable(again.result) == comparable(undisturbed.result)
@@ -85,7 +85,9 @@ def test_a_job_that_is_stopped_goes_on_from_the_batches_it_had_done(
 
 
 @pytest.mark.parametrize(
-    ("signal_", "keep_every"), [(signal.SIGINT, 0), (signal.SIGTERM, 1000)], ids=["Ctrl-C", "terminated"]
+    ("signal_", "keep_every"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 1000), (signal.SIGHUP, 1000)],
+    ids=["Ctrl-C", "terminated", "hung up"],
 )
 def test_a_fine_tune_that_is_stopped_goes_on_from_the_steps_it_had_done(
     goracs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_: signal.Signals, keep_every: int
@@ -102,9 +104,8 @@ def test_a_fine_tune_that_is_stopped_goes_on_from_the_steps_it_had_done(
     with monkeypatch.context() as patch:
         patch.setattr(FinetuneModule, "training_step", stopped)
         ended = goracs(*words, f"runtime.keep_every={keep_every}", store=tmp_path / "store")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning hears no second one
-    assert ended.code == 130, ended.text
-    assert "interrupted: the same command goes on where this one stopped" in ended.text
+    assert ended.code == 128 + signal_, ended.text
+    assert f"goes on where this one stopped ({NAMES[signal_]} at the stage finetune)\n" in ended.text
     assert not (ended.folder / "result.json").exists()
     again, undisturbed = goracs(*words, store=tmp_path / "store"), goracs(*words)
     assert re.search(r"finetune: going on after step [23] of 4", again.text), again.text

@@ -31,7 +31,7 @@ def test_a_plan_tells_what_the_run_then_reads_and_that_nothing_is_left_to_do(
 ) -> None:
     store, words = tmp_path / "store", [*ALL, "selector=full", "adapter.rows=8", "assess=true"]
     before = planned(words, store)
-    assert {folder.name for folder in store.iterdir()} <= {"prepare", "weights", "fits"}
+    assert {folder.name for folder in store.iterdir()} <= {"prepare", "weights", "fits", ".lock"}
     done = goracs("selector=full", "assess=true", store=store, without=("budget",)).result
     assert before["finetune"][2] == f"{done['tokens_trained']:,}"
     assert before["score"][1] == f"{done['prompts']['score']['read']:,}"

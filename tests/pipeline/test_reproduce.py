@@ -48,6 +48,10 @@ def test_every_preset_is_named_and_others_are_refused(capfd: pytest.CaptureFixtu
 
 
 def test_an_interrupted_grid_has_no_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run, "run", lambda _: 130)
-    assert reproduce.run(["paper/games_ctr_cpu", f"out={tmp_path / 'none'}"]) == 130
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.run(["paper/games_ctr_cpu", f"out={tmp_path / 'none'}"])
     assert not (tmp_path / "none").exists()

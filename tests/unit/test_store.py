@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import shutil
@@ -151,7 +152,7 @@ def test_a_manifest_is_refused_whatever_byte_of_its_identity_or_files_is_changed
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         try:
             found = Store(lock_free_store.root).get(given)
-        except DamagedArtifact:
+        except GoracsError:  # damaged, or of another version
             continue
         for name in ("stage", "version", "params", "inputs", "key", "files"):
             assert found.manifest[name] == json.loads(whole)[name], place
@@ -186,6 +187,17 @@ def test_processes_that_want_the_same_artifact_build_it_once(tmp_path: Path) -> 
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert (tmp_path / "first" / "builds").read_text() == "x"
+
+
+def test_a_file_system_that_honours_no_lock_is_refused(
+    lock_free_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    with pytest.raises(GoracsError, match=r"does not honour locks \(flock\).*store.root=FOLDER"):
+        lock_free_store.get(stage())
+    assert not [
+        path for path in lock_free_store.root.rglob("*") if not path.name.endswith(".lock") and path.is_file()
+    ]
 
 
 def test_the_manifest_names_no_path_and_no_host(lock_free_store: Store) -> None:

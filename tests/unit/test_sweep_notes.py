@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from goracs.commands import sweep as word
-from goracs.jobs import plan, sweep
+from goracs.jobs import folder_lock, plan, sweep
 from goracs.jobs.plan import Plan, Planned
 from goracs.types import InvalidInput
 
@@ -99,7 +99,7 @@ def test_a_new_command_forgets_what_an_earlier_one_noted_and_keeps_who_is_at_wor
     assert sweep.first_to_say(tmp_path, "terms")
     with sweep.at_work(tmp_path, 1):
         sweep.start(tmp_path)
-        sweep.release()
+        folder_lock.release()
         assert sweep.is_held(tmp_path / sweep.NOTES / "job1.lock")
     assert [job["status"] for job in sweep.states(tmp_path)] == [
         "failed",

@@ -1,0 +1,157 @@
+"""Old stores are read or refused, never misread; the room they take is told; no kept result loses any."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from goracs import room
+from goracs.commands import store as word
+from goracs.room import DAMAGED, FINISHED, HALF, KEPT
+from goracs.store import Stage, Store
+from goracs.types import GoracsError
+
+STORES = Path(__file__).parents[1] / "stores"  # first: as the first version left it
+
+
+def never(folder: Path, inputs: Mapping[str, Path]) -> None:
+    raise AssertionError("it is there")
+
+
+ROWS = Stage("prepare", 3, {"seed": 0, "split": [0.1, 0.2]}, {}, never)
+CHOSEN = Stage("select", 7, {"budget": 2, "lam": 0.5}, {"rows": ROWS}, never)
+
+
+@pytest.fixture(params=["first", "schema1"])
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(STORES / request.param, tmp_path / "store"))
+
+
+def test_an_old_store_is_read(old: Path) -> None:
+    found = Store(old).get(CHOSEN)
+    assert found.cached
+    assert json.loads((found.path / "chosen" / "indices.json").read_text()) == [3, 1]
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_a_store_of_another_form_is_refused_with_the_reason(old: Path, schema: object) -> None:
+    (file,) = old.glob("select/*/manifest.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "schema": schema}))
+    before = file.read_bytes()
+    with pytest.raises(GoracsError, match=f"manifest has schema {schema}, this one reads 1.*Delete that"):
+        Store(old).get(CHOSEN)
+    assert file.read_bytes() == before
+
+
+def write(folder: Path, _: Mapping[str, Path]) -> None:
+    (folder / "value").write_bytes(bytes(1000))
+
+
+def stage(name: str, number: int, **inputs: Stage) -> Stage:
+    return Stage(name, 1, {"number": number}, inputs, write)
+
+
+def jobs(root: Path) -> list[Stage]:
+    """Two jobs, whose results are in the store, of one pool."""
+    pool = stage("prepare", 0)
+    results = [stage("result", number, prepare=pool, select=stage("select", number)) for number in (0, 1)]
+    for result in results:
+        Store(root).get(result)
+    gc.collect()  # nobody is at work in it any more
+    return results
+
+
+def leave(folder: Path, result: Stage) -> None:
+    folder.mkdir(parents=True)
+    digests = {name: source.key for name, source in result.inputs.items()}
+    told = {"schema": 1, "config": {}, "command": "", "seed": 0, "coreset": None, "metrics": None}
+    (folder / "result.json").write_text(json.dumps({**told, "digests": digests}))
+
+
+def lying(root: Path) -> set[Path]:
+    return {path for path in root.rglob("*") if path.is_file() and not path.name.endswith(".lock")}
+
+
+def test_prune_says_what_it_would_remove_and_removes_that_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, kept = tmp_path / "store", tmp_path / "kept"
+    first, second = jobs(root)
+    leave(kept / "job", first)
+    (root / "select" / "1234.partial").mkdir()
+    (root / "finetune" / "5678.checkpoint").mkdir(parents=True)
+    words = ["prune", str(kept), "--store", str(root)]
+    before = lying(root)
+    assert word.run(words) == 0
+    told = capsys.readouterr().out
+    assert lying(root) == before
+    assert "would remove 3 of 7 folders, " in told
+    assert "needed by none of 1 results; 1 of interrupted commands stay" in told
+    assert word.run([*words, "yes=true"]) == 0
+    gone = {line.removeprefix("removed ") for line in capsys.readouterr().out.splitlines()[3:-1]}
+    named = {line.partition(" (")[0] for line in told.splitlines()[:-1]}
+    assert gone == named == {
+        str(root / "result" / second.key[:24]),
+        str(root / "select" / second.inputs["select"].key[:24]),
+        str(root / "select" / "1234.partial"),
+    }  # fmt: skip
+    assert Store(root).get(first).cached
+    assert (root / "finetune" / "5678.checkpoint").exists()
+    assert not list(root.rglob("*.partial"))
+
+
+def test_nothing_is_removed_while_a_command_is_at_work_or_a_result_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, kept = tmp_path / "store", tmp_path / "kept"
+    first, second = jobs(root)
+    leave(kept / "job", first)
+    words = ["prune", str(kept), "yes=true", "--store", str(root)]
+    before = lying(root)
+    at_work = Store(root)
+    at_work.get(second)
+    assert word.run(words) == 1
+    assert f"error: a command is at work in the store {root.resolve()}"[:40] in capsys.readouterr().err
+    del at_work
+    gc.collect()
+    (kept / "other").mkdir()
+    (kept / "other" / "result.json").write_text('{"schema": 0}')
+    assert word.run(words) == 1
+    assert "is not a result of schema 1" in capsys.readouterr().err
+    for mistake in (["prune"], ["prune", "yes=true"], ["prune", str(kept), "yes=yes"], ["prun", str(kept)]):
+        assert word.run([*mistake, "--store", str(root)]) == 1
+        assert "error: goracs store takes nothing, or prune FOLDER..." in capsys.readouterr().err
+    assert word.run(["prune", str(tmp_path / "none"), "--store", str(root)]) == 1
+    assert word.run(["--store", str(tmp_path / "none")]) == 1
+    assert lying(root) == before
+
+
+def test_the_list_tells_what_lies_there_and_what_is_damaged_or_half_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = jobs(tmp_path)
+    broken = tmp_path / "select" / second.inputs["select"].key[:24]
+    (broken / "manifest.json").write_text("{")
+    (tmp_path / "select" / "1234.partial").mkdir()
+    (tmp_path / "select" / "5678.checkpoint").mkdir()
+    states = {place.path.name: place.state for place in room.places(tmp_path) if place.stage == "select"}
+    assert states == {
+        first.inputs["select"].key[:24]: FINISHED,
+        broken.name: DAMAGED,
+        "1234.partial": HALF,
+        "5678.checkpoint": KEPT,
+    }
+    size = sum(file.stat().st_size for file in lying(tmp_path) if file.parts[-3] == "select")
+    assert word.run(["--store", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert f"| select | 1 | {size / 1000:.1f} kB | " in out
+    assert " | 1 damaged, 1 half-built, 1 interrupted |" in out
+    assert f"damaged: {broken}" in out
+    needed = {first.inputs["select"].key, second.inputs["select"].key, first.inputs["prepare"].key}
+    left = {place.path.name for place in room.unneeded(room.places(tmp_path), needed)}
+    assert left == {"1234.partial"}  # a damaged one that is needed is its command's to tell of
