@@ -1,9 +1,9 @@
 """What faults do to a run: each is brought into the tiny pipeline, and what is served afterwards compared.
 
-`python -m experiments.faults [kills=200] [damaged=60] [full=40] [others=10] [seed=0]` prints a table:
-a line for each fault, with what its user sees, how often it was injected, and of these survived (the same
-command, after what its message says to do, leaves what an undisturbed run leaves), lost (it does not, or
-something finished was gone) and wrong (a run that ended well left anything else); tracebacks are counted.
+`python -m experiments.faults [kills=200] [anywhere=20] [damaged=60] [full=40] [others=10] [seed=0]` prints a
+table: a line for each fault, with what its user sees, how often it was injected, and of these survived (the
+same command, after what its message says to do, leaves what an undisturbed run leaves), lost (it does not,
+or something finished was gone) and wrong (a run that ended well left anything else); tracebacks are counted.
 
 Trial   a store in which the first stages of an undisturbed run are done, one or more faulty runs on it, and a
         last one without a fault.
@@ -11,6 +11,7 @@ Trial   a store in which the first stages of an undisturbed run are done, one or
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import resource
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.faults_run import Before, Command, Ended, run
+from experiments.faults_run import Before, Command, Ended, Fresh, run
 from experiments.tiny import artifacts, leavings
 from goracs.llm.resume import Keeper
 from goracs.llm.rows import RowWriter
@@ -111,6 +112,21 @@ Fault = Callable[[Ground], Trial]
 def killed(ground: Ground) -> Trial:
     """Killed with no chance to hear of it, again and again."""
     return _signalled(ground, [signal.SIGKILL])
+
+
+def killed_anywhere(ground: Ground) -> Trial:
+    """Any process of a command that begins with its imports, again and again."""
+    trial = ground.trial()
+    for _ in range(CHAIN):
+        before = {*artifacts(trial.store)}
+        command = Fresh(trial.store, trial.folder)
+        if command.left(float(ground.rng.uniform(0, 2 * ground.seconds))):
+            trial.injected += 1
+            for pid in ground.rng.permutation(command.processes())[:1]:
+                os.kill(int(pid), signal.SIGKILL)
+        trial.wait(command)
+        trial.gone |= not before <= {*artifacts(trial.store)}
+    return trial
 
 
 def _signalled(ground: Ground, signals: Sequence[int]) -> Trial:
@@ -312,8 +328,16 @@ def _turn_back(at: int) -> None:
     time.time = turned
 
 
+def lockless(ground: Ground) -> Trial:
+    """The file system says yes to every lock."""
+    trial = ground.trial()
+    trial.run(lambda: setattr(fcntl, "flock", lambda *_: None))
+    return trial
+
+
 FAULTS: dict[str, tuple[str, Fault]] = {  # what it is called -> how often, and how it is done
     "kill -9 at a random moment": ("kills", killed),
+    "kill -9 of any process, from the first import on": ("anywhere", killed_anywhere),
     "an artifact's file with one bit turned": ("damaged", flipped),
     "an artifact's file cut": ("damaged", cut),
     "an artifact's file emptied": ("damaged", emptied),
@@ -329,6 +353,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {  # what it is called -> how often, and 
     "Ctrl-C": ("others", interrupted),
     "Ctrl-C twice": ("others", interrupted_twice),
     "clock back by a day": ("others", clock_back),
+    "locks that keep nobody out": ("others", lockless),
 }
 
 
@@ -376,7 +401,7 @@ def _plain(said: str, root: Path) -> str:
 
 def main(words: list[str]) -> None:
     """Print the table; trials that were not survived stay where they are."""
-    given = {"kills": 200, "damaged": 60, "full": 40, "others": 10, "seed": 0}
+    given = {"kills": 200, "anywhere": 20, "damaged": 60, "full": 40, "others": 10, "seed": 0}
     given |= {name: int(value) for name, _, value in (word.partition("=") for word in words)}
     root = Path(tempfile.mkdtemp(prefix="faults-"))
     root.chmod(0o755)

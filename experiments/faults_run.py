@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -95,6 +96,33 @@ class Command:
                 self.printed += part
 
 
+class Fresh(Command):
+    """A command from its first import on, in a session of its own."""
+
+    def __init__(self, store: Path, folder: Path) -> None:
+        self.printed, (self.pipe, mouth) = b"", os.pipe()
+        words = [*WORDS, f"store.root={store}", f"hydra.run.dir={folder}"]
+        self.began = time.monotonic()
+        started = subprocess.Popen(
+            [sys.executable, "-m", "goracs.cli", *words], stdout=mouth, stderr=mouth, start_new_session=True
+        )
+        self.pid = started.pid
+        started.returncode = 0  # waited for below
+        os.close(mouth)
+        os.set_blocking(self.pipe, False)
+
+    def processes(self) -> list[int]:
+        """All that it has started, and itself."""
+        found = [int(place.name) for place in Path("/proc").iterdir() if place.name.isdecimal()]
+        return [pid for pid in found if _session(pid) == self.pid]
+
+
+def _session(pid: int) -> int | None:
+    with suppress(OSError):
+        return os.getsid(pid)
+    return None
+
+
 def run(store: Path, folder: Path, before: Before = lambda: None) -> Ended:
     """The command, to its end."""
     return Command(store, folder, before).ended()
@@ -107,6 +135,7 @@ def _become(words: list[str], out: int, before: Before) -> NoReturn:
         os.dup2(out, 1)
         os.dup2(out, 2)
         sys.argv = ["goracs", *words]
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background
         before()
         cli.main()
         code = 0

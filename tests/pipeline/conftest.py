@@ -80,6 +80,7 @@ def goracs(
         capfd.readouterr()
         root = logging.getLogger()
         before = root.handlers[:]
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background
         with pytest.raises(SystemExit) as end:
             cli.main()
         signal.signal(signal.SIGINT, signal.default_int_handler)  # an interrupted command hears no second one

@@ -27,6 +27,8 @@ NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIG
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NAMES}
+    for number in NAMES:  # in the background a shell has them ignored
+        signal.signal(number, signal.default_int_handler)
     yield
     signals.heard.clear()
     for number, handler in before.items():
