@@ -3,9 +3,8 @@
 `python -m experiments.trust [problems=1000] [seed=0]` draws problems of every family, and prints a Markdown
 table of how many were tried, how many the engine refused to certify, and how many disagreed, which it names.
 
-Transport  the plan in whole units and the duals, both as fractions: marginals met, no dual above its cost,
-           the plan's cost at least the dual's and at most that of scipy's cheapest assignment of the units,
-           but for `ROUNDING` of the costs at stake.
+Transport  `goracs.ot.proof` finds no fault in it, and its plan costs at most what scipy's cheapest
+           assignment of the units does, but for `ROUNDING` of the costs at stake.
 Search     every coreset is tried: the optimum's value is at least `lower_bound` and at most `poo`, equal to
            it with effort=optimal, but for the same.
 """
@@ -24,10 +23,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 import goracs
-from goracs.ot import exact
+from goracs.ot import exact, proof
+from goracs.ot.proof import ROUNDING
 from goracs.types import FloatArray, GoracsError, SelectionProblem
 
-ROUNDING = 1e-9  # of the largest cost at stake: as much may be rounding
 SIDE = 6  # rows and columns at most
 POOL, MOST = 8, 4  # pool rows, validation rows at most
 EFFORTS = ("exchange", "certify", "optimal")
@@ -83,24 +82,13 @@ def transport_faults(costs: FloatArray) -> list[str]:
         found = exact.solve(costs)
     except GoracsError:
         return [REFUSED]
+    faults = proof.faults(costs, found)
     plan = np.rint(found.plan * units).astype(np.int64)
     table = [[Fraction(float(cost)) for cost in row] for row in costs]
-    u, v = ([Fraction(float(value)) for value in duals] for duals in (found.u, found.v))
-    allowed = Fraction(ROUNDING) * Fraction(float(found.size)) + _least(costs)
-    primal = sum((table[i][j] * int(plan[i, j]) for i in range(n) for j in range(m)), Fraction(0)) / units
-    dual = sum(u, Fraction(0)) / n + sum(v, Fraction(0)) / m
-    slack = min(table[i][j] - u[i] - v[j] for i in range(n) for j in range(m))
-    used = max((table[i][j] - u[i] - v[j] for i in range(n) for j in range(m) if plan[i, j]), default=0)
-    faults = {
-        "masses that are no whole units": bool(np.abs(found.plan * units - plan).max() > 1e-6),
-        "marginals": bool((plan.sum(1) != units // n).any() or (plan.sum(0) != units // m).any()),
-        "a dual above its cost": slack < -allowed,
-        "mass where a dual is below its cost": used > allowed * units,
-        "a gap": abs(primal - dual) > allowed,
-        "a cheaper plan": primal - _cheapest(costs, table) > allowed,
-        "a value that is not the plan's": abs(Fraction(found.value) - primal) > allowed + _sum(table),
-    }
-    return [fault for fault, present in faults.items() if present]
+    worth = sum((table[i][j] * int(plan[i, j]) for i in range(n) for j in range(m)), Fraction(0)) / units
+    if worth - _cheapest(costs, table) > proof.allowed_rounding(costs, float(found.size)):
+        faults.append("a cheaper plan")
+    return faults
 
 
 def _cheapest(costs: FloatArray, table: list[list[Fraction]]) -> Fraction:
@@ -110,16 +98,6 @@ def _cheapest(costs: FloatArray, table: list[list[Fraction]]) -> Fraction:
     rows, columns = np.repeat(np.arange(n), units // n), np.repeat(np.arange(m), units // m)
     taken = linear_sum_assignment(costs[np.ix_(rows, columns)])
     return sum((table[rows[i]][columns[j]] for i, j in zip(*taken, strict=True)), Fraction(0)) / units
-
-
-def _least(costs: FloatArray) -> Fraction:
-    """What the last digit of the largest cost is worth: duals are sums of costs."""
-    return 64 * Fraction(float(np.spacing(np.abs(costs).max())))
-
-
-def _sum(table: list[list[Fraction]]) -> Fraction:
-    """Rounding of a sum of costs of this size."""
-    return Fraction(2.0**-46) * max(abs(cost) for row in table for cost in row)
 
 
 def search_faults(problem: SelectionProblem, budget: int, lam: float) -> list[str]:

@@ -120,14 +120,28 @@ def ranked_figures(
         [names[column] for column in foremost(row, names, PLACES)]
         for row, names in zip(distances, candidates, strict=True)
     ]
+    metrics = figures_of(positions, first, users, popularity, catalogue, draws=draws, seed=seed)
+    return Figures(positions, first, metrics)
+
+
+def figures_of(
+    positions: IndexArray,
+    first: Sequence[Sequence[str]],
+    users: Users,
+    popularity: Mapping[str, int],
+    catalogue: Collection[str],
+    *,
+    draws: int,
+    seed: int,
+) -> dict[str, dict[str, float | int | None]]:
+    """All metrics of targets' ranks [t] and of the first PLACES candidates; see `ranked_figures`."""
     head = most_popular(popularity, catalogue)
     shares = np.array([sum(item in head for item in row) / len(row) for row in first], dtype=np.float64)
     covered = len(set().union(*first)) / len(catalogue)
-    metrics = ranking_metrics(positions, users, draws=draws, seed=seed) | {
+    return ranking_metrics(positions, users, draws=draws, seed=seed) | {
         f"coverage@{PLACES}": Estimate(covered, None, None, len(users), len(set(users))).to_dict(),
         f"popular@{PLACES}": mean_estimate(shares, users, draws=draws, seed=seed).to_dict(),
     }
-    return Figures(positions, first, metrics)
 
 
 def most_popular(popularity: Mapping[str, int], catalogue: Collection[str]) -> set[str]:

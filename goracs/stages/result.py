@@ -125,7 +125,7 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
         | {name: _json(found[name], "metrics.json") for name in RULES_OF_ITEMS if name in found},
         "steps": len(curve) if curve else None,
         "tokens_trained": curve[-1]["tokens"] if curve else None,
-        "kept_step": _kept(curve),
+        "kept_step": kept_step(curve),
         "prompts": {name: said for name, path in found.items() if (said := _json(path, PROMPTS))},
         "stages": {name: _cost(path) for name, path in found.items()},
     }
@@ -141,7 +141,7 @@ def _write(told: Told, digests: Mapping[str, str], found: Mapping[str, Path], fo
     write_json(folder / "result.json", result)
 
 
-def _kept(curve: Sequence[Mapping[str, Any]]) -> int | None:
+def kept_step(curve: Sequence[Mapping[str, Any]]) -> int | None:
     """The step whose adapter was kept: of the least validation loss, where somebody looked; else the last."""
     looked = [row for row in curve if "valid_loss" in row]
     kept = min(looked, key=lambda row: row["valid_loss"]) if looked else (curve[-1] if curve else None)
@@ -164,8 +164,7 @@ def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, A
 
     rows = np.load(found["select"] / "indices.npy").tolist()
     pool = read_examples(found["prepare"], "train")
-    columns = _columns([pool[row] for row in rows])
-    prompts = [{name: getattr(pool[row], ours) for name, ours in columns.values()} for row in rows]
+    prompts, columns = prompts_of([pool[row] for row in rows])
     _dump(folder / "coreset.json", prompts)
     info = {"file_name": "coreset.json", "columns": {theirs: name for theirs, (name, _) in columns.items()}}
     _dump(folder / "dataset_info.json", {"goracs_coreset": info})
@@ -179,6 +178,12 @@ def _coreset(told: Told, found: Mapping[str, Path], folder: Path) -> dict[str, A
         "report": _json(found["select"], "report.json"),
         "assessment": _json(found.get("assess"), "assessment.json"),
     }
+
+
+def prompts_of(chosen: Sequence[Example]) -> tuple[list[dict[str, Any]], dict[str, tuple[str, str]]]:
+    """The rows of coreset.json, and their columns (see `_columns`)."""
+    columns = _columns(chosen)
+    return [{name: getattr(row, ours) for name, ours in columns.values()} for row in chosen], columns
 
 
 def _columns(chosen: Sequence[Example]) -> dict[str, tuple[str, str]]:
