@@ -74,12 +74,14 @@ def test_what_auto_comes_to_is_told_of_each(goracs: Command, tiny_weights: Path,
 
 
 def test_a_plan_tells_what_the_proxy_reads(goracs: Command, other: list[str], tmp_path: Path) -> None:
-    words = ["selector=grand", "adapter.rows=8", "budget=8", *proxied(other)]
+    words = ["selector=grand", "adapter.rows=8", "budget=8", "until=select", *proxied(other)]
+    words.append("proxy.max_length=150")
     told = planned([*ALL, *words], tmp_path / "store")
     done = goracs(*words, store=tmp_path / "store").result
     assert told["score"][1] == f"{done['prompts']['score']['read']:,}"
-    assert told["proxy_adapter"][1] == told["adapter"][1] == "8"
-    assert all(told[name][0] == "0 of 1" for name in ("proxy_adapter", "score", "adapter"))
+    assert done["prompts"]["score"]["shortened"] > 0
+    assert f"{done['prompts']['score']['shortened']} of 60 train prompts will be shortened" in told[""][0]
+    assert (told["proxy_adapter"][:2], told["score"][0]) == (["0 of 1", "8"], "0 of 1")
 
 
 @pytest.mark.parametrize(
