@@ -1,6 +1,12 @@
-"""The report as LaTeX, to be read in by another file: tables in booktabs, figures as PDF."""
+"""The report as LaTeX, to be read in by another file: tables in booktabs, figures as PDF.
+
+Letters that have no meaning of their own are left as they are: pdfLaTeX knows Latin ones alone. No engine
+has read it in the tests, which take it apart by LaTeX's rules.
+"""
 
 from __future__ import annotations
+
+import re
 
 from goracs.report.page.document import Chart, Document, Grid, Part, Text
 
@@ -15,12 +21,15 @@ SPECIAL = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
+    "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "·": r"$\cdot$",
 }
-HEAD = "% Needs \\usepackage{booktabs,longtable,graphicx}; figures lie in figures/.\n"
+JOINED = re.compile(r"([-',])(?=\1)")  # two that fonts draw as one letter, as in --store
+HEAD = "% Needs \\usepackage{booktabs,longtable,graphicx,textcomp}; figures lie in figures/.\n"
 MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}"}
 
 
@@ -34,7 +43,8 @@ def text(document: Document) -> str:
 
 def escaped(words: str) -> str:
     """Words as LaTeX shows them."""
-    return "".join(SPECIAL.get(letter, letter) for letter in words)
+    shown = "".join(SPECIAL.get(letter, letter) for letter in words)
+    return JOINED.sub(r"\1{}", shown)
 
 
 def _part(part: Part) -> str:
@@ -50,12 +60,12 @@ def _part(part: Part) -> str:
 
 
 def _grid(grid: Grid) -> str:
-    heads = " & ".join(map(escaped, grid.heads))
+    heads = _begun(" & ".join(map(escaped, grid.heads)))
     rows = [
         " & ".join(_cell(grid, row, column) for column in range(len(grid.heads)))
         for row in range(len(grid.rows))
     ]
-    body = "".join(f"{row} \\\\\n" for row in rows)
+    body = "".join(f"{_begun(row)} \\\\\n" for row in rows)
     return (
         f"{{\\scriptsize\\begin{{longtable}}{{{'l' * len(grid.heads)}}}\n\\caption{{{escaped(grid.caption)}}}"
         f"\\label{{tab:{grid.name}}}\\\\\n\\toprule\n{heads} \\\\\n\\midrule\n\\endhead\n{body}\\bottomrule\n"
@@ -63,7 +73,12 @@ def _grid(grid: Grid) -> str:
     )
 
 
+def _begun(row: str) -> str:
+    """A row, so that no bracket or star of it is taken for an argument of what ended the one before."""
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row
+
+
 def _cell(grid: Grid, row: int, column: int) -> str:
     first, _, below = grid.rows[row][column].partition("\n")
     shown = MARKS.get(grid.marks.get((row, column), ""), "%s").replace("%s", escaped(first))
-    return f"{shown} {escaped(below)}".rstrip()
+    return f"{shown} {escaped(' '.join(below.split()))}".rstrip()
