@@ -3,9 +3,9 @@
 `python -m experiments.sweep_kills launcher=slurm_local kills=3 [seeds=4] [until=evaluate] [seed=0]` prints a
 line of a table; launcher is a file of conf/hydra/launcher, or basic: Hydra's own, all jobs in one process.
 
-Kill    at a random moment after its first job has begun, within as long as the undisturbed sweep took: in
-        turns of the command alone, whose other processes may go on and meet the next command's, and of
-        every process of it.
+Kill    up to two seconds after a random number of jobs was done, the more with each kill, while others are at
+        work: in turns of the command alone, whose other processes may go on and meet the next command's, and
+        of every process of it.
 Same    the table printed at the end, and what every job leaves, as of a sweep by Hydra's own launcher that
         nobody killed, in another store.
 Twice   a stage that is sealed a second time either replaces a manifest or cannot take its place, which fails
@@ -15,7 +15,6 @@ Left    processes of a command killed alone; how long until the last of them has
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -112,19 +111,21 @@ def words(root: Path, launcher: str, seeds: int, until: str) -> list[str]:
     ]
 
 
-def at_work(command: Command, folder: Path, seconds: float) -> bool:
-    """Wait for its first job, and for so long; whether the command is still there."""
-    while command.process.poll() is None and not _running(folder):
-        time.sleep(0.2)
-    with suppress(subprocess.TimeoutExpired):
-        command.process.wait(seconds)
-    return command.process.poll() is None
-
-
-def _running(folder: Path) -> bool:
-    with suppress(OSError, ValueError):  # notes that are just replaced
-        return (folder / PLAN).exists() and any(one["status"] == "running" for one in sweep.states(folder))
+def reached(command: Command, folder: Path, done: int) -> bool:
+    """Wait until so many jobs are done and another is at work; whether the command is still there."""
+    while command.process.poll() is None:
+        if _done(folder) >= done:
+            return True
+        time.sleep(0.1)
     return False
+
+
+def _done(folder: Path) -> int:
+    """How many jobs are done while another is at work; below 0 where none is."""
+    with suppress(OSError, ValueError):  # notes that are just replaced
+        states = [one["status"] for one in sweep.states(folder)] if (folder / PLAN).exists() else []
+        return sum(one in ("done", "skipped") for one in states) if "running" in states else -1
+    return -1
 
 
 def seals(store: Path) -> dict[Path, tuple[int, int]]:
@@ -147,12 +148,14 @@ class Disturbed:
         self.first, self.twice = dict[Path, tuple[int, int]](), set[Path]()
         self.left = list[Future[str]]()
 
-    def run(self, moments: list[float]) -> Command:
-        """The command that came to its end, those before it killed after so many seconds of work."""
-        with ThreadPoolExecutor(len(moments) + 1) as watching:
-            for number, moment in enumerate([*moments, math.inf], 1):
+    def run(self, kills: int, jobs: int, rng: np.random.Generator) -> Command:
+        """The command that came to its end."""
+        moments: list[int | None] = [*sorted(rng.choice(jobs - 1, kills, replace=False).tolist()), None]
+        with ThreadPoolExecutor(len(moments)) as watching:
+            for number, moment in enumerate(moments, 1):
                 command = Command(self.root, number, self.words)
-                if moment < math.inf and at_work(command, self.folder, moment):
+                if moment is not None and reached(command, self.folder, moment):
+                    time.sleep(rng.uniform(0, 2))
                     self._kill(command)
                 command.process.wait()
                 self.left.append(watching.submit(command.outlived))
@@ -174,14 +177,13 @@ class Disturbed:
 
 def line(root: Path, launcher: str, kills: int, seeds: int, until: str, seed: int) -> list[str]:
     """Of the table."""
-    began = time.monotonic()
     undisturbed = Command(root, 0, words(root / "undisturbed", "basic", seeds, until))
     if undisturbed.process.wait():
         sys.exit(f"the undisturbed sweep failed:\n{undisturbed.printed.read_text()}")
-    took = time.monotonic() - began
+    expected = left_by_jobs(root / "undisturbed" / "sweep")
     tried = Disturbed(root, words(root, launcher, seeds, until))
-    last = tried.run(np.random.default_rng(seed).uniform(0, took, kills).tolist())
-    expected, found = (left_by_jobs(place / "sweep") for place in (root / "undisturbed", root))
+    last = tried.run(kills, len(expected), np.random.default_rng(seed))
+    found = left_by_jobs(root / "sweep")
     alike = sum(bool(left) and found.get(job) == left for job, left in expected.items())
     table = f"{len(last.table)} lines {'equal' if last.table == undisturbed.table else 'DIFFERENT'}"
     counts = [str(tried.alone), str(tried.whole), table, str(alike), str(len(tried.twice)), str(tried.failed)]

@@ -72,6 +72,20 @@ def test_the_tables_of_the_study_are_those_of_its_folder() -> None:
     assert set(told[:8]) <= set(columns(found, head))
 
 
+def test_the_readme_has_one_picture_that_dark_pages_show_too_and_says_what_is_on_it() -> None:
+    page = (ROOT / "README.md").read_text()
+    ((alt, place),) = re.findall(r"!\[(.*?)\]\((.*?)\)", page)
+    drawn = (ROOT / place).read_text()
+    assert len(drawn) < 150_000
+    assert re.match(
+        r'<svg [^>]*width="(\d+)" height="(\d+)"[^>]*><rect width="\1" height="\2" fill="#ffffff"/>', drawn
+    )
+    means = [line[3].partition(" ")[0] for line in lines(page) if len(line) == 7]
+    said = re.findall(r"0\.\d{3}", alt)
+    assert len(said) == 6
+    assert set(said) <= set(means)
+
+
 def test_the_tables_of_the_lab_are_those_of_its_coresets() -> None:
     folder = DOCS / "study" / "lab"
     read = pl.read_csv(folder / "coresets.csv", infer_schema_length=None, schema_overrides={"lam": pl.String})
