@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from goracs.commands import recommend
-from goracs.config import conf_dir
+from goracs.config import composed, conf_dir, jobs
 from tests import sequence_files
 from tests.amazon_files import write_2014, write_2018
 from tests.pipeline.conftest import Command
@@ -99,3 +99,11 @@ def test_an_ablation_sweeps_its_one_value(goracs: Command) -> None:
     assert ended.code == 0, ended.text
     assert "selector.lam=0: done in" in ended.text
     assert "selector.lam=0.5: done in" in ended.text
+
+
+def test_a_transfer_tunes_every_backbone_on_what_every_one_chose() -> None:
+    grid = [composed(words) for words in jobs(["experiment=ablation/transfer_cpu"])]
+    both = ("smollm2", "tiny")
+    assert sorted(
+        (job.selector._target_.rpartition(".")[2], job.backbone.name, job.proxy.name) for job in grid
+    ) == [(selector, own, proxy) for selector in ("Goracs", "Random") for own in both for proxy in both]
