@@ -15,6 +15,8 @@ from goracs.report.results import Result, read_results
 from goracs.report.table import Row, Table, aggregate
 from goracs.types import GoracsError, InvalidInput
 
+REPO = Path(__file__).parents[2]
+
 
 def figure(
     value: float | None, low: float | None = None, high: float | None = None, users: int = 40
@@ -378,3 +380,17 @@ def test_read_results_refuses_folders_without_results(tmp_path: Path) -> None:
         read_results([tmp_path])
     with pytest.raises(GoracsError, match=r"nowhere is not a folder"):
         read_results([tmp_path / "nowhere"])
+
+
+def test_results_of_the_first_version_go_into_tables_and_reports(tmp_path: Path) -> None:
+    from goracs.commands import report
+
+    folders = [REPO / "tests" / "results_of_first", REPO / "docs" / "results" / "quickstart"]
+    (first,) = read_results(folders[:1])
+    (row,) = (row for row in aggregate(read_results(folders)).rows if row.budget == "64")
+    assert row.label.startswith("random")
+    for name in ("auc", "auc_per_user", "log_loss"):
+        assert row.cells[name].values == (first["metrics"]["tuned"][name]["value"],)
+    made = report.made(folders, tmp_path / "none")
+    assert f"{row.cells['auc'].values[0]:.3f}" in str(made.sections)
+    assert "4 jobs" in made.lead

@@ -16,7 +16,7 @@ from goracs.room import DAMAGED, FINISHED, HALF, KEPT
 from goracs.store import Stage, Store
 from goracs.types import GoracsError
 
-STORES = Path(__file__).parents[1] / "stores"  # first: as the first version left it
+STORES = Path(__file__).parents[1] / "stores"  # first: as the first version left it; schema1: as this one
 
 
 def never(folder: Path, inputs: Mapping[str, Path]) -> None:
