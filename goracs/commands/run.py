@@ -148,8 +148,10 @@ def _through(config: DictConfig, selector: str, place: Place) -> None:
     """Run one job, and note how it ended."""
     try:
         status, message = _stopped(config, place) or _attempt(config, selector, place)
-    except KeyboardInterrupt as end:
+    except (KeyboardInterrupt, SystemExit) as end:
         place.note("interrupted", signals.how(end))
+        if isinstance(end, SystemExit):  # of who starts ranks
+            raise KeyboardInterrupt from end
         raise
     try:
         place.note(status, message)

@@ -91,6 +91,8 @@ def _store(launch: Launch) -> Store:
 def serve(launch: Launch) -> int:
     """Do what rank 0 says until it ends; its exit code, 1 where it is gone without a word."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to rank 0 too, which ends the others
+    for number in (signal.SIGTERM, signal.SIGHUP):  # without a word: rank 0 says it for all
+        signal.signal(number, signal.SIG_DFL)
     rank, store = Rank(launch.number, launch.count, launch.place), _store(launch)
     port, key = int(store.get("port")), bytes.fromhex(store.get("key").decode())
     pipe = _watched(Client((launch.host, port), authkey=key))

@@ -83,7 +83,8 @@ def test_prune_says_what_it_would_remove_and_removes_that_alone(
     root, kept = tmp_path / "store", tmp_path / "kept"
     first, second = jobs(root)
     leave(kept / "job", first)
-    (root / "select" / "1234.partial").mkdir()
+    half = root / "select" / f"{first.inputs['select'].key[:24]}.partial"
+    half.mkdir()
     (root / "finetune" / "5678.checkpoint").mkdir(parents=True)
     words = ["prune", str(kept), "--store", str(root)]
     before = lying(root)
@@ -98,7 +99,7 @@ def test_prune_says_what_it_would_remove_and_removes_that_alone(
     assert gone == named == {
         str(root / "result" / second.key[:24]),
         str(root / "select" / second.inputs["select"].key[:24]),
-        str(root / "select" / "1234.partial"),
+        str(half),
     }  # fmt: skip
     assert Store(root).get(first).cached
     assert (root / "finetune" / "5678.checkpoint").exists()

@@ -100,7 +100,7 @@ def test_what_becomes_of_an_interrupt_is_no_defect() -> None:
 def test_a_second_signal_is_the_first_again_or_later_the_end_of_all(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,))
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,), daemon=True)
     child.start()
     monkeypatch.setattr(os, "_exit", lambda code: sys.exit(code + 1000))
 
@@ -155,7 +155,7 @@ def test_a_process_of_a_command_ends_with_it_however_that_ended(tmp_path: Path) 
 
 def test_an_interrupted_lab_ends_its_workers() -> None:
     workers: Any = Workers(SimpleNamespace(), 2)  # type: ignore[arg-type]
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,))
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,), daemon=True)
     child.start()
     workers._pool = SimpleNamespace(shutdown=lambda **_: child.join(SOON))
     with pytest.raises(Interrupted), workers:
