@@ -21,8 +21,9 @@ import polars as pl
 from goracs.data.dataset import Interactions
 from goracs.data.readers.encoding import shown
 from goracs.data.readers.events import Unit, checked, refuse, untitled
+from goracs.data.readers.files import Files, digest_of, joined, listed
 from goracs.data.readers.lines import json_lines, text_lines
-from goracs.data.readers.raw import Rows, digest, found, last_line
+from goracs.data.readers.raw import Rows, last_line
 from goracs.types import InvalidInput
 
 Titles = Literal["parsed", "released"]
@@ -32,17 +33,21 @@ META = ("item", "title", "brand")
 
 def digests(reviews: str, items: str | None) -> dict[str, str]:
     """What the files hold; InvalidInput if one is missing."""
-    of_reviews = {"reviews": digest(found(reviews, "dataset.reviews"))}
-    return of_reviews if items is None else of_reviews | {"items": digest(found(items, "dataset.items"))}
+    of_reviews = {"reviews": digest_of(listed(reviews, "dataset.reviews"))}
+    return of_reviews if items is None else of_reviews | {"items": digest_of(listed(items, "dataset.items"))}
 
 
 def review_events(
-    file: Path, fields: Mapping[str, str], unit: Unit, scale: Sequence[float] | None, broken_lines: int
+    files: Path | Files,
+    fields: Mapping[str, str],
+    unit: Unit,
+    scale: Sequence[float] | None,
+    broken_lines: int,
 ) -> Rows:
-    """The events of a file of reviews.
+    """The events of a file of reviews, or of many.
 
     Args:
-        file: JSON lines.
+        files: JSON lines.
         fields: user, item, rating, time -> the field that has it.
         unit: as in `goracs.data.readers.events.checked`.
         scale: likewise.
@@ -52,31 +57,36 @@ def review_events(
         InvalidInput: whatever those two refuse.
     """
     types = {"user": pl.String(), "item": pl.String(), "rating": pl.Float64(), "time": pl.Float64()}
-    read = {field: types[name] for name, field in fields.items()}
-    rows = json_lines(file, read, list(read), broken_lines)
+    asked = {field: types[name] for name, field in fields.items()}
+    needed, most = list(asked), broken_lines
+    rows, origin = joined(files, lambda file: json_lines(file, asked, needed, most), most)
     events, time = rows.table.select(**fields), rows.table[fields["time"]]
-    refuse(file, "has a time that is no whole number", time, time != time.round())
-    return rows._replace(table=checked(events.cast({"time": pl.Int64}), file, scale, unit))
+    refuse(origin, "has a time that is no whole number", time, time != time.round())
+    return rows._replace(table=checked(events.cast({"time": pl.Int64}), origin, scale, unit))
 
 
-def parsed_meta(file: Path, fields: Mapping[str, str], broken_lines: int) -> Rows:
+def parsed_meta(files: Path | Files, fields: Mapping[str, str], broken_lines: int) -> Rows:
     """item, title, brand (str, null where there is none) of JSON lines."""
-    read = {field: pl.String() for field in fields.values()}
-    rows = json_lines(file, read, [fields["item"]], broken_lines)
+    asked, key = {field: pl.String() for field in fields.values()}, fields["item"]
+    rows, _ = joined(files, lambda file: json_lines(file, asked, [key], broken_lines), broken_lines)
     return rows._replace(table=rows.table.select(**fields))
 
 
-def released_meta(file: Path, patterns: Mapping[str, str], broken_lines: int) -> Rows:
+def released_meta(files: Path | Files, patterns: Mapping[str, str], broken_lines: int) -> Rows:
     """item, title, brand (str, null where nothing matches) by the notebooks' rule.
 
     Args:
-        file: a line for each item, which ends in a brace.
+        files: a line for each item, which ends in a brace.
         patterns: item, title, brand -> a regular expression with one group; its first match counts.
         broken_lines: so many lines that are not UTF-8 are read as Windows-1252.
 
     Raises:
         InvalidInput: no line has an item and a title, the last line is cut, or more lines are not UTF-8.
     """
+    return joined(files, lambda file: _released(file, patterns, broken_lines), None)[0]
+
+
+def _released(file: Path, patterns: Mapping[str, str], broken_lines: int) -> Rows:
     _refuse_cut_line(file)
     line = pl.col("line").str.replace_all("'", "_", literal=True)
     extracted = {name: line.str.extract(pattern) for name, pattern in patterns.items()}

@@ -18,8 +18,9 @@ import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import amazon
+from goracs.data.readers.files import joined, listed
 from goracs.data.readers.lines import Broken, sifted, text_lines
-from goracs.data.readers.raw import Rows, found
+from goracs.data.readers.raw import Rows
 
 REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}
 META = {"item": "asin", "title": "title", "brand": "brand"}
@@ -56,17 +57,17 @@ class Amazon2014(Dataset):
 
     def read(self) -> Interactions:
         """The reviews and the products; InvalidInput for a file that is missing or damaged."""
-        reviews = found(self.reviews, "dataset.reviews")
+        reviews = listed(self.reviews, "dataset.reviews")
         events = amazon.review_events(reviews, REVIEW, "s", self.scale, self.broken_lines)
         return amazon.interactions(events, self._meta(), self.brand)
 
     def _meta(self) -> Rows | None:
         if self.items is None:
             return None
-        items = found(self.items, "dataset.items")
+        items = listed(self.items, "dataset.items")
         if self.titles == "released":
             return amazon.released_meta(items, RELEASED, self.broken_lines)
-        return _literal_meta(items, self.broken_lines)
+        return joined(items, lambda file: _literal_meta(file, self.broken_lines), self.broken_lines)[0]
 
 
 def _literal_meta(file: Path, broken_lines: int) -> Rows:

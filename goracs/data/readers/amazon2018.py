@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import amazon
-from goracs.data.readers.raw import Rows, found
+from goracs.data.readers.files import listed
+from goracs.data.readers.raw import Rows
 
 REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}
 META = {"item": "asin", "title": "title", "brand": "brand"}
@@ -45,14 +46,14 @@ class Amazon2018(Dataset):
 
     def read(self) -> Interactions:
         """The reviews and the products; InvalidInput for a file that is missing or damaged."""
-        reviews = found(self.reviews, "dataset.reviews")
+        reviews = listed(self.reviews, "dataset.reviews")
         events = amazon.review_events(reviews, REVIEW, "s", self.scale, self.broken_lines)
         return amazon.interactions(events, self._meta(), self.brand)
 
     def _meta(self) -> Rows | None:
         if self.items is None:
             return None
-        items = found(self.items, "dataset.items")
+        items = listed(self.items, "dataset.items")
         if self.titles == "released":
             return amazon.released_meta(items, RELEASED, self.broken_lines)
         return amazon.parsed_meta(items, META, self.broken_lines)

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import amazon
-from goracs.data.readers.raw import found
+from goracs.data.readers.files import listed
+from goracs.data.readers.raw import Rows
 
 REVIEW = {"user": "user_id", "item": "parent_asin", "rating": "rating", "time": "timestamp"}
 META = {"item": "parent_asin", "title": "title", "brand": "store"}
@@ -43,8 +44,11 @@ class Amazon2023(Dataset):
 
     def read(self) -> Interactions:
         """The reviews and the products; InvalidInput for a file that is missing or damaged."""
-        reviews = found(self.reviews, "dataset.reviews")
+        reviews = listed(self.reviews, "dataset.reviews")
         events = amazon.review_events(reviews, REVIEW, "ms", self.scale, self.broken_lines)
-        items = None if self.items is None else found(self.items, "dataset.items")
-        meta = None if items is None else amazon.parsed_meta(items, META, self.broken_lines)
-        return amazon.interactions(events, meta, self.brand)
+        return amazon.interactions(events, self._meta(), self.brand)
+
+    def _meta(self) -> Rows | None:
+        if self.items is None:
+            return None
+        return amazon.parsed_meta(listed(self.items, "dataset.items"), META, self.broken_lines)

@@ -15,8 +15,10 @@ from typing import Literal
 import polars as pl
 
 from goracs.data.numbers import check_scale
+from goracs.data.readers.files import Files
 from goracs.types import InvalidInput
 
+Origin = Path | Files
 Unit = Literal["s", "ms", "us", "ns", "step"]
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 IN_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9, "date": 10**3}
@@ -28,7 +30,7 @@ log = logging.getLogger("goracs")
 
 def checked(
     frame: pl.DataFrame,
-    file: Path,
+    file: Origin,
     scale: Sequence[float] | None,
     unit: Unit | Literal["date"],
     rated: bool = True,
@@ -68,14 +70,15 @@ def checked(
     return _in_seconds(frame, IN_SECOND.get(unit, 1))
 
 
-def refuse(file: Path, fault: str, values: pl.Series, wrong: pl.Series, advice: str = "") -> None:
+def refuse(file: Origin, fault: str, values: pl.Series, wrong: pl.Series, advice: str = "") -> None:
     """Raise InvalidInput, naming the first, if a row is wrong."""
     rows = wrong.arg_true()
     if len(rows):
         value = values[rows[0]]
         shown = "" if value is None else f": {value!r}"
+        place = f"row {rows[0] + 1}" if isinstance(file, Path) else file.place(rows[0])
         raise InvalidInput(
-            f"{file} {fault} in {len(rows)} of its {len(wrong)} rows, first in row {rows[0] + 1}{shown}."
+            f"{file} {fault} in {len(rows)} of its {len(wrong)} rows, first in {place}{shown}."
             + (advice and f" {advice}")
         )
 
@@ -103,7 +106,7 @@ def untitled(events: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     return items, {"item without metadata, its id is its title": len(items)}
 
 
-def _refuse_no_time(file: Path, time: pl.Series, unit: str) -> None:
+def _refuse_no_time(file: Origin, time: pl.Series, unit: str) -> None:
     if unit == "step":
         off = ~time.is_between(0, LAST - 1)
         refuse(file, f"has a step outside 0..{LAST - 1}", time, off)
@@ -118,7 +121,7 @@ def _refuse_no_time(file: Path, time: pl.Series, unit: str) -> None:
         _refuse_other_unit(file, time, off, unit)
 
 
-def _refuse_other_unit(file: Path, time: pl.Series, off: pl.Series, unit: str) -> None:
+def _refuse_other_unit(file: Origin, time: pl.Series, off: pl.Series, unit: str) -> None:
     value, asked = int(time.filter(off)[0]), UNITS[unit]
     meant = next((u for u in UNITS if FIRST <= value // IN_SECOND[u] < LAST), None)
     if meant:

@@ -2,7 +2,7 @@
 
 Format    by the end of a file's name: .csv, .tsv, .txt, .dat, .inter, .item (text; the first line names the
           columns), .json, .jsonl, .ndjson (JSON lines or an array of objects) or .parquet, and .gz, .bz2, .xz
-          or .zst behind it where it is compressed.
+          or .zst behind it where it is compressed. A pattern (*.parquet) names several files of one table.
 Columns   are named in the configuration (`goracs.data.readers.names`); others are not read. Whole numbers
           instead of names are the places of the columns, from 1, in text without a line that names them.
 Ids       are texts or whole numbers; where all of a column are written as in 12.0, the .0 goes.
@@ -20,10 +20,11 @@ import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers.delimited import TAB, Form, columns, counted, sniffed
-from goracs.data.readers.events import Unit, checked, plain_ids, refuse, untitled, whole_numbers
+from goracs.data.readers.events import Origin, Unit, checked, plain_ids, refuse, untitled, whole_numbers
+from goracs.data.readers.files import Files, digest_of, each, joined, listed
 from goracs.data.readers.lines import json_rows
 from goracs.data.readers.names import MissingColumn, columns_of
-from goracs.data.readers.raw import Rows, collected, digest, found
+from goracs.data.readers.raw import Rows, collected
 from goracs.types import InvalidInput
 
 TEXT = ("csv", "tsv", "txt", "dat", "inter", "item")
@@ -54,13 +55,13 @@ class Tables(Dataset):
     """Reader of the two tables.
 
     Args:
-        interactions: path of the events.
-        items: path of the catalogue; None where there is none: then an item's id is its title.
+        interactions: path of the events, or a pattern that many files match.
+        items: the same of the catalogue; None where there is none: then an item's id is its title.
         columns: what the columns are called.
         separator: of text; `tab` is one too; None: a tab in .tsv, else the one of , ; tab | that fits.
         time_unit: s, ms, us or ns, of times that are numbers; step: only their order counts.
-        broken_lines: so many broken lines of a file of JSON lines may be left out, and so many lines that
-            are not UTF-8 are read as Windows-1252, >= 0.
+        broken_lines: so many broken lines of a table of JSON lines may be left out, and so many lines of a
+            file that are not UTF-8 are read as Windows-1252, >= 0.
     """
 
     files: ClassVar[tuple[str, ...]] = ("interactions", "items")
@@ -83,7 +84,7 @@ class Tables(Dataset):
     def digests(self) -> dict[str, str]:
         """Each table with its format -> sha256 (hex)."""
         files = {"interactions": self._interactions(), "items": self._items()}
-        return {f"{name}.{_format(file)}": digest(file) for name, file in files.items() if file}
+        return {f"{name}.{_format(file)}": digest_of(file) for name, file in files.items() if file}
 
     def read(self) -> Interactions:
         """The two tables.
@@ -106,13 +107,13 @@ class Tables(Dataset):
         timed, rated = self.columns.time is not None, self.columns.rating is not None
         return Interactions(events, items, excluded, noted, timed=timed, rated=rated)
 
-    def _interactions(self) -> Path:
-        return found(self.interactions, "dataset.interactions")
+    def _interactions(self) -> Path | Files:
+        return listed(self.interactions, "dataset.interactions")
 
-    def _items(self) -> Path | None:
-        return None if self.items is None else found(self.items, "dataset.items")
+    def _items(self) -> Path | Files | None:
+        return None if self.items is None else listed(self.items, "dataset.items")
 
-    def _events(self, file: Path) -> tuple[pl.DataFrame, Rows]:
+    def _events(self, files: Path | Files) -> tuple[pl.DataFrame, Rows]:
         user, item = str(self.columns.user), str(self.columns.item)
         rating = None if self.columns.rating is None else str(self.columns.rating)
         name = None if self.columns.time is None else str(self.columns.time)
@@ -122,35 +123,40 @@ class Tables(Dataset):
         if name is not None:
             types[name] = pl.String()
         try:
-            rows = self._table(file, types, list(types), None if self.time_unit == "step" else name)
+            rows, origin = self._table(files, types, list(types), None if self.time_unit == "step" else name)
         except MissingColumn as error:
             raise InvalidInput(f"{error} {HINT}") from error
         table = rows.table
         unit: Unit | Literal["date"] = "step"
         time = pl.zeros(len(table), pl.Int64, eager=True)
         if name is not None:
-            time, unit = _time(file, table[name], self.time_unit)
+            time, unit = _time(origin, table[name], self.time_unit)
         events = table.select(
             user=plain_ids(table[user]),
             item=plain_ids(table[item]),
             rating=pl.lit(None, pl.Float64) if rating is None else pl.col(rating),
             time=time,
         )
-        return checked(events, file, self.scale, unit, rating is not None), rows
+        return checked(events, origin, self.scale, unit, rating is not None), rows
 
-    def _catalogue(self, file: Path) -> Rows:
+    def _catalogue(self, files: Path | Files) -> Rows:
         key, title = str(self.columns.id), str(self.columns.title)
-        rows = self._table(file, {key: pl.String(), title: pl.String()}, [key], None)
+        rows, origin = self._table(files, {key: pl.String(), title: pl.String()}, [key], None)
         ids = plain_ids(rows.table[key])
-        refuse(file, f"has no {key}", ids, ids.is_null())
-        refuse(file, f"repeats a {key}", ids, ~ids.is_first_distinct())
+        refuse(origin, f"has no {key}", ids, ids.is_null())
+        refuse(origin, f"repeats a {key}", ids, ~ids.is_first_distinct())
         return rows._replace(table=pl.DataFrame({"item": ids, "title": rows.table[title]}))
 
     def _table(
+        self, files: Path | Files, types: Mapping[str, pl.DataType], needed: Sequence[str], time: str | None
+    ) -> tuple[Rows, Origin]:
+        """The columns in `types` of a table; `time` is as in `goracs.data.readers.delimited.columns`."""
+        return joined(files, lambda file: self._file(file, types, needed, time), self.broken_lines)
+
+    def _file(
         self, file: Path, types: Mapping[str, pl.DataType], needed: Sequence[str], time: str | None
     ) -> Rows:
-        """The columns in `types` of a table; `time` is as in `goracs.data.readers.delimited.columns`."""
-        match _format(file):
+        match _format_of(file):
             case "jsonl":
                 return json_rows(file, types, needed, self.broken_lines, ())
             case "parquet":
@@ -185,7 +191,15 @@ def _told(name: str, counts: Mapping[str, int]) -> dict[str, int]:
     return {f"{name}: {why}": count for why, count in counts.items()}
 
 
-def _format(file: Path) -> str:
+def _format(files: Path | Files) -> str:
+    kinds = {_format_of(file): file for file in each(files)}
+    if len(kinds) > 1:
+        examples = " and ".join(f"{file} ({kind})" for kind, file in sorted(kinds.items()))
+        raise InvalidInput(f"{files} are of several formats, {examples}: one table is of one format.")
+    return next(iter(kinds))
+
+
+def _format_of(file: Path) -> str:
     ends = [end[1:].lower() for end in file.suffixes]
     last = next((end for end in reversed(ends) if end not in PACKED), "")
     if last not in (*TEXT, *JSON, "parquet"):
@@ -210,7 +224,7 @@ def _parquet(file: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
         raise InvalidInput(f"{file} is no Parquet table with {', '.join(types)}: {reason}.") from error
 
 
-def _time(file: Path, values: pl.Series, unit: Unit) -> tuple[pl.Series, Unit | Literal["date"]]:
+def _time(file: Origin, values: pl.Series, unit: Unit) -> tuple[pl.Series, Unit | Literal["date"]]:
     """Times as whole numbers, and their unit."""
     if values.dtype == pl.String:
         numbers = whole_numbers(values)
