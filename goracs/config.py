@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -189,6 +191,31 @@ def build(config: DictConfig) -> dict[str, Any]:
     for name, value in made.items():
         refuse_wrong_types(value, name)
     return made
+
+
+def refuse_foreign(config: Any) -> None:
+    """Raise InvalidInput for a run's configuration that asks for what conf/ does not: it could run code.
+
+    A `_target_` is called with what stands beside it, and `${oc.env:NAME}` reads the environment.
+    """
+    if isinstance(config, Mapping):
+        target = str(config.get("_target_", ""))
+        if "_target_" in config and target not in _targets():
+            raise InvalidInput(f"its configuration names {target!r}, which no file of conf/ does.")
+        for value in config.values():
+            refuse_foreign(value)
+    elif isinstance(config, (list, tuple)):
+        for value in config:
+            refuse_foreign(value)
+    elif isinstance(config, str) and "${" in config:
+        raise InvalidInput(f"its configuration has {config!r}, where a finished run has values.")
+
+
+@cache
+def _targets() -> frozenset[str]:
+    """What the files of conf/ build."""
+    texts = (file.read_text(encoding="utf-8") for file in conf_dir().rglob("*.yaml"))
+    return frozenset(found for text in texts for found in re.findall(r"^\s*_target_:\s*(\S+)", text, re.M))
 
 
 def refuse_wrong_types(settings: Any, name: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goracs.config import build, composed
+from goracs.config import build, composed, refuse_foreign
 from goracs.report.results import Result, read_result
 from goracs.store import Store
 from goracs.types import GoracsError, InvalidInput
@@ -30,9 +30,13 @@ class Finished:
         """The folder of one of its artifacts.
 
         Raises:
-            InvalidInput: the store does not hold it.
+            InvalidInput: the run names none, or the store does not hold it.
         """
-        key = self.result["digests"][stage]
+        key = self.result["digests"].get(stage)
+        if not isinstance(key, str):
+            raise InvalidInput(
+                f"{self.result['file']} names no {stage}: run its command again, or remove it."
+            )
         found = self.store.kept(stage, key)
         if found is None:
             raise InvalidInput(
@@ -69,13 +73,15 @@ class Finished:
         """The run's own settings objects; `runtime`, how this machine runs, as it is configured today.
 
         Raises:
-            GoracsError: the result was left by a version of goracs that had other settings.
+            GoracsError: the result was left by a version of goracs that had other settings, or asks for what
+                no configuration of ours does: it may be somebody else's file.
         """
         from omegaconf import OmegaConf
 
-        config = {name: self.result["config"][name] for name in names} | {"runtime": composed([]).runtime}
+        told = {name: self.result["config"][name] for name in names}
         try:
-            return build(OmegaConf.create(config))
+            refuse_foreign(told)
+            return build(OmegaConf.create(told | {"runtime": composed([]).runtime}))
         except InvalidInput as error:
             raise GoracsError(
                 f"{self.result['file']} was left by another version of goracs ({error}) Run its command "
@@ -99,9 +105,13 @@ def opened(folder: Path, root: Path) -> Finished:
             f"{folder} has no fine-tune: its run ended before it (until={result['config'].get('until')}). "
             f"Give the command again without until: {result['command']}"
         )
-    if result["config"]["finetune"]["_target_"] == HEAD:
+    if _target(result["config"].get("finetune")) == HEAD:
         raise InvalidInput(
             f"{folder} has a head over hidden states (finetune=head) and no adapter, which is what another "
             "tool could load and what recommends."
         )
     return Finished(folder, result, Store(root))
+
+
+def _target(settings: Any) -> Any:
+    return settings.get("_target_") if isinstance(settings, dict) else None

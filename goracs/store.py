@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ IDENTITY = ("stage", "version", "params", "inputs")  # of a manifest: what the k
 PLACE = 24  # characters of a key in the name of its folder
 SCHEMA = 1  # of a manifest; those of the first versions do not name it
 PARTIAL = ".partial"  # beside it, while it is built
+KEY = re.compile("[0-9a-f]{64}")
 CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
 log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
@@ -104,11 +106,13 @@ class Store:
     def kept(self, name: str, key: str) -> External | None:
         """The finished artifact of a stage by name and key, as an input of another; None if it is not there.
 
+        The key may come from a file that somebody else wrote: one that is no digest names nothing here.
+
         Raises:
             DamagedArtifact: a stored file differs from its manifest.
         """
         place = self._at(name, key)
-        if not (place / MANIFEST).exists():
+        if not KEY.fullmatch(key) or not (place / MANIFEST).exists():
             return None
         self._share()
         if key not in self.used:

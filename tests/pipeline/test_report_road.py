@@ -12,9 +12,11 @@ from statistics import mean, stdev
 
 import pytest
 
+from goracs.report.page import vega
 from goracs.report.results import read_results
 from tests.browser import CHROMIUM, DRIVER, Browser, browser
 from tests.pipeline.conftest import TINY
+from tests.unit.test_security import EVIL, evil_page
 
 pytestmark = pytest.mark.xdist_group("report")
 needs_chromium = pytest.mark.skipif(
@@ -174,3 +176,31 @@ def test_tables_sort_and_filter_by_the_keyboard(page: Path, window: Browser) -> 
     assert (
         window.run("return document.querySelector('#grid-jobs [role=status]').textContent;") == "2 of 8 rows"
     )
+
+
+OUTSIDE = """
+const seen = [];
+document.addEventListener("securitypolicyviolation", (event) => seen.push(event.effectiveDirective));
+await fetch("http://127.0.0.1:9/").catch(() => 0);
+new Image().src = "http://127.0.0.1:9/x.png";
+const script = document.createElement("script");
+script.src = "http://127.0.0.1:9/x.js";
+document.body.append(script);
+document.body.insertAdjacentHTML("beforeend", "<a onclick='window.ran = true' id='evil'>x</a>");
+document.getElementById("evil").click();
+await new Promise((done) => setTimeout(done, 300));
+return seen.sort();
+"""
+
+
+@needs_chromium
+def test_titles_run_nothing_and_nothing_comes_from_outside(window: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "evil.html"
+    file.write_text(evil_page(vega.bundle()), encoding="utf-8")
+    window.open(file, 400)
+    assert window.logged() == []
+    assert window.run("return document.querySelector('td').textContent") == EVIL[0]
+    assert window.run("return document.documentElement.scrollWidth <= window.innerWidth")
+    asked = ["connect-src", "img-src", "script-src-attr", "script-src-elem"]
+    assert window.run(OUTSIDE) == asked
+    assert window.run("return window.ran === undefined")

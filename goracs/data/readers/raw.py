@@ -21,6 +21,7 @@ from typing import IO, NamedTuple
 
 import polars as pl
 
+from goracs.data.readers import room
 from goracs.types import InvalidInput
 
 BLOCK = 1 << 25  # bytes that are looked at at once
@@ -67,8 +68,15 @@ def unpacked(file: Path) -> bytes:
 
 
 def source(file: Path) -> Path | bytes:
-    """What the engine reads: the file where it can unpack it by itself, else the content."""
-    return unpacked(file) if _packer(file) in (bz2, lzma) else file
+    """What the engine reads: the file where it can unpack it by itself, else the content.
+
+    Raises:
+        InvalidInput: a file that unpacks to too much (`goracs.data.readers.room`), or is cut short.
+    """
+    if _packer(file) in (bz2, lzma):
+        return unpacked(file)
+    _refuse_large(file)
+    return file
 
 
 def collected(file: Path, frame: pl.LazyFrame) -> pl.DataFrame:
@@ -88,8 +96,12 @@ def blocks(file: Path) -> Iterator[bytes]:
     """The content in pieces, without a byte order mark; InvalidInput for UTF-16 and a file cut short."""
     try:
         with _opened(file) as raw:
-            yield _text(file, raw.read(BLOCK))
+            yield _text(file, block := raw.read(BLOCK))
+            total = len(block)
             while block := raw.read(BLOCK):
+                total += len(block)
+                if _packer(file) is not None:
+                    room.refuse_large(file, total)
                 yield block
     except CUT_SHORT as error:
         raise _cut_short(file, error) from error
@@ -139,11 +151,20 @@ def _text(file: Path, start: bytes) -> bytes:
 
 def _opened(file: Path, size: int | None = None) -> IO[bytes]:
     """The content, of which only the first `size` bytes may be read if that is given."""
+    _refuse_large(file)
     if _is_zstd(file):
         return BytesIO(_zstd_head(file, size) if size else _zstd(file))
     packer = _packer(file)
     opened: IO[bytes] = packer.open(file, "rb") if packer else file.open("rb")
     return opened
+
+
+def _refuse_large(file: Path) -> None:
+    """What the engine unpacks by itself, seen before it does."""
+    if _is_zstd(file):
+        room.refuse_zstd(file)
+    elif _packer(file) is gzip:
+        room.refuse_gzip(file)
 
 
 def _packer(file: Path) -> ModuleType | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from goracs.report.page.theme import DARK, LIGHT, variables
 
 HERE = Path(__file__).parent
 FILTERED = 6  # a table of so many rows has a filter
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 LABELS = {"plain": "", "warning": "Beware. ", "missing": "Not here. "}
 
 
@@ -24,11 +28,12 @@ def page(document: Document, library: str) -> str:
     )
     body = "\n".join(_section(one) for one in document.sections)
     specs = _inert({chart.name: chart.spec for chart in document.charts})
-    title, drawing = escape(document.title), library.replace("</script", "<\\/script")
+    title, drawing = shown(document.title), library.replace("</script", "<\\/script")
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_allowed(drawing, script)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -42,7 +47,7 @@ def page(document: Document, library: str) -> str:
 <a class="skip" href="#main">To the report</a>
 <header>
 <h1>{title}</h1>
-<p class="lead">{escape(document.lead)}</p>
+<p class="lead">{shown(document.lead)}</p>
 <nav aria-label="Sections"><ul>{links}</ul></nav>
 </header>
 <main id="main" tabindex="-1">
@@ -51,11 +56,24 @@ def page(document: Document, library: str) -> str:
 <footer><p>Written by goracs report. Figures show values under the pointer, tables as text.</p></footer>
 <script type="application/json" id="specs">{specs}</script>
 <script>{drawing}</script>
-<script>
-{script}</script>
+<script>{script}</script>
 </body>
 </html>
 """
+
+
+def _allowed(*scripts: str) -> str:
+    """What the page may do: run these scripts and no others, ask nobody for anything."""
+    digests = " ".join(f"'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in scripts)
+    return (
+        f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def shown(words: str) -> str:
+    """Words as text of the page; marks that would turn the words behind them around are named instead."""
+    return escape(TURNING.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", words))
 
 
 def _inert(value: object) -> str:
@@ -69,7 +87,7 @@ def _section(section: Section) -> str:
     parts = "\n".join(_grouped(section))
     return (
         f'<section id="{section.name}" aria-labelledby="{section.name}-title">\n'
-        f'<h2 id="{section.name}-title">{escape(section.title)}</h2>\n{parts}\n</section>'
+        f'<h2 id="{section.name}-title">{shown(section.title)}</h2>\n{parts}\n</section>'
     )
 
 
@@ -94,13 +112,13 @@ def _figures(figures: list[str]) -> str:
 
 def _words(text: Text) -> str:
     label = LABELS[text.kind]
-    return f'<p class="{text.kind}">{f"<b>{label}</b>" if label else ""}{escape(text.words)}</p>'
+    return f'<p class="{text.kind}">{f"<b>{label}</b>" if label else ""}{shown(text.words)}</p>'
 
 
 def _chart(chart: Chart) -> str:
     return (
-        f'<figure id="figure-{chart.name}"><figcaption>{escape(chart.title)}</figcaption>'
-        f'<div class="chart" role="img" aria-label="{escape(chart.alt)}" data-chart="{chart.name}"></div>'
+        f'<figure id="figure-{chart.name}"><figcaption>{shown(chart.title)}</figcaption>'
+        f'<div class="chart" role="img" aria-label="{shown(chart.alt)}" data-chart="{chart.name}"></div>'
         "</figure>"
     )
 
@@ -108,7 +126,7 @@ def _chart(chart: Chart) -> str:
 def _grid(grid: Grid) -> str:
     heads = "".join(
         f'<th scope="col" aria-sort="none"{_side(grid, column)}>'
-        f'<button type="button">{escape(head)}</button></th>'
+        f'<button type="button">{shown(head)}</button></th>'
         for column, head in enumerate(grid.heads)
     )
     rows = "".join(f"<tr>{_row(grid, number)}</tr>" for number in range(len(grid.rows)))
@@ -119,7 +137,7 @@ def _grid(grid: Grid) -> str:
             f'<input type="search" id="filter-{grid.name}" autocomplete="off"> '
             '<span role="status"></span></p>'
         )
-    caption = f'<p class="caption" id="caption-{grid.name}">{escape(grid.caption)}</p>'
+    caption = f'<p class="caption" id="caption-{grid.name}">{shown(grid.caption)}</p>'
     table = (
         f'<div class="grid" id="grid-{grid.name}">{caption}{search}'
         f'<div class="scroll" tabindex="0" role="region" aria-labelledby="caption-{grid.name}">'
@@ -128,7 +146,7 @@ def _grid(grid: Grid) -> str:
     )
     if not grid.folded:
         return table
-    return f"<details><summary>{escape(_short(grid))} ({len(grid.rows):,} rows)</summary>{table}</details>"
+    return f"<details><summary>{shown(_short(grid))} ({len(grid.rows):,} rows)</summary>{table}</details>"
 
 
 def _short(grid: Grid) -> str:
@@ -141,12 +159,12 @@ def _row(grid: Grid, number: int) -> str:
 
 def _cell(grid: Grid, row: int, column: int) -> str:
     first, _, below = grid.rows[row][column].partition("\n")
-    shown = escape(first)
+    words = shown(first)
     if mark := grid.marks.get((row, column)):
-        shown = f'<strong class="{mark}">{shown}</strong> <span class="mark">{mark}</span>'
+        words = f'<strong class="{mark}">{words}</strong> <span class="mark">{mark}</span>'
     if below:
-        shown += f"<small>{escape(below)}</small>"
-    return f"<td{_side(grid, column)}>{shown}</td>"
+        words += f"<small>{shown(below)}</small>"
+    return f"<td{_side(grid, column)}>{words}</td>"
 
 
 def _side(grid: Grid, column: int) -> str:

@@ -17,7 +17,7 @@ function draw(place) {
   inner.setAttribute("aria-hidden", "true");
   place.append(inner);
   place.dataset.drawn = "yes";
-  return vegaEmbed(inner, spec, { renderer: "svg", actions: false, tooltip: { theme: "custom" } });
+  return vegaEmbed(inner, spec, { renderer: "svg", actions: false, ast: true, tooltip: { theme: "custom" } });
 }
 
 const near = new IntersectionObserver(
