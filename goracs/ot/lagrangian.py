@@ -31,8 +31,9 @@ WIDTH = 8  # a row's list holds its WIDTH (R + 4) cheapest columns
 NEAR = 16  # each column is in the lists of so many rows at least, lest its price run away
 SPREAD = 4  # a pricing pass generates the SPREAD n cheapest rows
 PASSES = 20  # pricing passes at most
-STEPS = 200  # subgradient steps between two passes
-PATIENCE, SHRINK = 20, 0.7  # after so many steps without progress the pace shrinks
+STEPS = 100  # subgradient steps between two passes
+PACE = 0.3  # of the first step, as a share of Polyak's: a whole one leaps too far from the first prices
+PATIENCE, SHRINK = 10, 0.7  # after so many steps without progress the pace shrinks
 PROGRESS = 1e-6  # of the distance to the objective: what counts as progress of a step
 RETREAT = 0.3  # of the pace is left after steps that a pass proves to lead down
 ENOUGH = 0.01  # of the distance to the objective: less progress between two passes ends the ascent,
@@ -115,7 +116,7 @@ def ascend(
         go_on: told the bound after each pass; False ends the ascent.
     """
     spread = shape(budget, pool.width)
-    best, best_prices, pace = -np.inf, prices, 1.0
+    best, best_prices, pace = -np.inf, prices, PACE
     often = np.zeros(pool.size)
     for turn in range(PASSES + 1):
         rows, found = pool.cheapest(prices, spread, min(SPREAD * budget, pool.size))

@@ -207,16 +207,16 @@ def try_rows(flow, costs, p, shipped, base, limit, order, promising, space, coun
 
 @kernel
 def ruled_out(row, base, limit, cuts, s, t, space, counts):  # type: ignore[no-untyped-def]
-    """Whether LB2 or a cut shows that a row is not below the limit."""
+    """Whether a cut, the last first, or LB over all columns shows that a row is not below the limit."""
     counts[0] += 1
-    lowest(row, space.prices, space.values, space.columns)
-    if base + units(space.values, s, t) >= limit:
-        return True
-    for x in range(min(cuts, CUTS)):
-        lowest(row, space.cuts[x], space.values, space.columns)
-        if space.cut_base[x] + units(space.values, s, t) >= limit:
+    values, columns = space.values, space.columns
+    for back in range(1, min(cuts, CUTS) + 1):
+        x = (cuts - back) % CUTS
+        lowest(row, space.cuts[x], values, columns)
+        if space.cut_base[x] + units(values, s, t) >= limit:
             return True
-    return False
+    lowest(row, space.prices, values, columns)
+    return base + units(values, s, t) >= limit
 
 
 @kernel
