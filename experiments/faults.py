@@ -11,6 +11,7 @@ Trial   a store in which the first stages of an undisturbed run are done, one or
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import re
@@ -251,12 +252,23 @@ def full(ground: Ground) -> Trial:
 def read_only(ground: Ground) -> Trial:
     """The store is somebody else's."""
     trial = ground.trial()
-    trial.root.chmod(0o755)
-    trial.folder.mkdir(mode=0o777)
-    trial.folder.chmod(0o777)
-    trial.run(lambda: os.setuid(NOBODY))
-    shutil.rmtree(trial.folder)
+    _give(trial.store, NOBODY)
+    trial.run(_be_nobody_special)
+    _give(trial.store, os.getuid())
     return trial
+
+
+def _give(folder: Path, owner: int) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner, -1)
+
+
+def _be_nobody_special() -> None:
+    """Have root keep to the permissions of files: without CAP_DAC_OVERRIDE."""
+    libc, header, sets = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    libc.capget(header, sets)
+    sets[0] &= ~(1 << 1)
+    libc.capset(header, sets)
 
 
 def vanished(ground: Ground) -> Trial:
@@ -275,17 +287,27 @@ def vanished(ground: Ground) -> Trial:
 
 def two(ground: Ground) -> Trial:
     """Two processes with the same command, store and job folder."""
-    return _racing(ground, 2)
+    return _racing(ground, [""] * 2)
 
 
 def eight(ground: Ground) -> Trial:
     """Eight of them."""
-    return _racing(ground, 8)
+    return _racing(ground, [""] * 8)
 
 
-def _racing(ground: Ground, count: int) -> Trial:
+def two_apart(ground: Ground) -> Trial:
+    """Two processes with the same command and store, a folder each."""
+    return _racing(ground, ["", "1"])
+
+
+def eight_apart(ground: Ground) -> Trial:
+    """Eight of them."""
+    return _racing(ground, ["", *"1234567"])
+
+
+def _racing(ground: Ground, folders: Sequence[str]) -> Trial:
     trial = ground.trial()
-    for command in [trial.begin() for _ in range(count)]:
+    for command in [Command(trial.store, Path(f"{trial.folder}{name}")) for name in folders]:
         trial.wait(command)
     trial.injected = 1
     return trial
@@ -348,6 +370,8 @@ FAULTS: dict[str, tuple[str, Fault]] = {  # what it is called -> how often, and 
     "store away from a random moment on": ("others", vanished),
     "two at once, one folder": ("others", two),
     "eight at once, one folder": ("others", eight),
+    "two at once for the same stages": ("others", two_apart),
+    "eight at once for the same stages": ("others", eight_apart),
     "SIGTERM": ("others", terminated),
     "SIGHUP": ("others", hung_up),
     "Ctrl-C": ("others", interrupted),
