@@ -54,7 +54,9 @@ class Trial:
         self.store.mkdir(parents=True)
         self.ends: list[Ended] = []
         self.injected, self.gone = 0, False  # faults; whether something finished was lost by one
-        for made in in_order(whole)[:done]:
+        order = in_order(whole)
+        self.left = 1 - done / len(order)
+        for made in order[:done]:
             shutil.copytree(made, self.store / made.relative_to(whole), copy_function=os.link)
 
     def run(self, before: Before = lambda: None) -> Ended:
@@ -97,9 +99,9 @@ class Ground:
         done = int(self.rng.integers(made)) if done is None else done
         return Trial(self.root / f"trial{self.count}", self.whole, done)
 
-    def moment(self) -> float:
-        """Seconds after which a fault comes."""
-        return float(self.rng.uniform(0, self.seconds))
+    def moment(self, trial: Trial) -> float:
+        """Seconds after which a fault comes, in what is left to do."""
+        return float(self.rng.uniform(0, self.seconds * trial.left))
 
 
 def in_order(store: Path) -> list[Path]:
@@ -121,7 +123,7 @@ def killed_anywhere(ground: Ground) -> Trial:
     for _ in range(CHAIN):
         before = {*artifacts(trial.store)}
         command = Fresh(trial.store, trial.folder)
-        if command.left(float(ground.rng.uniform(0, 2 * ground.seconds))):
+        if command.left(float(ground.rng.uniform(0, 2 * ground.seconds * trial.left))):
             trial.injected += 1
             for pid in ground.rng.permutation(command.processes())[:1]:
                 os.kill(int(pid), signal.SIGKILL)
@@ -135,7 +137,7 @@ def _signalled(ground: Ground, signals: Sequence[int]) -> Trial:
     for _ in range(CHAIN):
         before = {*artifacts(trial.store)}
         command = trial.begin()
-        if command.left(ground.moment()):
+        if command.left(ground.moment(trial)):
             trial.injected += 1
             command.told(signals[0])
         for number in signals[1:]:
@@ -275,10 +277,9 @@ def vanished(ground: Ground) -> Trial:
     """The store is gone from some moment on, and comes back."""
     trial = ground.trial()
     command, away = trial.begin(), trial.root / "away"
-    command.left(ground.moment())
+    trial.injected = int(command.left(ground.moment(trial)))
     trial.store.rename(away)
     trial.wait(command)
-    trial.injected = 1
     if trial.store.exists():
         shutil.rmtree(trial.store)
     away.rename(trial.store)
