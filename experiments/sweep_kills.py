@@ -111,13 +111,13 @@ def words(root: Path, launcher: str, seeds: int, until: str) -> list[str]:
     ]
 
 
-def reached(command: Command, folder: Path, done: int) -> bool:
-    """Wait until so many jobs are done and another is at work; whether the command is still there."""
-    while command.process.poll() is None:
-        if _done(folder) >= done:
-            return True
+def reached(command: Command, folder: Path, done: int, pause: float) -> bool:
+    """Wait until so many jobs are done while another is at work, and a pause; whether it is still there."""
+    while command.process.poll() is None and _done(folder) < done:
         time.sleep(0.1)
-    return False
+    with suppress(subprocess.TimeoutExpired):
+        command.process.wait(pause)
+    return command.process.poll() is None
 
 
 def _done(folder: Path) -> int:
@@ -154,8 +154,7 @@ class Disturbed:
         with ThreadPoolExecutor(len(moments)) as watching:
             for number, moment in enumerate(moments, 1):
                 command = Command(self.root, number, self.words)
-                if moment is not None and reached(command, self.folder, moment):
-                    time.sleep(rng.uniform(0, 2))
+                if moment is not None and reached(command, self.folder, moment, rng.uniform(0, 2)):
                     self._kill(command)
                 command.process.wait()
                 self.left.append(watching.submit(command.outlived))
