@@ -6,20 +6,31 @@ Not here   judging a coreset (`goracs.selection.figures.assess`), the stages of 
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from goracs.cluster.joined import joined
+from goracs.cluster.settings import Cluster, refuse
 from goracs.config import conf_dir
 from goracs.selection import by_class
-from goracs.types import Coreset, InvalidInput, SelectionProblem, Selector, resolve_budget
+from goracs.types import Coreset, GoracsError, InvalidInput, SelectionProblem, Selector, resolve_budget
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
 def select(
-    problem: SelectionProblem, budget: float | str, selector: str, seed: int = 0, **overrides: Any
+    problem: SelectionProblem,
+    budget: float | str,
+    selector: str,
+    seed: int = 0,
+    cluster: str | Mapping[str, Any] = "local",
+    **overrides: Any,
 ) -> Coreset:
     """The coreset that a named method chooses.
 
@@ -28,19 +39,25 @@ def select(
         budget: a whole number of rows, a share of the pool in (0, 1), or "all".
         selector: a file name of conf/selector, such as "goracs" or "random".
         seed: a whole number >= 0; a method that draws nothing ignores it.
+        cluster: a file name of conf/cluster, "local" or "ray", or those fields of ray that differ, as in
+            {"workers": 8, "address": "auto"}: who makes the passes over a large pool, for the same coreset.
         **overrides: fields of that selector, such as lam=0.1 or by_class=True.
 
     Returns:
         Exactly as many distinct rows as the budget, with the method's report and trace.
 
     Raises:
-        InvalidInput: an unknown selector or field (the known ones are named), a budget outside 1..N,
-            a negative seed, or what the method itself refuses.
+        InvalidInput: an unknown selector, cluster or field (the known ones are named), a budget outside 1..N,
+            a negative seed, a method that does not work on a cluster, or what the method itself refuses.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InvalidInput(f"seed must be a whole number >= 0, got {seed!r}.")
-    method = build(selector, overrides)
-    return by_class.select(method, problem, resolve_budget(budget, problem.pool_size), int(seed))
+    method, size = build(selector, overrides), resolve_budget(budget, problem.pool_size)
+    where = _cluster(cluster)
+    refuse(where, method, selector)
+    with joined(where, Path(tempfile.gettempdir())) as spread:
+        given = problem if spread is None else replace(problem, spread=spread)
+        return by_class.select(method, given, size, int(seed))
 
 
 def build(selector: str, overrides: dict[str, Any]) -> Selector:
@@ -49,29 +66,43 @@ def build(selector: str, overrides: dict[str, Any]) -> Selector:
     Raises:
         InvalidInput: an unknown selector or field.
     """
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    node = _node(selector)
-    fields = sorted(set(node) - {"_target_"})
-    unknown = sorted(set(overrides) - set(fields))
-    if unknown:
-        raise InvalidInput(
-            f"selector {selector} has no {', '.join(unknown)}; its fields: {', '.join(fields)}."
-        )
-    plain = {
-        name: value.item() if isinstance(value, np.generic) else value for name, value in overrides.items()
-    }
-    built: Selector = instantiate(OmegaConf.merge(node, plain))
+    built: Selector = _built("selector", selector, overrides)
     return built
 
 
-def _node(selector: str) -> DictConfig:
+def _cluster(asked: str | Mapping[str, Any]) -> Cluster:
+    name, overrides = (asked, {}) if isinstance(asked, str) else ("ray", asked)
+    cluster: Cluster = _built("cluster", name, overrides)
+    return cluster
+
+
+def _built(group: str, name: str, overrides: Mapping[str, Any]) -> Any:
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    node = _node(group, name)
+    fields = sorted(set(node) - {"_target_"})
+    unknown = sorted(set(overrides) - set(fields))
+    if unknown:
+        raise InvalidInput(f"{group} {name} has no {', '.join(unknown)}; its fields: {', '.join(fields)}.")
+    plain = {
+        field: value.item() if isinstance(value, np.generic) else value for field, value in overrides.items()
+    }
+    try:
+        return instantiate(OmegaConf.merge(node, plain))
+    except InstantiationException as wrapped:
+        if isinstance(wrapped.__cause__, GoracsError):
+            raise wrapped.__cause__ from None
+        raise
+
+
+def _node(group: str, name: str) -> DictConfig:
     from omegaconf import DictConfig, OmegaConf
 
-    known = {path.stem: path for path in sorted((conf_dir() / "selector").glob("*.yaml"))}
-    if selector not in known:
-        raise InvalidInput(f"there is no selector {selector!r}; the selectors: {', '.join(known)}.")
-    node = OmegaConf.load(known[selector])
+    known = {path.stem: path for path in sorted((conf_dir() / group).glob("*.yaml"))}
+    if name not in known:
+        raise InvalidInput(f"there is no {group} {name!r}; the {group}s: {', '.join(known)}.")
+    node = OmegaConf.load(known[name])
     assert isinstance(node, DictConfig)
     return node

@@ -24,7 +24,7 @@ NODES = {
     "sweep": "stop_at_first_failure",
 }  # those of config.yaml that no folder of files fills, and a name in each
 SWEEPERS = ("BasicSweeper", "PlannedSweeper")  # of every combination
-NOT_HASHED = ("runtime", "logger", "store", "lab", "sweep", "hydra")
+NOT_HASHED = ("runtime", "cluster", "logger", "store", "lab", "sweep", "hydra")
 OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
 
 

@@ -289,7 +289,8 @@ class Line:
         """The coreset."""
         selector: Selector = self.made["selector"]
         inputs = self._inputs(selector.needs)
-        return select.stage(inputs, selector, self.budget, self.made["seed"], self.runtime)
+        made = self.made
+        return select.stage(inputs, selector, self.budget, made["seed"], self.runtime, made["cluster"])
 
     @cached_property
     def assessed(self) -> dict[str, Stage]:

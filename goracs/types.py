@@ -62,6 +62,14 @@ class Scale:
     gradient: float
 
 
+class Spread(Protocol):
+    """Workers that make passes over a pool (`goracs.cluster`): they find what this process would."""
+
+    def largest_distance(self, features: FloatArray, target: FloatArray) -> float: ...  # noqa: D102
+
+    def pool(self, streamed: Any) -> Any: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class SelectionProblem:
     """What any selector may see. Validated once, never mutated.
@@ -77,6 +85,7 @@ class SelectionProblem:
             keeps a user's rows together.
         scale: units fixed from outside (the parts of a problem split by class share one), or None: measured
             on this problem.
+        spread: who makes the passes over a pool whose costs are not held; None: this process.
 
     Raises:
         InvalidInput: an empty side, widths or lengths that differ, a non-finite number (the rows are named),
@@ -91,6 +100,7 @@ class SelectionProblem:
     target_labels: IndexArray | None = None
     target_users: IndexArray | None = None
     scale: Scale | None = None
+    spread: Spread | None = None
 
     def __post_init__(self) -> None:
         pool = _checked_matrix("features", self.features)

@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from goracs.lab_line import Described
 
 OUT = "out="
-NOT_TOLD = ("runtime", "logger", "store", "lab")  # what changes no result, and what is told by itself
+NOT_TOLD = (
+    "runtime",
+    "cluster",
+    "logger",
+    "store",
+    "lab",
+)  # what changes no result or is told by itself
 OF_A_RUN = {"selector": "selectors", "features": "features", "budget": "budgets", "seed": "draws"}
 
 
@@ -132,7 +138,7 @@ def _work(asked: Asked, folder: Path) -> None:
 
 def _tells(word: str) -> bool:
     """Whether a word changes what is found: not where the store lies, nor how the machine is used."""
-    return word.partition(".")[0] not in ("store", "runtime", "logger")
+    return word.partition(".")[0] not in ("store", "runtime", "cluster", "logger")
 
 
 def _tried(described: Described, bench: Bench, todo: Sequence[list[Trial]], asked: Asked) -> list[Any]:

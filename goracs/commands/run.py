@@ -29,6 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from goracs import signals
+from goracs.cluster.settings import refuse
 from goracs.config import build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
 from goracs.jobs import folder_lock, job_folder, plan, refused, sweep
 from goracs.jobs.place import Place
@@ -202,6 +203,7 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     place.claim(settings)
     made = build(config)
     refuse_misfit(made["runtime"])
+    refuse(made["cluster"], made["selector"], selector)
     place.say(made["dataset"].notice)
     job = Job(made, settings, selector, shlex.join(["goracs", *place.overrides]))
     store = Store(store_root(config))

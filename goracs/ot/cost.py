@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from goracs.ot.distance import largest_distance
-from goracs.types import FloatArray, InvalidInput, Scale
+from goracs.types import FloatArray, InvalidInput, Scale, SelectionProblem, Spread
 
 ROUNDING = 1e-12  # relative
 SMALLEST = 1e-300  # of a largest gradient norm that is not 0
@@ -52,10 +52,19 @@ def measure_scale(pool: FloatArray, target: FloatArray, gradients: FloatArray | 
     return unit_scale(largest_distance(pool, target), None if gradients is None else float(gradients.max()))
 
 
+def scale_of(problem: SelectionProblem, gradients: FloatArray | None, spread: Spread | None) -> Scale:
+    """The units of a problem: those it was given, or `measure_scale`, by workers where there are any."""
+    if problem.scale is not None:
+        return problem.scale
+    largest = largest_distance if spread is None else spread.largest_distance
+    widest = largest(problem.features, problem.target_features)
+    return unit_scale(widest, None if gradients is None else float(gradients.max()))
+
+
 def degenerate_terms(pool: FloatArray, target: FloatArray, gradients: FloatArray | None) -> list[str]:
     """A warning for each term of the cost that is 0 everywhere; arguments as in `measure_scale`."""
     found = []
-    if (pool == target[0]).all() and (target == target[0]).all():
+    if (pool[0] == target[0]).all() and (pool == target[0]).all() and (target == target[0]).all():
         found.append("all embeddings are equal: every distance is 0, and their maximum counts as 1.")
     if gradients is not None and not gradients.any():
         found.append("all gradient norms are 0: their maximum counts as 1.")

@@ -130,15 +130,18 @@ def blocks(features: FloatArray, target: FloatArray) -> Iterator[Block]:
 
 
 def decided(
-    below: FloatArray, count: int, measure: Callable[[IndexArray], FloatArray]
+    below: FloatArray, count: int, measure: Callable[[IndexArray], FloatArray], limit: float = np.inf
 ) -> tuple[IndexArray, FloatArray]:
     """The `count` rows of smallest measure, ascending, ties by index, given lower bounds of it.
 
-    Measures the rows of smallest bound, and then every row whose bound is not above what was found.
+    Measures the rows of smallest bound, and then every row whose bound is not above what was found. Where a
+    row above `limit` is of no use, `count` is at most the number of bounds that are not above it.
     """
+    if count == 0:
+        return np.empty(0, np.int64), np.empty(0)
     rows = np.argpartition(below, count - 1)[:count]
     figures = measure(rows)
-    others = np.setdiff1d(np.flatnonzero(below <= figures.max()), rows)
+    others = np.setdiff1d(np.flatnonzero(below <= min(figures.max(), limit)), rows)
     rows, figures = np.concatenate([rows, others]), np.concatenate([figures, measure(others)])
     return first_of(rows, figures, count)
 

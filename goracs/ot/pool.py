@@ -40,7 +40,7 @@ class Pool(Protocol):
 
     def rows(self, indices: IndexArray) -> FloatArray: ...  # noqa: D102
 
-    def below(self, prices: FloatArray, spread: Shape) -> FloatArray: ...  # noqa: D102
+    def likely(self, prices: FloatArray, spread: Shape, most: float) -> IndexArray: ...  # noqa: D102
 
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]: ...  # noqa: D102
 
@@ -70,13 +70,13 @@ class Dense:
         """[k, m] float64 costs of k rows."""
         return self.costs[indices]
 
-    def below(self, prices: FloatArray, spread: Shape) -> FloatArray:
-        """[N] rho at prices [m]."""
-        return shares(self.costs, prices, spread)
+    def likely(self, prices: FloatArray, spread: Shape, most: float) -> IndexArray:
+        """Ascending rows, all whose rho at prices [m] is no more than `most` among them."""
+        return np.flatnonzero(shares(self.costs, prices, spread) <= most)
 
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
         """The `count` rows of smallest rho at prices [m], ascending, ties by index, and their rho."""
-        return first_of(np.arange(self.size), self.below(prices, spread), count)
+        return first_of(np.arange(self.size), shares(self.costs, prices, spread), count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +125,21 @@ class Streamed:
 
     def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
         """As `Dense.cheapest`, by one pass over the features."""
+        return self.cheapest_within(prices, spread, count, np.inf)
+
+    def cheapest_within(
+        self, prices: FloatArray, spread: Shape, count: int, limit: float
+    ) -> tuple[IndexArray, FloatArray]:
+        """As `cheapest`, at least those of them whose rho is not above `limit`."""
         below = self.below(prices, spread)
+        count = min(count, int((below <= limit).sum()))
         return decided(
-            below, count, lambda rows: self.measured(rows, lambda costs: shares(costs, prices, spread))
+            below, count, lambda rows: self.measured(rows, lambda costs: shares(costs, prices, spread)), limit
         )
+
+    def likely(self, prices: FloatArray, spread: Shape, most: float) -> IndexArray:
+        """As `Dense.likely`, by one pass; and some that its error leaves open."""
+        return np.flatnonzero(self.below(prices, spread) <= most)
 
     def measured(self, rows: IndexArray, measure: Callable[[FloatArray], FloatArray]) -> FloatArray:
         """[k] a figure of each of k rows, of its exact costs; so many at a time as fit into a block."""
@@ -162,6 +173,11 @@ class Streamed:
         return found[self.order]
 
 
+def fits(problem: SelectionProblem, memory: float) -> bool:
+    """Whether the costs of all rows fit into `memory` GB."""
+    return 8 * problem.pool_size * problem.target_size <= memory * 2**30
+
+
 def open_pool(
     problem: SelectionProblem,
     order: IndexArray,
@@ -173,6 +189,4 @@ def open_pool(
     """The costs of the pool in that order, held at once if they fit into `memory` GB."""
     offset = np.zeros(problem.pool_size) if norms is None else lam / scale.gradient * norms
     streamed = Streamed(problem.features, problem.target_features, order, offset, scale.distance)
-    if 8 * problem.pool_size * problem.target_size > memory * 2**30:
-        return streamed
-    return Dense(streamed.rows(np.arange(problem.pool_size)))
+    return Dense(streamed.rows(np.arange(problem.pool_size))) if fits(problem, memory) else streamed

@@ -19,6 +19,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from goracs import api
+from goracs.cluster.settings import works
 from goracs.config import conf_dir
 
 SECTION = re.compile(r"^(\w[\w ]*?) {2,}(\S.*)$")
@@ -31,8 +32,8 @@ class Card:
     """What one should know of a method before it is chosen.
 
     `needs` are the features and scores it reads, `target` whether it looks at the validation set,
-    `deterministic` whether it draws nothing; `parameters` have a value and an explanation; `notes` are the
-    sections of its docstring.
+    `deterministic` whether it draws nothing, `cluster` whether it works on cluster=ray; `parameters` have a
+    value and an explanation; `notes` are the sections of its docstring.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Card:
     needs: tuple[str, ...]
     target: bool
     deterministic: bool
+    cluster: bool
     parameters: Mapping[str, Mapping[str, Any]]
     notes: Mapping[str, str]
 
@@ -70,6 +72,7 @@ def card(name: str) -> Card:
         needs=tuple(sorted(selector.needs)),
         target=not notes.get("Target", "").startswith(UNREAD),
         deterministic=not selector.seeded,
+        cluster=works(selector),
         parameters={field: {"value": values[field], "about": meaning} for field, meaning in meanings.items()},
         notes=notes,
     )
@@ -97,19 +100,20 @@ def commented(file: Path) -> tuple[str, dict[str, str]]:
 
 
 def table(cards: list[Card]) -> str:
-    """A line for each method: name, what it needs, whether it reads validation and draws, what it is."""
-    rows = [("method", "needs", "validation", "draws", "")]
+    """A line for each method: name, needs, whether it reads validation, draws, works on Ray, what it is."""
+    rows = [("method", "needs", "validation", "draws", "cluster", "")]
     rows += [
         (
             one.name,
             ", ".join(one.needs) or "-",
             "read" if one.target else "-",
             "-" if one.deterministic else "yes",
+            "ray" if one.cluster else "-",
             one.about,
         )
         for one in cards
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = (
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
         for row in rows
@@ -123,6 +127,7 @@ def page(one: Card) -> str:
         "Needs": ", ".join(one.needs) or "nothing",
         "Validation": "read" if one.target else "not read",
         "Draws": "no: deterministic" if one.deterministic else "yes, with the run's seed",
+        "Cluster": "works on cluster=ray" if one.cluster else "not on cluster=ray: holds all features",
         **{name: text for name, text in one.notes.items() if name != "Target"},
     }
     width = max(map(len, told))

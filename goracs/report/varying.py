@@ -8,7 +8,7 @@ from typing import Any
 
 from goracs.report.results import UNASKED, Result
 
-NOT_IN_GROUP = ("seed", "assess", "runtime", "logger", "hydra", "store")
+NOT_IN_GROUP = ("seed", "assess", "runtime", "cluster", "logger", "hydra", "store")
 DASH = "-"
 PRECISION = "backbone.precision"
 

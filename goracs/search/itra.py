@@ -25,10 +25,11 @@ import numpy as np
 from goracs.ot import exact, lagrangian
 from goracs.ot.cost import gap
 from goracs.ot.lagrangian import Dual, Generated
-from goracs.ot.pool import Dense, Pool, Streamed
+from goracs.ot.pool import Dense, Streamed
 from goracs.search import lazily, starts
 from goracs.search.alternate import alternate
 from goracs.search.branch import branch
+from goracs.search.lazily import Apart
 from goracs.search.limits import Limits
 from goracs.search.parts import parts
 from goracs.search.refine import Sweeps, refine
@@ -52,7 +53,7 @@ class Search:
         watch: told of progress; keeps the checkpoint.
     """
 
-    pool: Pool
+    pool: Dense | Streamed | Apart
     budget: int
     limits: Limits
     rng: np.random.Generator
@@ -148,7 +149,6 @@ class Search:
         facility = self.limits.start == "facility"
         if isinstance(self.pool, Dense):
             return (starts.facility if facility else starts.capacity)(self.pool.costs, self.budget)
-        assert isinstance(self.pool, Streamed)
         return (lazily.facility if facility else lazily.capacity)(self.pool, self.budget)
 
     def _whole(self) -> Generated:

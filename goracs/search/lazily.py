@@ -9,92 +9,169 @@ Memory     a number for each row, and one block of costs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from goracs.ot.compiled import kernel
-from goracs.ot.pool import Streamed
+from goracs.ot.pool import Pool, Streamed
 from goracs.search.starts import gain, open_units, serve
 from goracs.types import FloatArray, IndexArray
 
 STALE, BOUNDED, EXACT = range(3)  # what is known of a key since the last pick
 FEW, MOST = 512, 1 << 16  # rows that are bounded at once, twice as many each time one pick needs more
 PART = 32  # of which one in PART is looked at exactly
+HUGE = np.finfo(np.float64).max  # a row that was picked is above it
 
-Keys = Callable[[FloatArray], FloatArray]
+
+class Keys(Protocol):
+    """A key of each row, of its costs at the present state; it grows with the costs and with the state."""
+
+    def among(self, pool: Streamed) -> Streamed:
+        """The pool with the columns that are looked at."""
+
+    def __call__(self, costs: FloatArray) -> FloatArray:
+        """[k] keys of costs [k, c] of those columns."""
 
 
-def facility(pool: Streamed, budget: int) -> IndexArray:
+@dataclass(frozen=True)
+class Total:
+    """The sum of a row's costs."""
+
+    def among(self, pool: Streamed) -> Streamed:  # noqa: D102
+        return pool
+
+    def __call__(self, costs: FloatArray) -> FloatArray:  # noqa: D102
+        return _each(total_of_each, costs)
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """Less the gain of a row, where the costs of the `nearest` picked row [m] are known."""
+
+    nearest: FloatArray
+
+    def among(self, pool: Streamed) -> Streamed:  # noqa: D102
+        return pool
+
+    def __call__(self, costs: FloatArray) -> FloatArray:  # noqa: D102
+        return _each(loss_of_each, costs, self.nearest)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What the s cheapest units of a row cost, where each column has so much `room` [m]."""
+
+    room: IndexArray
+    s: int
+
+    def among(self, pool: Streamed) -> Streamed:  # noqa: D102
+        return replace(pool, target=pool.target[self.room > 0])
+
+    def __call__(self, costs: FloatArray) -> FloatArray:  # noqa: D102
+        return _each(units_of_each, costs, self.room[self.room > 0], self.s)
+
+
+class Smallest(Protocol):
+    """The keys of all rows, known as far as it takes to find the smallest."""
+
+    def smallest(self, keys: Keys) -> tuple[int, float]:
+        """The row of smallest key, ties to the smaller index, and that key."""
+
+    def drop(self, row: int) -> None:
+        """Leave out a row that was picked; keys may have grown."""
+
+
+class Apart(Pool, Protocol):
+    """A pool that knows how its keys are kept: in other processes."""
+
+    def lazy(self) -> Smallest: ...  # noqa: D102
+
+
+def facility(pool: Streamed | Apart, budget: int) -> IndexArray:
     """As `starts.facility`."""
-    picked = [_Lazy(pool, lambda costs: _each(total_of_each, costs)).smallest()]
+    picked = [_lazy(pool).smallest(Total())[0]]
     nearest = pool.rows(np.array(picked))[0]
-    lazy = _Lazy(pool, lambda costs: _each(loss_of_each, costs, nearest))
-    lazy.drop(picked[0])
+    known = _lazy(pool)
+    known.drop(picked[0])
     while len(picked) < budget:
-        row = lazy.smallest()
-        if lazy.below[row] >= 0:
+        row, loss = known.smallest(Loss(nearest))
+        if loss >= 0:
             break
         np.minimum(nearest, pool.rows(np.array([row]))[0], out=nearest)
-        lazy.drop(row)
+        known.drop(row)
         picked.append(row)
     left = np.setdiff1d(np.arange(min(pool.size, 2 * budget)), picked)
     return np.array([*picked, *left[: budget - len(picked)]], np.int64)
 
 
-def capacity(pool: Streamed, budget: int) -> IndexArray:
+def capacity(pool: Streamed | Apart, budget: int) -> IndexArray:
     """As `starts.capacity`; only columns that have room are looked at."""
     m = pool.width
     g = int(np.gcd(budget, m))
-    s, room = m // g, np.full(m, budget // g)
-    lazy = _Lazy(pool, lambda costs: _each(units_of_each, costs, room[room > 0], s))
+    s, room, known = m // g, np.full(m, budget // g), _lazy(pool)
     picked = np.empty(budget, np.int64)
     for place in range(budget):
-        picked[place] = lazy.smallest()
+        picked[place] = known.smallest(Units(room.copy(), s))[0]
         left = room[room > 0]
-        serve_cheapest(lazy.pool.rows(picked[place : place + 1])[0], left, s)
+        serve_cheapest(pool.rows(picked[place : place + 1])[0][room > 0], left, s)
         room[room > 0] = left
-        lazy.drop(picked[place])
-        lazy.pool = replace(pool, target=pool.target[room > 0])
+        known.drop(int(picked[place]))
     return picked
 
 
-class _Lazy:
-    """The keys of all rows, known as far as it takes to find the smallest.
+def _lazy(pool: Streamed | Apart) -> Smallest:
+    return Lazy(pool) if isinstance(pool, Streamed) else pool.lazy()
 
-    Args:
-        pool: N rows.
-        keys: of costs [k, m], at the present state; they grow with the costs and with the state.
-    """
 
-    def __init__(self, pool: Streamed, keys: Keys) -> None:
-        self.pool, self.keys = pool, keys
+class Lazy:
+    """The keys of all rows of a pool in this process; of one start, since keys of another do not compare."""
+
+    def __init__(self, pool: Streamed) -> None:
+        self.pool = pool
         self.below = np.full(pool.size, -np.inf)
         self.known = np.full(pool.size, STALE, np.int8)
-        self._bound(np.argsort(pool.order))  # as they are stored
+        self.measured: list[tuple[IndexArray, FloatArray]] = []  # rows, and their bounds before
 
-    def smallest(self) -> int:
-        """The row of smallest key, ties to the smaller index; its key is then in `below`."""
-        size = FEW
-        while self.known[row := int(np.argmin(self.below))] != EXACT:
-            rows = np.argpartition(self.below, min(size, self.pool.size) - 1)[:size]
+    def smallest(self, keys: Keys, limit: float = np.inf) -> tuple[int, float]:
+        """As `Smallest`; where the smallest key is above `limit`, -1 and a bound of it that is above, too."""
+        pool, size = keys.among(self.pool), FEW
+        self._bound(pool, keys, self._unbounded())
+        while self.known[row := int(np.argmin(self.below))] != EXACT and self.below[row] <= min(limit, HUGE):
+            rows = np.argpartition(self.below, min(size, pool.size) - 1)[:size]
             rows = rows[self.below[rows] < np.inf]  # not picked yet
-            self._bound(rows[self.known[rows] == STALE])
+            self._bound(pool, keys, rows[self.known[rows] == STALE])
             rows = rows[np.lexsort((rows, self.below[rows]))]
             rows = rows[self.known[rows] != EXACT][: size // PART]
-            self.below[rows] = self.pool.measured(rows, self.keys)
+            self.measured.append((rows, self.below[rows]))
+            self.below[rows] = pool.measured(rows, keys)
             self.known[rows] = EXACT
             size = min(2 * size, MOST)
-        return row
+        return (row if self.below[row] <= min(limit, HUGE) else -1), float(self.below[row])
 
     def drop(self, row: int) -> None:
-        """A row that was picked: it counts no more, and keys may have grown."""
-        self.known[:] = STALE
+        """As `Smallest`."""
+        self.grown()
         self.below[row] = np.inf
 
-    def _bound(self, rows: IndexArray) -> None:
+    def grown(self) -> None:
+        """Keys may have grown: what is known are lower bounds.
+
+        Bounds alone, with their slack: a key that was exact may be above the next one of its row by rounding.
+        """
+        for rows, bounds in self.measured:
+            self.below[rows] = bounds
+        self.measured, self.known[:] = [], STALE
+
+    def _unbounded(self) -> IndexArray:
+        """Rows of which nothing is known, as they are stored."""
+        rows = np.argsort(self.pool.order) if np.isneginf(self.below).any() else np.arange(0)
+        return rows[np.isneginf(self.below[rows])]
+
+    def _bound(self, pool: Streamed, keys: Keys, rows: IndexArray) -> None:
         if len(rows):
-            found = np.concatenate([self.keys(costs) for costs in self.pool.costs_below(rows)])
+            found = np.concatenate([keys(costs) for costs in pool.costs_below(rows)])
             self.below[rows] = np.maximum(self.below[rows], found)
             self.known[rows] = BOUNDED
 

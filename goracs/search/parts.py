@@ -32,7 +32,7 @@ def parts(pool: Pool, rows: IndexArray, held: Transport) -> Iterator[Generated]:
     spread = shape(len(rows), pool.width)
     most = float(shares(pool.rows(rows), held.v, spread).max())
     most += SLACK * (abs(most) + float(np.abs(held.v).max()))
-    likely = np.setdiff1d(np.flatnonzero(pool.below(held.v, spread) <= most), rows)
+    likely = np.setdiff1d(pool.likely(held.v, spread, most), rows)
     for part in gathered(helpful(pool, likely, held.v, spread, most)):
         yield part.with_rows(pool, rows)
 

@@ -224,7 +224,7 @@ def join(
 
 def _measured(selector: Selector, problem: SelectionProblem) -> Scale:
     norms = _norms(selector, problem)
-    return problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
+    return cost.scale_of(problem, norms, problem.spread)
 
 
 def _norms(selector: Selector, problem: SelectionProblem) -> FloatArray | None:

@@ -10,7 +10,7 @@ Source     GORACS (KDD 2025), Eq. 10 and Algorithm 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class Goracs:
     memory: float
     by_class: ByClass
 
+    spread: ClassVar[bool] = True  # `goracs.cluster`: its passes may be made by others
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))
 
@@ -100,16 +102,18 @@ class Goracs:
                 far is returned, with status interrupted.
         """
         from goracs.ot.compiled import announced
-        from goracs.ot.pool import open_pool
+        from goracs.ot.pool import Dense, fits, open_pool
         from goracs.search.itra import Search
 
         self._check(budget)
         lam = self._settled()
         norms = gradient_norms(problem, lam, "selector goracs")
         order = canonical_order(problem)
-        scale = problem.scale or cost.measure_scale(problem.features, problem.target_features, norms)
+        spread = None if fits(problem, self.memory) else problem.spread
+        scale = cost.scale_of(problem, norms, spread)
         with announced():
-            pool = open_pool(problem, order, norms, lam, scale, self.memory)
+            held = open_pool(problem, order, norms, lam, scale, self.memory)
+            pool = held if spread is None or isinstance(held, Dense) else spread.pool(held)
             limits = Limits(self.start, self.effort, self.max_exchanges, self.seconds)
             search = Search(pool, budget, limits, rng, watch)
             search.run()

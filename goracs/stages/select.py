@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from goracs.cluster.joined import joined
+from goracs.cluster.settings import Cluster
 from goracs.llm.settings import Runtime
 from goracs.stages.common import checkpoint, examples, labels, spec, write_json
 from goracs.stages.influence import INFLUENCE
@@ -21,10 +24,12 @@ def stage(
     budget: int,
     seed: int,
     runtime: Runtime,
+    cluster: Cluster,
 ) -> Stage:
     """indices.npy [n] int64, report.json and trace.json of the coreset.
 
-    An interrupted search leaves a checkpoint beside the artifact's place; the next one goes on from there.
+    An interrupted search leaves a checkpoint beside the artifact's place; the next one goes on from there,
+    here or on a cluster.
     """
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:
@@ -32,8 +37,10 @@ def stage(
         from goracs.llm.selection import select
 
         job = Job("select", "float32", 0, runtime)
-        problem = selection_problem(inputs, selector.needs)
-        _write_coreset(select(selector, problem, budget, seed, job, checkpoint(folder)), folder)
+        problem, kept = selection_problem(inputs, selector.needs), checkpoint(folder)
+        with joined(cluster, kept) as spread:
+            given = problem if spread is None else replace(problem, spread=spread)
+            _write_coreset(select(selector, given, budget, seed, job, kept), folder)
 
     params = {"selector": spec(selector), "budget": budget}
     if selector.seeded:

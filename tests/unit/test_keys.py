@@ -108,6 +108,7 @@ STAGES: dict[str, set[str]] = {  # what a value, or all below a name, is a param
     "seed": {"select", "finetune"},
     "until": set(),
     "runtime": set(),
+    "cluster": set(),  # the same coreset everywhere
     "runtime.devices": {"adapter", "finetune", "proxy_adapter"},  # sums in another order, other dropout
     "runtime.nodes": {"adapter", "finetune", "proxy_adapter"},
     "logger": set(),

@@ -1,0 +1,1 @@
+"""Passes over a pool that is spread over several processes or machines."""
