@@ -156,7 +156,9 @@ def test_a_process_of_a_command_ends_with_it_however_that_ended(tmp_path: Path) 
 def test_an_interrupted_lab_ends_its_workers() -> None:
     workers: Any = Workers(SimpleNamespace(), 2)  # type: ignore[arg-type]
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,), daemon=True)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked child has it, as a spawned one would
     child.start()
+    signal.signal(signal.SIGTERM, before)
     workers._pool = SimpleNamespace(shutdown=lambda **_: child.join(SOON))
     with pytest.raises(Interrupted), workers:
         raise Interrupted("tried")
