@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from goracs.data.codes import coded, known
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.ties import PART
 from goracs.types import InvalidInput
@@ -61,17 +62,18 @@ def usable(raw: Interactions, rules: Dataset) -> Kept:
         InvalidInput: a duplicate where `dataset.duplicates=refuse`.
     """
     once, repeats = _once(raw.events, rules)
-    items = raw.items.select("item", "title").join(raw.events, on="item", how="semi", maintain_order="left")
+    touched = pl.DataFrame({"item": raw.events["item"].unique().cast(pl.String)})
+    items = raw.items.select("item", "title").join(touched, on="item", how="semi", maintain_order="left")
     items = items.with_columns(title=unescaped(items["title"])) if rules.title_unescape else items
     broken = items["title"].str.contains(CONTROL).sum()
     items = items.with_columns(pl.col("title").str.replace_all(CONTROL, " "))
     judged = items.with_columns(why=_fault(rules))
-    events = once.drop(PART, strict=False)
-    events = events.join(judged.select("item", "why"), on="item", how="left", maintain_order="left")
-    events = events.with_columns(pl.col("why").fill_null("no title"))
+    events = once.drop(PART, strict=False).with_columns(why=_whys(once["item"], judged))
     titled = events.filter(pl.col("why") == "").drop("why")
     core = titled if rules.core is None else k_core(titled, rules.core)
-    excluded = dict(events.filter(pl.col("why") != "")["why"].value_counts().sort("why").iter_rows())
+    excluded = dict(
+        events.filter(pl.col("why") != "")["why"].cast(pl.String).value_counts().sort("why").iter_rows()
+    )
     if len(once) < len(raw.events):
         excluded["exact repeat of another event"] = repeats
     if len(core) < len(titled):
@@ -119,6 +121,13 @@ def _once(events: pl.DataFrame, rules: Dataset) -> tuple[pl.DataFrame, int]:
         gone = pl.int_range(pl.len()).is_in(repeats.cast(pl.Int64).implode())
         return events.filter(~gone), len(repeats)
     return events, len(repeats)
+
+
+def _whys(items: pl.Series, judged: pl.DataFrame) -> pl.Series:
+    """[len] Enum: why the item of each event is not used; of one that is not judged, that it has no title."""
+    numbers = coded(items)
+    told = known(numbers).to_frame("item").join(judged, on="item", how="left", maintain_order="left")
+    return coded(told["why"].fill_null("no title")).gather(numbers.to_physical())
 
 
 def _fault(rules: Dataset) -> pl.Expr:

@@ -3,13 +3,14 @@
 Files   train, valid and test.parquet (one example a row), catalogue.parquet (item, title), seen.parquet
         (user, items) and statistics.json. The same input gives the same bytes (with one version of polars).
 Order   examples as the split leaves them; items and users by their first event, in the order of `split.ties`.
-Memory  examples are worded and written a chunk at a time: all prompts at once are many times the events.
+Memory  ids are codes, and the rows of a step go when the next one has them. Examples are worded and written a
+        chunk at a time: all prompts at once are many times the events.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,12 @@ from typing import Any, Literal
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from goracs.data.codes import coded
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.filters import Kept, usable
 from goracs.data.samples import flip, samples, subsample, user_logs, with_history
 from goracs.data.splits import LeaveOneOut, Split, Splitter
-from goracs.data.statistics import check, statistics
+from goracs.data.statistics import check, sizes, statistics
 from goracs.data.tasks import EXAMPLE, Ctr, Task, as_examples
 from goracs.data.ties import in_order
 from goracs.types import Example, InvalidInput
@@ -29,6 +31,7 @@ from goracs.types import Example, InvalidInput
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 CHUNK = 1 << 16  # examples
+SEEN = pl.Schema({"user": pl.String(), "items": pl.List(pl.String())})
 ROW_GROUP = 1 << 18  # examples; fixed, so that the bytes do not depend on the machine
 
 
@@ -39,7 +42,7 @@ class Prepared:
     Args:
         train, valid, test: the examples, of schema `EXAMPLE`; train is the pool.
         catalogue: item, title of every item with an event (and a title): what can be recommended.
-        seen: user, items: every item that the user ever interacted with, with a title or not.
+        seen: user, items: every item that the user ever interacted with, titled or not; as texts or codes.
         statistics: counts of all this, plain JSON values.
     """
 
@@ -58,26 +61,29 @@ def prepare(dataset: Dataset, split: Splitter, task: Task) -> Prepared:
         InvalidInput: no event that can be used, no sample, an empty part, counts that are not the expected
             ones, or what the data set, the split and the task refuse.
     """
-    raw = dataset.read()
+    raw = _coded(dataset.read())
     _refuse_untimed(raw, split)
     _refuse_unrated(raw, task)
     raw = replace(raw, events=in_order(raw.events, split.ties, split.ties_seed))
+    of_raw, seen = sizes(raw.events), _seen(raw.events)
     kept = usable(raw, dataset)
+    raw = replace(raw, events=raw.events.clear())  # the rows of a step go when the next one has them
+    catalogue = _catalogue(kept)
     log = user_logs(kept.events)
+    kept = replace(kept, events=kept.events.clear())
     rows = samples(log, dataset.history, dataset.min_history, split.every_event)
-    _refuse_empty(dataset, raw, kept, rows)
+    _refuse_empty(dataset, of_raw["events"], kept.excluded, log, rows)
     whole = split.assign(rows)
     pool = subsample(whole.train, dataset.size, dataset.sample, dataset.seed)
     noise = task.flipped if isinstance(task, Ctr) else 0
     drawn = Split(flip(pool, noise, dataset.seed) if noise else pool, whole.valid, whole.test)
-    counts = statistics(raw, kept, rows, whole, drawn, task.like_threshold)
+    counts = statistics(raw, of_raw, kept, log, rows, whole, drawn, task.like_threshold)
     check(dataset.expected, counts, whole)
-    catalogue = _catalogue(kept)
-    log = log.with_columns(pl.col("item").cast(pl.Enum(catalogue["item"])))
+    log = log.select(pl.col("item").cast(pl.Enum(catalogue["item"])), "rating")
     return Prepared(
         **{part: examples(getattr(drawn, part), log, catalogue, task) for part in PARTS},
         catalogue=catalogue,
-        seen=_seen(raw.events),
+        seen=seen,
         statistics=counts,
     )
 
@@ -100,7 +106,7 @@ def judged(frame: pl.DataFrame, threshold: float) -> pl.DataFrame:
     above = pl.element() > threshold
     liked = pl.col("rating") > threshold
     return frame.select(
-        "user",
+        pl.col("user").cast(pl.String),
         "item",
         "time",
         "history",
@@ -118,7 +124,7 @@ def write(prepared: Prepared, folder: Path) -> None:
             folder / f"{part}.parquet", row_group_size=ROW_GROUP, compression="lz4", statistics=False
         )
     prepared.catalogue.write_parquet(folder / "catalogue.parquet")
-    prepared.seen.write_parquet(folder / "seen.parquet")
+    prepared.seen.cast(SEEN).write_parquet(folder / "seen.parquet")
     (folder / "statistics.json").write_text(
         json.dumps(prepared.statistics, indent=1) + "\n", encoding="utf-8"
     )
@@ -144,8 +150,13 @@ def read_seen(folder: Path) -> dict[str, list[str]]:
     return dict(pl.read_parquet(folder / "seen.parquet", glob=False).select("user", "items").iter_rows())
 
 
+def _coded(raw: Interactions) -> Interactions:
+    """The same with ids as codes: the texts are not kept beside them."""
+    return replace(raw, events=raw.events.with_columns(coded(raw.events[name]) for name in ("user", "item")))
+
+
 def _catalogue(kept: Kept) -> pl.DataFrame:
-    rated = kept.events.select("item").unique(maintain_order=True)
+    rated = kept.events.select("item").unique(maintain_order=True).cast(pl.String)
     return rated.join(kept.titles, on="item", maintain_order="left")
 
 
@@ -169,14 +180,16 @@ def _refuse_unrated(raw: Interactions, task: Task) -> None:
         )
 
 
-def _refuse_empty(dataset: Dataset, raw: Interactions, kept: Kept, rows: pl.DataFrame) -> None:
-    if kept.events.is_empty():
-        why = ", ".join(f"{reason}: {count}" for reason, count in kept.excluded.items())
+def _refuse_empty(
+    dataset: Dataset, events: int, excluded: Mapping[str, int], log: pl.DataFrame, rows: pl.DataFrame
+) -> None:
+    if log.is_empty():
+        why = ", ".join(f"{reason}: {count}" for reason, count in excluded.items())
         raise InvalidInput(
-            f"the data set {dataset.name} is empty: of its {len(raw.events)} events none can be used ({why})."
+            f"the data set {dataset.name} is empty: of its {events} events none can be used ({why})."
         )
     if rows.is_empty():
         raise InvalidInput(
             f"the data set {dataset.name} has no sample with at least {dataset.min_history} items before it "
-            f"(dataset.min_history) among its {len(kept.events)} events."
+            f"(dataset.min_history) among its {len(log)} events."
         )

@@ -67,8 +67,8 @@ def samples(log: pl.DataFrame, history: int, min_history: int, every_event: bool
             tied=(place > 0) & (pl.col("time") == pl.col("time").shift(1)),
         )
         .filter(place >= pl.min_horizontal(pl.lit(first), pl.col("count") - 1), shown >= min_history)
-        .sort("time", maintain_order=True)
         .select("user", "item", "rating", "time", "row", "shown", "tied")
+        .sort("time", maintain_order=True)
     )
 
 

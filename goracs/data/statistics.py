@@ -24,13 +24,22 @@ PARTS = ("train", "valid", "test")
 
 
 def statistics(
-    raw: Interactions, kept: Kept, rows: pl.DataFrame, whole: Split, drawn: Split, threshold: float
+    raw: Interactions,
+    of_raw: Mapping[str, int],
+    kept: Kept,
+    log: pl.DataFrame,
+    rows: pl.DataFrame,
+    whole: Split,
+    drawn: Split,
+    threshold: float,
 ) -> dict[str, Any]:
     """Counts of a prepared set, plain JSON values.
 
     Args:
-        raw: the events before the filters.
-        kept: those after them.
+        raw: what the reader told; its events are not looked at.
+        of_raw: `sizes` of the events before the filters.
+        kept: what the filters told; its events are not looked at.
+        log: the events after the filters, in any order.
         rows: all samples.
         whole: their parts.
         drawn: the same after the draw from the pool.
@@ -38,12 +47,12 @@ def statistics(
     """
     total = of_part(rows, threshold, raw)
     return {
-        **_sizes(raw.events),
-        "kept": _sizes(kept.events),
+        **of_raw,
+        "kept": sizes(log),
         "excluded": {**raw.excluded, **kept.excluded},
         "noted": dict(raw.noted),
         "duplicates": kept.duplicates,
-        "time": [kept.events["time"].min(), kept.events["time"].max()],
+        "time": [log["time"].min(), log["time"].max()],
         "titles_cleaned": kept.cleaned,
         "samples": total["samples"],
         "left_out": len(rows) - sum(len(getattr(whole, part)) for part in PARTS),
@@ -88,7 +97,8 @@ def check(expected: Mapping[str, int] | None, found: Mapping[str, Any], whole: S
         )
 
 
-def _sizes(events: pl.DataFrame) -> dict[str, int]:
+def sizes(events: pl.DataFrame) -> dict[str, int]:
+    """How many events, and of how many users and items."""
     return {
         "events": len(events),
         "users": events["user"].n_unique(),

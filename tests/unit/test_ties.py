@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goracs.data import ties
 from goracs.data.readers import movielens as format_of_movielens
 from goracs.data.readers.events import checked
 from goracs.data.samples import samples, user_logs
@@ -53,6 +54,17 @@ EVENT = st.tuples(
     st.sampled_from([-0.0, 0.5, 3.0, -7.0]),
     st.sampled_from([0, -1, 5, 2**62]),
 )
+
+
+@pytest.mark.parametrize("partition", [1, 3, 50])
+def test_the_order_does_not_depend_on_how_many_events_are_sorted_at_once(
+    monkeypatch: pytest.MonkeyPatch, partition: int
+) -> None:
+    rows = [(f"u{k % 13}", f"i{k % 7}", 1.0, k // 9) for k in range(120)]
+    whole = in_order(events(rows), "hash", 5).rows()
+    assert whole == sorted(rows, key=lambda event: keys(event, 5))
+    monkeypatch.setattr(ties, "PARTITION", partition)
+    assert in_order(events(rows), "hash", 5).rows() == whole
 
 
 @given(st.lists(EVENT, max_size=20), st.integers(0, 2**70))
