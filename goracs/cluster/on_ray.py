@@ -31,7 +31,11 @@ SETTLES = 5.0  # seconds that a cluster may take to tell that workers are gone
 ROOM = 300.0  # seconds until workers have begun; who has not by then is done without
 STORE_BYTES = 128 * 2**20  # of Ray's memory for objects: ours are small
 GB = 2**30
-STARTED = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # of a cluster of our own
+STARTED = {  # of a cluster of our own: what is left of it, once this process was killed, goes within 10 s
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
 log = logging.getLogger("goracs")
 
 
