@@ -4,7 +4,8 @@ Lost       an actor that is gone is started anew by Ray, and what it was asked i
            nothing that it was told before (`goracs.cluster.shards`).
 Silent     Ray tells the log alone how its workers fare, under the name below; its own files lie where it
            keeps them (/tmp/ray).
-End        what was started here ends with it, also when this process is killed; a cluster of others stays.
+End        what was started here ends with it, also when this process is killed (two idle agents of Ray's
+           then take a minute more); a cluster of others stays.
 """
 
 from __future__ import annotations
@@ -31,11 +32,7 @@ SETTLES = 5.0  # seconds that a cluster may take to tell that workers are gone
 ROOM = 300.0  # seconds until workers have begun; who has not by then is done without
 STORE_BYTES = 128 * 2**20  # of Ray's memory for objects: ours are small
 GB = 2**30
-STARTED = {  # of a cluster of our own: what is left of it, once this process was killed, goes within 10 s
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
-}
+STARTED = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # of a cluster of our own
 log = logging.getLogger("goracs")
 
 
