@@ -14,12 +14,13 @@ import shlex
 import sys
 from pathlib import Path
 
-from goracs import signals
+from goracs import near, progress, signals
 from goracs.config import conf_dir
 from goracs.llm import launched
 from goracs.types import InvalidInput
 
 COMMANDS = Path(__file__).parent / "commands"
+MISUSED = 2  # argparse's own exit code
 HELP = """\
 goracs chooses a small coreset of the training data of an LLM recommender, fine-tunes on it and evaluates.
 
@@ -45,6 +46,7 @@ def main() -> None:
     Of several processes that torchrun has started only rank 0 does: the others serve it (`goracs.llm.group`).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
+    progress.hush_others()
     with signals.listening():
         try:
             launch = launched.claim()
@@ -65,13 +67,17 @@ def _command() -> None:
         return
     word, rest = (words[0], words[1:]) if words and words[0] in commands() else ("run", words)
     if word == "run" and rest and "=" not in rest[0] and not rest[0].startswith(("-", "~")):
+        meant = near.meant(rest[0], commands(), "goracs ")
         sys.exit(
-            f"goracs: '{rest[0]}' is neither an override (name=value), nor a flag, nor one of the words "
-            f"{', '.join(commands())}. For a sweep: goracs -m name=value,value. Help: goracs --help"
+            f"error: '{rest[0]}' is neither an override (name=value), nor a flag, nor one of the words "
+            f"{', '.join(commands())}.{meant} For a sweep: goracs -m name=value,value. Help: goracs --help"
         )
     if word == "run" or any("=" in given for given in rest):  # a configuration: it takes a while
         print(f"goracs: {_course(word, rest)}", file=sys.stderr, flush=True)
-    sys.exit(importlib.import_module(f"goracs.commands.{word}").run(rest))
+    try:
+        sys.exit(importlib.import_module(f"goracs.commands.{word}").run(rest))
+    except SystemExit as end:
+        sys.exit(1 if end.code == MISUSED else end.code)
 
 
 def _course(word: str, rest: list[str]) -> str:

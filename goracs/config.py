@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from goracs.near import no_choice
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -102,19 +101,22 @@ def _overrides(words: Sequence[str]) -> list[str]:
     """A run's words as Hydra composes them."""
     own = [f"file://{Path(word.removeprefix(OWN)).resolve()}" for word in words if word.startswith(OWN)]
     given = [word for word in words if not word.startswith(OWN)]
-    refuse_unreadable(given)
+    refuse_unreadable(given, [Path(word.removeprefix(OWN)) for word in words if word.startswith(OWN)])
     return [f"hydra.searchpath={own}", *given]
 
 
-def refuse_unreadable(overrides: Iterable[str]) -> None:
-    """Raise InvalidInput for the first override that Hydra cannot read, or would misread."""
+def refuse_unreadable(overrides: Iterable[str], own: Sequence[Path]) -> None:
+    """Raise InvalidInput for the first override that Hydra cannot read, or would misread.
+
+    `own` are folders beside conf/ that hold choices too.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
     for word in overrides:
         try:
-            _refuse_misread(parser.parse_override(word), word)
+            _refuse_misread(parser.parse_override(word), word, [conf_dir(), *own])
         except HydraException as error:
             name, equals, _ = word.partition("=")
             if not equals:
@@ -127,7 +129,7 @@ def refuse_unreadable(overrides: Iterable[str]) -> None:
             ) from None
 
 
-def _refuse_misread(override: Override, word: str) -> None:
+def _refuse_misread(override: Override, word: str, folders: Sequence[Path]) -> None:
     """Refuse a choice of nothing, one value in place of several, and names that nobody reads or all need."""
     name = override.key_or_group
     value: Any = override.value()
@@ -139,8 +141,22 @@ def _refuse_misread(override: Override, word: str) -> None:
     if (conf_dir() / name).is_dir():
         if any(one is None or isinstance(one, int | float) for one in chosen):
             raise InvalidInput(f"{word} chooses nothing: {name} takes the name of a file of conf/{name}.")
+        if not name.startswith("hydra/"):  # there Hydra and its plugins have files of their own
+            _refuse_no_file(name, chosen, folders)
     elif override.is_add() and "." not in name:
         raise InvalidInput(f"{word} would change nothing: the configuration has no {name}.")
+
+
+def _refuse_no_file(group: str, chosen: Iterable[Any], folders: Sequence[Path]) -> None:
+    """Refuse a choice that no folder has: where a group is optional Hydra passes it over in silence."""
+    places = [folder / group for folder in folders]
+    known = {
+        str(file.relative_to(place).with_suffix("")) for place in places for file in place.rglob("*.yaml")
+    }
+    for value in chosen:
+        for one in map(str, value if isinstance(value, list) else [value]):
+            if "${" not in one and one.removesuffix(".yaml") not in known:
+                raise InvalidInput(no_choice(group, one, known))
 
 
 def literal(name: str, value: str) -> str:
@@ -186,6 +202,7 @@ def build(config: DictConfig) -> dict[str, Any]:
         if isinstance(wrapped.__cause__, GoracsError):
             raise wrapped.__cause__ from None
         if isinstance(wrapped.__cause__, (TypeError, ValueError)):
+            _refuse_misfit(config, "")
             raise InvalidInput(f"the configuration does not fit: {wrapped}") from wrapped
         raise
     for name, value in made.items():
@@ -193,29 +210,20 @@ def build(config: DictConfig) -> dict[str, Any]:
     return made
 
 
-def refuse_foreign(config: Any) -> None:
-    """Raise InvalidInput for a run's configuration that asks for what conf/ does not: it could run code.
+def _refuse_misfit(config: Any, name: str) -> None:
+    """Raise InvalidInput naming the first value that is not of the type that its class declares for it."""
+    from hydra.utils import get_object
+    from omegaconf import DictConfig
 
-    A `_target_` is called with what stands beside it, and `${oc.env:NAME}` reads the environment.
-    """
-    if isinstance(config, Mapping):
-        target = str(config.get("_target_", ""))
-        if "_target_" in config and target not in _targets():
-            raise InvalidInput(f"its configuration names {target!r}, which no file of conf/ does.")
-        for value in config.values():
-            refuse_foreign(value)
-    elif isinstance(config, (list, tuple)):
-        for value in config:
-            refuse_foreign(value)
-    elif isinstance(config, str) and "${" in config:
-        raise InvalidInput(f"its configuration has {config!r}, where a finished run has values.")
-
-
-@cache
-def _targets() -> frozenset[str]:
-    """What the files of conf/ build."""
-    texts = (file.read_text(encoding="utf-8") for file in conf_dir().rglob("*.yaml"))
-    return frozenset(found for text in texts for found in re.findall(r"^\s*_target_:\s*(\S+)", text, re.M))
+    if not isinstance(config, DictConfig):
+        return
+    made = get_object(config["_target_"]) if "_target_" in config else None
+    declared = get_type_hints(made) if isinstance(made, type) and dataclasses.is_dataclass(made) else {}
+    for key, value in ((str(key), value) for key, value in config.items()):
+        place = f"{name}.{key}" if name else key
+        _refuse_misfit(value, place)
+        if key in declared and isinstance(value, str | int | float) and not _fits(value, declared[key]):
+            raise InvalidInput(f"{place} must be {_wanted(declared[key], value)}, got {value!r}.")
 
 
 def refuse_wrong_types(settings: Any, name: str) -> None:

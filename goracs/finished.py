@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goracs.config import build, composed, refuse_foreign
+from goracs.config import build, composed
+from goracs.foreign import refuse_foreign
 from goracs.report.results import Result, read_result
 from goracs.store import Store
 from goracs.types import GoracsError, InvalidInput

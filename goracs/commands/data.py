@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from goracs import mistakes
 from goracs.config import build, composed, refuse_unreadable, store_root
 from goracs.report.card import card, render, token_counts
 from goracs.report.card_plot import FORMATS, draw
@@ -41,7 +42,10 @@ def run(words: Sequence[str]) -> int:
     overrides = [word for word in words if not word.startswith(OUTPUT)]
     try:
         _tell(_unquoted((outputs or ["output=text"])[-1]), composed(overrides))
-    except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"error: {mistakes.told(error)}", file=sys.stderr)
+        return 1
+    except (GoracsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -56,7 +60,7 @@ def _unquoted(word: str) -> str:
     value = word.removeprefix(OUTPUT)
     if not value.startswith(('"', "'")):
         return value
-    refuse_unreadable([word])
+    refuse_unreadable([word], [])
     return str(OverridesParser.create().parse_override(word).value())
 
 

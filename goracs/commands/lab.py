@@ -27,6 +27,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from goracs import mistakes, progress
 from goracs.config import build, composed, store_root
 from goracs.types import GoracsError, InvalidInput
 
@@ -63,7 +64,10 @@ def run(words: Sequence[str]) -> int:
     try:
         with _told(), _filled(Path(outs[-1]) if outs else usual) as folder:
             _work(asked(overrides), folder)
-    except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"error: {mistakes.told(error)}", file=sys.stderr)
+        return 1
+    except (GoracsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -143,15 +147,13 @@ def _tells(word: str) -> bool:
 
 def _tried(described: Described, bench: Bench, todo: Sequence[list[Trial]], asked: Asked) -> list[Any]:
     """Each trial with what came of it; a pool that is done is in the store, whatever becomes of the next."""
-    from tqdm.auto import tqdm
-
     from goracs.lab.workers import Workers
 
     found: list[tuple[Trial, Tried]] = []
     shown = asked.made["runtime"].progress
     with (
         Workers(bench, asked.made["lab"].workers) as workers,
-        tqdm(desc="lab", unit=" coresets", total=sum(map(len, todo)), disable=not shown) as bar,
+        progress.bar("lab", "coresets", sum(map(len, todo)), shown=shown) as bar,
     ):
 
         def work(trials: Sequence[Trial]) -> Iterator[Tried]:

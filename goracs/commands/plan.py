@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from goracs import mistakes
 from goracs.config import build, composed, jobs, store_root
 from goracs.report.markdown import padded
 from goracs.types import GoracsError
@@ -33,7 +34,10 @@ def run(words: Sequence[str]) -> int:
         return 0
     try:
         _tell(words or ["experiment=quickstart"])
-    except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"error: {mistakes.told(error)}", file=sys.stderr)
+        return 1
+    except (GoracsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

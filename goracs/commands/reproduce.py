@@ -17,9 +17,11 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from goracs import mistakes
 from goracs.commands import report
 from goracs.commands import run as runs
 from goracs.config import composed, conf_dir, jobs, literal, store_root
+from goracs.near import meant
 from goracs.types import GoracsError, InvalidInput
 
 PRESETS = conf_dir() / "experiment"
@@ -42,7 +44,10 @@ def run(words: Sequence[str]) -> int:
         store = store_root(composed(jobs(asked)[0]))
         code = runs.run([*asked, literal("hydra.sweep.dir", str(folder))])
         print(f"report: {_write(name, folder, store)}")
-    except (GoracsError, OSError, HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"error: {mistakes.told(error)}", file=sys.stderr)
+        return 1
+    except (GoracsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return code
@@ -60,7 +65,8 @@ def _known() -> str:
 
 def _refuse_unknown(name: str) -> None:
     if name not in names():
-        raise InvalidInput(f"there is no preset {name!r} to reproduce; there are:\n{_known()}")
+        said = f"there is no preset {name!r} to reproduce.{meant(name, names())}"
+        raise InvalidInput(f"{said} There are {', '.join(names())}.")
 
 
 def _write(name: str, folder: Path, store: Path) -> Path:

@@ -28,7 +28,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs import signals
+from goracs import mistakes, signals
 from goracs.cluster.settings import refuse
 from goracs.config import build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
 from goracs.jobs import folder_lock, job_folder, plan, refused, sweep
@@ -59,7 +59,8 @@ def run(words: Sequence[str]) -> int:
     sys.argv[1:] = words or ["experiment=quickstart"]
     finished.clear()
     try:
-        refuse_unreadable(get_args_parser().parse_known_args()[0].overrides)
+        asked = get_args_parser().parse_known_args()[0]
+        refuse_unreadable(asked.overrides, [Path(asked.config_dir)] if asked.config_dir else [])
         with refused.told():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
     except InvalidInput as error:
@@ -184,8 +185,9 @@ def _told(error: Exception, place: Place) -> str:
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     if isinstance(error, GoracsError | OSError | OmegaConfBaseException):  # what its user can mend
         told = logging.getLogger(DETAILS) if place.sweep and not full else log  # a sweep's line tells it
-        told.error("error: %s", error, exc_info=error if full else None)
-        return str(error)
+        said = mistakes.told(error) if isinstance(error, OmegaConfBaseException) else str(error)
+        told.error("error: %s", said, exc_info=error if full else None)
+        return said
     log.error("this is a defect of goracs, not of your command:", exc_info=error)  # and on with the sweep
     return f"{type(error).__name__}: {error}"
 

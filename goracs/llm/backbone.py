@@ -20,8 +20,10 @@ from transformers import (
     BitsAndBytesConfig,
     GgufConfig,
     PreTrainedModel,
+    modeling_gguf_pytorch_utils,
 )
 
+from goracs import progress
 from goracs.llm.settings import AUTO, Backbone
 from goracs.types import GoracsError
 
@@ -125,6 +127,7 @@ def _quantized(backbone: Backbone) -> dict[str, Any]:
 
 def convert_gguf(file: Path, folder: Path) -> None:
     """De-quantise a GGUF file into a float32 safetensors folder with its tokenizer."""
+    modeling_gguf_pytorch_utils.tqdm = progress.over  # its bar, as lines where nobody watches
     gguf = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
     loaded = AutoModelForCausalLM.from_pretrained(
         **gguf, quantization_config=GgufConfig(gguf_file=file.name, dequantize=True), dtype=torch.float32

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from goracs.progress import in_words
 from goracs.types import IndexArray
 
 MEASURED = 1.0  # seconds of work from which a forecast is made
@@ -49,13 +50,6 @@ class Forecast(pl.Callback):
         self.told = True
         whole = seconds * float(self.work.sum()) / float(self.work[: place + 1].sum())
         less = f"; less with a smaller {self.shorter}" if self.shorter and whole > LONG else ""
-        log.info("  %s, %s%s", self.job, _in_words(whole), less)
+        log.info("  %s, %s%s", self.job, in_words(whole), less)
 
     on_train_batch_end = on_predict_batch_end
-
-
-def _in_words(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 2:
-        return "less than a minute" if seconds < 60 else "about a minute"
-    return f"about {minutes} minutes" if minutes < 120 else f"about {seconds / 3600:.1f} hours"

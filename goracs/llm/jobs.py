@@ -7,7 +7,6 @@ of the batches is free (`gathered` in memory, `goracs.llm.rows` on disk).
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ import torch
 from pytorch_lightning.callbacks import BasePredictionWriter, TQDMProgressBar
 from torch.utils.data import DataLoader
 
-from goracs import signals
+from goracs import progress, signals
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
 from goracs.llm.halving import BOUND, Halving, joined
@@ -28,7 +27,6 @@ from goracs.llm.ranks import TERMINATED, here
 from goracs.llm.settings import Runtime
 from goracs.types import FloatArray, GoracsError, IndexArray, InvalidInput
 
-QUIET_REFRESH = 20  # batches between two states of a bar that nobody watches
 TRAINER_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "float32": "32-true"}
 
 
@@ -95,10 +93,10 @@ class Stop(pl.Callback):
 
 
 class NamedBar(TQDMProgressBar):
-    """A bar that says which job runs; outside a terminal it is drawn rarely, to keep logs short."""
+    """A bar that says which job runs."""
 
     def __init__(self, job: str) -> None:
-        super().__init__(refresh_rate=1 if sys.stderr.isatty() else QUIET_REFRESH)
+        super().__init__()
         self.job = job
 
     def on_predict_batch_start(self, *args: Any, **kwargs: Any) -> None:
@@ -110,6 +108,31 @@ class NamedBar(TQDMProgressBar):
         """Name a training."""
         super().on_train_epoch_start(*args)
         self.train_progress_bar.set_description(self.job)
+
+
+class InLines(pl.Callback):
+    """The same in lines, where nobody watches (`goracs.progress`)."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+
+    def on_predict_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Begin to tell of a prediction."""
+        self.lines = progress.Lines(self.job, "batches", int(sum(trainer.num_predict_batches)))
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Begin to tell of a training."""
+        self.lines = progress.Lines(self.job, "batches", int(trainer.num_training_batches))
+
+    def on_predict_batch_end(self, *_: Any) -> None:
+        """One batch more."""
+        self.lines.update()
+
+    def on_predict_end(self, *_: Any) -> None:
+        """The last line."""
+        self.lines.close()
+
+    on_train_batch_end, on_train_end = on_predict_batch_end, on_predict_end
 
 
 def predict(module: pl.LightningModule, data: Batches, job: Job) -> list[Any]:
@@ -188,12 +211,18 @@ def make_trainer(job: Job, callbacks: Sequence[Any] = (), max_steps: int = -1) -
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=shown,
-        callbacks=[Stop(), *callbacks, *([NamedBar(job.name)] if shown else [])],
+        enable_progress_bar=shown and progress.watched(),
+        callbacks=[Stop(), *callbacks, *_shown(job.name, shown)],
         inference_mode=False,
         max_steps=max_steps,
         max_epochs=1,
     )
+
+
+def _shown(name: str, shown: bool) -> list[pl.Callback]:
+    if not shown:
+        return []
+    return [NamedBar(name) if progress.watched() else InLines(name)]
 
 
 def _refuse_absent(accelerator: str) -> None:

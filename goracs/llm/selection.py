@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from tqdm.auto import tqdm
 
+from goracs import progress
 from goracs.llm.jobs import Job, predict_own
 from goracs.search.watch import Watch
 from goracs.selection import by_class
@@ -34,7 +34,7 @@ class Bar(Watch):
 
     def __init__(self, checkpoint: Path, title: str, shown: bool) -> None:
         super().__init__(checkpoint)
-        self.bar = tqdm(desc=title, unit=" steps", disable=not shown, leave=False, mininterval=_rarely())
+        self.bar = progress.bar(title, "steps", shown=shown, leave=False)
 
     def step(self, phase: str, objective: float, gap: float | None) -> None:
         """One step more; the objective and how far from the best it can be."""
@@ -75,11 +75,7 @@ def select(
     selector, judged = by_class.settled(selector, problem, budget, seed)
     parts = by_class.parts(selector, problem, budget)
     module = SelectionModule(selector, seed, checkpoints, job.runtime.progress)
-    predict_own(module, Parts(parts), job)
+    shown = job.runtime.progress and progress.watched()  # each part has lines of its own
+    predict_own(module, Parts(parts), replace(job, runtime=replace(job.runtime, progress=shown)))
     found = [module.found[part.position] for part in parts]
     return by_class.told(by_class.join(problem, parts, found, budget, selector), judged)
-
-
-def _rarely() -> float:
-    """Seconds between two states of the bar; few outside a terminal, to keep logs short."""
-    return 0.5 if sys.stderr.isatty() else 10.0

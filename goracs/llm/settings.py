@@ -147,6 +147,11 @@ class Lora:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInput(f"adapter.lora.{name} must be true or false; got {getattr(self, name)!r}.")
 
+        if self.r < 1:
+            raise InvalidInput(f"adapter.lora.r must be a whole number >= 1, got {self.r!r}.")
+        if not 0 <= self.dropout < 1:
+            raise InvalidInput(f"adapter.lora.dropout must be a number in [0, 1), got {self.dropout!r}.")
+
     def linears(self) -> frozenset[str] | None:
         """The names of the linears, None where only the backbone can tell."""
         if isinstance(self.targets, str):
@@ -201,6 +206,12 @@ class Training:
             )
         if getattr(self, given[0]) < 1 or self.batch_size < 1:
             raise InvalidInput(f"{self.at}.{given[0]} and {self.at}.batch_size must be at least 1.")
+        ranges = {"lr": "> 0", "weight_decay": ">= 0", "max_grad_norm": ">= 0", "warmup_share": "in [0, 1]"}
+        for name, wanted in ranges.items():
+            value = getattr(self, name)
+            least, most = (value > 0 if name == "lr" else value >= 0), name != "warmup_share" or value <= 1
+            if not (least and most):
+                raise InvalidInput(f"{self.at}.{name} must be a number {wanted}, got {value!r}.")
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,46 @@ MISTAKES = [
     (["seed=-1"], "seed must be a whole number >= 0, got -1"),
     (["seed=abc"], "seed must be a whole number >= 0, got 'abc'"),
     (["finetune.lr=fast"], "finetune.lr must be of type float, got 'fast'"),
-    (["finetune.batch_size=x"], "the configuration does not fit"),
+    (["finetune.batch_size=x"], r"finetune\.batch_size must be of type int, got 'x'"),
     (["adapter.lora.r=2.5"], r"adapter\.lora\.r must be of type int, got 2\.5"),
     (["dataset.history=x"], "dataset.history must be a whole number >= 1, got 'x'"),
     (["store.root=/dev/null/store"], "error: .*Not a directory"),
-    (["selector=guess"], "Could not find 'selector/guess'"),
-    (["bugdet=3"], "Could not override 'bugdet'"),
-    (["selector.lambda=0.1"], "lambda"),
+    (["selector=guess"], r"there is no selector=guess\. .*There are .*goracs, .*random"),
+    (["bugdet=3"], r"the configuration has no bugdet\. Did you mean budget\?"),
+    (["selector.lambda=0.1"], r"has no selector\.lambda\. Did you mean selector\.lam\?"),
+    (["selector=gorac"], r"there is no selector=gorac\. Did you mean selector=goracs\?"),
+    (["-m", "selector=goracs,rndom"], r"there is no selector=rndom\. Did you mean selector=random\?"),
+    (["dataset=movielens_smal"], r"Did you mean dataset=movielens_small\?"),
+    (["experiment=quickstrat"], r"Did you mean experiment=quickstart\?"),
+    (["backbone=llama"], r"there is no backbone=llama\. .*There are hf, "),
+    (["task=rating"], r"there is no task=rating\. There are ctr, seqrec"),
+    (["features=sketches"], r"Did you mean features=sketch\?"),
+    (["finetune=lora"], r"there is no finetune=lora\. There are default, "),
+    (["logger=wandbb"], r"Did you mean logger=wandb\?"),
+    (["finetune.learning_rate=1e-4"], r"has no finetune\.learning_rate\. finetune has .*, lr, "),
+    (["adapter.lora.rank=8"], r"has no adapter\.lora\.rank\. adapter\.lora has .*, r, "),
+    (["finetune.epoch=2"], r"Did you mean finetune\.epochs\?"),
+    (["dataset.colums.user=who"], r"Did you mean dataset\.columns\?|has no dataset\.colums"),
+    (["budget=8,12"], r"has several values: for a sweep goracs -m budget=8,12; for a list budget=\[8,12\]"),
+    (["budget:8"], r"'budget:8' is no override: name=value, as in budget=32"),
+    (["budget ="], r"budget"),
+    (["budget=ten"], "budget must be a whole number"),
+    (["dataset=interactions"], r"dataset\.interactions, .*must be given, as in dataset\.interactions=VALUE"),
+    (["dataset=interactions", "dataset.interactions=/no.csv", "dataset.items=null"], "no file /no.csv"),
+    (["dataset=prompts"], r"dataset\.history is of other choices in conf/dataset"),
+    (["dataset=sequences"], "must be given, as in"),
+    (["backbone=hf", "backbone.model=/nowhere"], "'/nowhere' was not found: it is no local folder"),
+    (["encoder=hf", "encoder.model=no/such"], "'no/such' was not found"),
+    (["finetune.epochs=0"], r"finetune\.epochs and finetune\.batch_size must be at least 1"),
+    (["finetune.lr=-1"], r"finetune\.lr must be a number > 0, got -1"),
+    (["finetune.batch_size=0"], r"finetune\.batch_size must be at least 1"),
+    (["adapter.lora.r=0"], r"lora\.r must be a whole number >= 1"),
+    (["split.test=0"], r"split\.test must be"),
+    (["backbone.precision=fp8"], "backbone.precision must be auto, bf16, fp16 or float32"),
+    (["runtime.accelerator=gpu", "adapter.lora.r=3"], r"torch finds none .*: take runtime\.accelerator=auto"),
+    (["task.lam=0,1"], r"has several values"),
+    (["seed=1.5"], "seed must be a whole number >= 0, got 1.5"),
+    (["store.root="], "store.root must be a folder's name"),
 ]  # fmt: skip
 
 
@@ -85,6 +118,9 @@ def test_a_mistake_is_told_in_one_paragraph(goracs: Command, words: list[str], m
     assert ended.code == 1
     assert "Traceback" not in ended.text
     assert re.search(message, ended.text), ended.text
+    said = ended.text[ended.text.index("error: ") :].partition("\ngoracs: ")[0].removesuffix("\n1")
+    assert len(said.strip().splitlines()) <= 3, said
+    assert "HYDRA_FULL_ERROR" not in ended.text
 
 
 ODD = "b =[1], (2) {x: y} 'q' \"r\" \\ $z ~ é日 & ; # !"

@@ -44,7 +44,7 @@ def test_every_preset_is_named_and_others_are_refused(capfd: pytest.CaptureFixtu
     assert reproduce.run([]) == 0
     assert "  ablation/lambda_cpu\n" in capfd.readouterr().out
     assert reproduce.run(["paper/nothing"]) == 1
-    assert "there is no preset 'paper/nothing' to reproduce; there are:" in capfd.readouterr().err
+    assert "there is no preset 'paper/nothing' to reproduce. There are ablation/" in capfd.readouterr().err
 
 
 def test_an_interrupted_grid_has_no_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

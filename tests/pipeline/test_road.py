@@ -412,3 +412,19 @@ def test_a_fine_tune_that_may_end_early_says_which_step_it_kept(goracs: Command)
     assert "valid/loss" in (ended.folder / "csv" / "metrics.csv").read_text()
     plain = goracs("finetune.epochs=4").result
     assert (plain["kept_step"], plain["prompts"]["finetune"]["read"]) == (plain["steps"], 8)
+
+
+def test_a_log_has_two_lines_for_a_job_and_no_bars(goracs: Command) -> None:
+    """A terminal has bars; what a test captures is none."""
+    ended = goracs("selector=random", "seed=17", "runtime.progress=true", without=("runtime.progress",))
+    assert ended.code == 0
+    assert "\r" not in ended.text
+    assert "it/s" not in ended.text
+    for job, begins in {
+        "select": "begins",
+        "finetune": r"0 of (\d+) batches",
+        "evaluate": r"0 of (\d+) batches",
+    }.items():
+        done = r"\d+ steps" if job == "select" else r"\1 batches"
+        assert re.search(rf"  {job}: {begins}\n(?s:.*?)  {job}: {done}, done in \d+ s\n", ended.text), job
+    assert len(re.findall(r"(?m)^  finetune: .*batches", ended.text)) == 2

@@ -20,11 +20,12 @@ import torch
 
 import goracs
 from goracs.commands import recommend, verify
-from goracs.config import build, composed, refuse_foreign
+from goracs.config import build, composed
 from goracs.data.readers import raw, room
 from goracs.data.readers.lines import text_lines
 from goracs.data.readers.raw import head, source, unpacked
 from goracs.finished import Finished
+from goracs.foreign import refuse_foreign
 from goracs.llm import saved_adapter
 from goracs.llm.resume import FILE, _read
 from goracs.llm.rows import _is_whole

@@ -1,0 +1,69 @@
+"""A mistake at a word of the command line: at most three lines that name the fix, exit code 1, no traceback.
+
+Those at a run itself are in `tests/pipeline/test_errors.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from goracs import cli
+from tests.unit.test_results import result, save
+
+MISTAKES = [
+    ("tabel multirun", r"'tabel' is neither .*\. Did you mean goracs table\?"),
+    ("budget 8", r"'budget' is neither an override \(name=value\)"),
+    ("quickstart", r"'quickstart' is neither an override"),
+    ("table", r"the following arguments are required: FOLDER"),
+    ("table /nowhere", r"/nowhere is not a folder: give folders that hold runs"),
+    ("table .", r"no result\.json below \.: a finished run leaves one"),
+    ("table --stor x .", r"error"),
+    ("report /nowhere", r"/nowhere is not a folder"),
+    ("report .", r"no result\.json below"),
+    ("trace /nowhere", r"/nowhere is not a folder"),
+    ("export run", r"the following arguments are required: FOLDER"),
+    ("export /nowhere out", r"/nowhere/result\.json cannot be read as JSON"),
+    ("export run out merged=yes", r"'merged=yes' is no word of goracs export: merged=true"),
+    ("export run out", r"run has no fine-tune: its run ended before it"),
+    ("recommend run", r"history="),
+    ("recommend /nowhere history=Heat", r"/nowhere/result\.json cannot be read"),
+    ("recommend run history=Heat", r"run has no fine-tune"),
+    ("verify", r"the following arguments are required: JOB_FOLDER"),
+    ("verify run", r"stopped before select"),
+    ("sweep", r"status FOLDER|required"),
+    ("sweep stop .", r"status"),
+    ("sweep status /nowhere", r"/nowhere"),
+    ("methods gorac", r"gorac"),
+    ("methods output=xml", r"output="),
+    ("plan budgt=3", r"has no budgt\. Did you mean budget\?"),
+    ("plan selector=gorac", r"Did you mean selector=goracs\?"),
+    ("data dataset=movielens_smal", r"Did you mean dataset=movielens_small\?"),
+    ("data dataset=movielens_small output=card.xyz", r"output="),
+    ("lab selector=goracs", r"is of a run; the lab tries several"),
+    ("lab lab.featurs=[x]", r"Did you mean lab\.features\?"),
+    ("reproduce paper/game_ctr", r"no preset 'paper/game_ctr' .*\. Did you mean paper/games_ctr\?"),
+]
+
+
+@pytest.mark.parametrize(("command", "fix"), MISTAKES, ids=lambda value: value if " " in value else None)
+def test_a_mistake_at_a_word_names_the_fix_in_three_lines(
+    command: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "run" / "inner" if "." in command.split() else tmp_path / "run", result())
+    if "." in command.split():
+        (tmp_path / "run" / "inner" / "result.json").unlink()
+    monkeypatch.setattr(sys, "argv", ["goracs", *shlex.split(command)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capfd.readouterr().err + (end.value.code if isinstance(end.value.code, str) else "")
+    assert end.value.code == 1 or isinstance(end.value.code, str)
+    assert "Traceback" not in said
+    assert re.search(fix, said), said
+    told = [line for line in said.splitlines() if line.strip() and not line.startswith("goracs: ")]
+    assert len(told) <= 3, said
