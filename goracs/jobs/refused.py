@@ -21,7 +21,7 @@ from goracs.types import InvalidInput
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raise InvalidInput in its place while this runs; where HYDRA_FULL_ERROR=1 asks for it, its own error."""
+    """Raise InvalidInput in its place while this runs; its own error where HYDRA_FULL_ERROR=1."""
     report, utils.run_and_report = utils.run_and_report, _reported
     try:
         yield
@@ -29,17 +29,17 @@ def told() -> Iterator[None]:
         utils.run_and_report = report
 
 
-def _reported(work: Callable[[], Any]) -> Any:
+def _reported(func: Callable[[], Any]) -> Any:
     try:
-        return work()
+        return func()
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         refusal = error if isinstance(error, OSError) else error.__cause__  # of a log file
         if isinstance(refusal, OSError):
             raise InvalidInput(
-                f"the command could not be set up, or noted ({refusal}): see that there is room, and that its "
-                "folder (hydra.run.dir, of a sweep hydra.sweep.dir) can be written; then give it again."
+                f"the command could not be set up, or noted ({refusal}): see that there is room, and that "
+                "its folder (hydra.run.dir, of a sweep hydra.sweep.dir) can be written; then give it again."
             ) from None
         if isinstance(error, HydraException | OmegaConfBaseException):
             raise InvalidInput(mistakes.told(error)) from None
