@@ -71,7 +71,7 @@ class Finished:
         return self.store.folder(files)
 
     def settings(self, *names: str) -> dict[str, Any]:
-        """The run's own settings objects; `runtime`, how this machine runs, as it is configured today.
+        """The run's own settings objects; `runtime` and `cluster`, of this machine, as configured today.
 
         Raises:
             GoracsError: the result was left by a version of goracs that had other settings, or asks for what
@@ -82,7 +82,8 @@ class Finished:
         told = {name: self.result["config"][name] for name in names}
         try:
             refuse_foreign(told)
-            return build(OmegaConf.create(told | {"runtime": composed([]).runtime}))
+            today = composed([])
+            return build(OmegaConf.create(told | {name: today[name] for name in ("runtime", "cluster")}))
         except InvalidInput as error:
             raise GoracsError(
                 f"{self.result['file']} was left by another version of goracs ({error}) Run its command "

@@ -36,6 +36,8 @@ ALSO = {  # a role of the line -> the stages that may play it
     "finetune": ("head",),
     **dict.fromkeys(("evaluate", "evaluate_untuned", "evaluate_start"), ("evaluate", "evaluate_states")),
     **dict.fromkeys(left.RULES_OF_ITEMS, ("item_rule",)),
+    "proxy_adapter": ("adapter",),
+    "proxy_fits": ("fits",),
 }
 COPIES = {  # below what name of result.json -> the stage that wrote it, and its file
     "coreset.report": ("select", "report.json"),

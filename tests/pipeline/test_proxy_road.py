@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goracs.commands import lab
+from goracs.commands import lab, verify
 from goracs.report.blocks import blocks
 from goracs.report.results import read_results
 from tests import backbones
@@ -26,7 +26,7 @@ def proxied(other: list[str]) -> list[str]:
 
 
 def test_a_proxy_chooses_what_it_would_choose_for_itself_and_the_backbone_is_tuned_on_it(
-    goracs: Command, other: list[str]
+    goracs: Command, other: list[str], store_root: Path
 ) -> None:
     asked = ("selector=goracs", "features=hidden")
     own = goracs(*asked)
@@ -42,6 +42,7 @@ def test_a_proxy_chooses_what_it_would_choose_for_itself_and_the_backbone_is_tun
     assert chosen[0] == chosen[1] != chosen[2]
     (block,) = blocks(read_results([own.folder, ended.folder]))
     assert {entry.method for entry in block.entries} == {"goracs", "goracs proxy=hf"}
+    assert verify.run([str(ended.folder), "--store", str(store_root)]) == 0
 
 
 def test_a_proxy_that_nothing_asks_is_not_looked_for(goracs: Command) -> None:
