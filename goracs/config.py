@@ -45,11 +45,16 @@ def store_root(config: Mapping[str, Any] | DictConfig) -> Path:
     """Where a run keeps its stages.
 
     Raises:
-        InvalidInput: a `store.root` that is no text.
+        InvalidInput: a `store.root` that is no text, or a URL.
     """
     root = config["store"]["root"]
     if not isinstance(root, str) or not root:
         raise InvalidInput(f"store.root must be a folder's name, got {root!r}.")
+    if "://" in root:
+        raise InvalidInput(
+            "store.root is a URL, and must be a folder: a store needs locks and renames, which object stores "
+            "do not have. Several machines share one on a file system (POSIX) that all of them have."
+        )
     return Path(root)
 
 

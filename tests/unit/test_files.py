@@ -43,7 +43,7 @@ def cut(folder: Path, end: str, *places: int, table: pl.DataFrame = LOG) -> None
         WRITE[end](folder / f"log-{k}.{end}", table[ends[k] : ends[k + 1]])
 
 
-def reader(log: Path, items: Path | None, conf: str = "interactions", **changes: Any) -> Any:
+def reader(log: Path | str, items: Path | str | None, conf: str = "interactions", **changes: Any) -> Any:
     key = "interactions" if conf == "interactions" else "reviews"
     places = {key: str(log), "items": items and str(items)}
     return instantiate(OmegaConf.merge(OmegaConf.load(CONF / f"{conf}.yaml"), places, changes))
@@ -80,7 +80,7 @@ def test_files_of_inner_folders_come_folder_by_folder(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     found = listed(str(tmp_path / "**/*.csv"), "dataset.interactions")
     assert isinstance(found, Files)
-    names = [file.relative_to(tmp_path).as_posix() for file in found.files]
+    names = [Path(str(file)).relative_to(tmp_path).as_posix() for file in found.files]
     assert names == ["a/b/y.csv", "a/z.csv", "a-1/x.csv", "a.csv"]
 
 

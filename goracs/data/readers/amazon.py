@@ -21,7 +21,7 @@ import polars as pl
 from goracs.data.dataset import Interactions
 from goracs.data.readers.encoding import shown
 from goracs.data.readers.events import Unit, checked, refuse, untitled
-from goracs.data.readers.files import Files, digest_of, joined, listed
+from goracs.data.readers.files import Files, Place, digest_of, joined, listed
 from goracs.data.readers.lines import json_lines, text_lines
 from goracs.data.readers.raw import Rows, last_line
 from goracs.types import InvalidInput
@@ -38,7 +38,7 @@ def digests(reviews: str, items: str | None) -> dict[str, str]:
 
 
 def review_events(
-    files: Path | Files,
+    files: Place | Files,
     fields: Mapping[str, str],
     unit: Unit,
     scale: Sequence[float] | None,
@@ -65,14 +65,14 @@ def review_events(
     return rows._replace(table=checked(events.cast({"time": pl.Int64}), origin, scale, unit))
 
 
-def parsed_meta(files: Path | Files, fields: Mapping[str, str], broken_lines: int) -> Rows:
+def parsed_meta(files: Place | Files, fields: Mapping[str, str], broken_lines: int) -> Rows:
     """item, title, brand (str, null where there is none) of JSON lines."""
     asked, key = {field: pl.String() for field in fields.values()}, fields["item"]
     rows, _ = joined(files, lambda file: json_lines(file, asked, [key], broken_lines), broken_lines)
     return rows._replace(table=rows.table.select(**fields))
 
 
-def released_meta(files: Path | Files, patterns: Mapping[str, str], broken_lines: int) -> Rows:
+def released_meta(files: Place | Files, patterns: Mapping[str, str], broken_lines: int) -> Rows:
     """item, title, brand (str, null where nothing matches) by the notebooks' rule.
 
     Args:

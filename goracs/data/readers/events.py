@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from goracs.data.numbers import check_scale
-from goracs.data.readers.files import Files
+from goracs.data.readers.files import Files, Place
 from goracs.types import InvalidInput
 
-Origin = Path | Files
+Origin = Place | Files
 Unit = Literal["s", "ms", "us", "ns", "step"]
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 IN_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9, "date": 10**3}
@@ -76,7 +75,7 @@ def refuse(file: Origin, fault: str, values: pl.Series, wrong: pl.Series, advice
     if len(rows):
         value = values[rows[0]]
         shown = "" if value is None else f": {value!r}"
-        place = f"row {rows[0] + 1}" if isinstance(file, Path) else file.place(rows[0])
+        place = file.place(rows[0]) if isinstance(file, Files) else f"row {rows[0] + 1}"
         raise InvalidInput(
             f"{file} {fault} in {len(rows)} of its {len(wrong)} rows, first in {place}{shown}."
             + (advice and f" {advice}")

@@ -1,6 +1,7 @@
 """Tables that lie in one file or in many: which files a configured name means, and rows as if they were one.
 
 Names    a name that is a file's is that file; else *, ?, [...] and ** (any folders) make a pattern.
+         s3:// and gs:// name objects of a store likewise (`goracs.data.readers.remote`).
 Order    the files of a pattern come in the order of their names, folder by folder, and so do their rows.
 """
 
@@ -16,7 +17,10 @@ import polars as pl
 
 from goracs.data.readers.names import MissingColumn
 from goracs.data.readers.raw import Rows, digest, found
+from goracs.data.readers.remote import Remote, fetched, is_url, objects
 from goracs.types import InvalidInput
+
+Place = Path | Remote
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Files:
     """
 
     name: str
-    files: Sequence[Path]
+    files: Sequence[Place]
     rows: Sequence[int] = ()
 
     def __str__(self) -> str:
@@ -45,12 +49,15 @@ class Files:
         raise IndexError(row)
 
 
-def listed(path: str, key: str) -> Path | Files:
+def listed(path: str, key: str) -> Place | Files:
     """The file, or the files, that the configured value `key` names.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there is none, or what `objects` refuses.
     """
+    if is_url(path):
+        there = objects(path, key)
+        return there[0] if len(there) == 1 else Files(path, there)
     pattern = Path(path).expanduser()
     if pattern.is_file() or not glob.has_magic(path):
         return found(path, key)
@@ -61,21 +68,21 @@ def listed(path: str, key: str) -> Path | Files:
     return files[0] if len(files) == 1 else Files(str(pattern), files)
 
 
-def each(files: Path | Files) -> Sequence[Path]:
+def each(files: Place | Files) -> Sequence[Place]:
     """The files, in order."""
     return files.files if isinstance(files, Files) else [files]
 
 
-def digest_of(files: Path | Files) -> str:
-    """sha256 (hex) of a file's bytes; of several files, of their digests in order."""
-    if isinstance(files, Path):
-        return digest(files)
-    return hashlib.sha256("\n".join(map(digest, files.files)).encode()).hexdigest()
+def digest_of(files: Place | Files) -> str:
+    """sha256 (hex) of a file's bytes; of several files, of their digests in order; see `Remote.digest`."""
+    if isinstance(files, Files):
+        return hashlib.sha256("\n".join(map(digest_of, files.files)).encode()).hexdigest()
+    return files.digest if isinstance(files, Remote) else digest(files)
 
 
 def joined(
-    files: Path | Files, one: Callable[[Path], Rows], most_broken: int | None
-) -> tuple[Rows, Path | Files]:
+    files: Place | Files, one: Callable[[Path], Rows], most_broken: int | None
+) -> tuple[Rows, Place | Files]:
     """The rows of all files, and the files with the counts that place a row.
 
     Args:
@@ -86,8 +93,8 @@ def joined(
     Raises:
         InvalidInput: what `one` refuses, files of different columns or types, more broken lines.
     """
-    if isinstance(files, Path):
-        return one(files), files
+    if not isinstance(files, Files):
+        return _rows(files, one), files
     parts = [_part(files, number, one) for number in range(len(files.files))]
     _refuse_other_types(files, [part.table for part in parts])
     left_out, noted = _counts([part.left_out for part in parts]), _counts([part.noted for part in parts])
@@ -104,12 +111,22 @@ def joined(
 
 def _part(files: Files, number: int, one: Callable[[Path], Rows]) -> Rows:
     try:
-        return one(files.files[number])
+        return _rows(files.files[number], one)
     except MissingColumn as error:
         raise MissingColumn(
             f"{error} It is file {number + 1} of the {len(files.files)} that {files.name} matches, which are "
             "read as one table and must all have these columns."
         ) from error
+
+
+def _rows(place: Place, one: Callable[[Path], Rows]) -> Rows:
+    if isinstance(place, Path):
+        return one(place)
+    with fetched(place) as copy:
+        try:
+            return one(copy)
+        except InvalidInput as error:
+            raise type(error)(str(error).replace(str(copy), place.url)) from None
 
 
 def _refuse_other_types(files: Files, tables: Sequence[pl.DataFrame]) -> None:

@@ -23,6 +23,7 @@ from goracs.data.readers.encoding import mended
 from goracs.data.readers.ending import UNKNOWN, open_ended
 from goracs.data.readers.events import checked, plain_ids, refuse
 from goracs.data.readers.raw import Rows, digest
+from goracs.data.readers.remote import refuse_url
 from goracs.types import InvalidInput
 
 BUNDLED = Path(__file__).parents[2] / "bundled" / "ml-latest-small"
@@ -86,6 +87,7 @@ def read(path: str, scale: Sequence[float] | None) -> Interactions:
 
 
 def _layout(path: str) -> tuple[Layout, Path, Path]:
+    refuse_url(path, "dataset.path")
     folder = BUNDLED if path == "bundled" else Path(path).expanduser()
     if not folder.is_dir():
         raise InvalidInput(

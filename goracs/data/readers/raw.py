@@ -22,6 +22,7 @@ from typing import IO, NamedTuple
 import polars as pl
 
 from goracs.data.readers import room
+from goracs.data.readers.remote import refuse_url
 from goracs.types import InvalidInput
 
 BLOCK = 1 << 25  # bytes that are looked at at once
@@ -44,6 +45,7 @@ class Rows(NamedTuple):
 
 def found(path: str, key: str) -> Path:
     """The file that the configured value `key` names; InvalidInput if there is none."""
+    refuse_url(path, key)
     file = Path(path).expanduser()
     if not file.is_file():
         raise InvalidInput(f"no file {file}: {key} must name one.")

@@ -22,7 +22,7 @@ from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import room
 from goracs.data.readers.delimited import TAB, Form, columns, counted, sniffed
 from goracs.data.readers.events import Origin, Unit, checked, plain_ids, refuse, untitled, whole_numbers
-from goracs.data.readers.files import Files, digest_of, each, joined, listed
+from goracs.data.readers.files import Files, Place, digest_of, each, joined, listed
 from goracs.data.readers.lines import json_rows
 from goracs.data.readers.names import MissingColumn, columns_of
 from goracs.data.readers.raw import Rows, collected
@@ -108,13 +108,13 @@ class Tables(Dataset):
         timed, rated = self.columns.time is not None, self.columns.rating is not None
         return Interactions(events, items, excluded, noted, timed=timed, rated=rated)
 
-    def _interactions(self) -> Path | Files:
+    def _interactions(self) -> Place | Files:
         return listed(self.interactions, "dataset.interactions")
 
-    def _items(self) -> Path | Files | None:
+    def _items(self) -> Place | Files | None:
         return None if self.items is None else listed(self.items, "dataset.items")
 
-    def _events(self, files: Path | Files) -> tuple[pl.DataFrame, Rows]:
+    def _events(self, files: Place | Files) -> tuple[pl.DataFrame, Rows]:
         user, item = str(self.columns.user), str(self.columns.item)
         rating = None if self.columns.rating is None else str(self.columns.rating)
         name = None if self.columns.time is None else str(self.columns.time)
@@ -140,7 +140,7 @@ class Tables(Dataset):
         )
         return checked(events, origin, self.scale, unit, rating is not None), rows
 
-    def _catalogue(self, files: Path | Files) -> Rows:
+    def _catalogue(self, files: Place | Files) -> Rows:
         key, title = str(self.columns.id), str(self.columns.title)
         rows, origin = self._table(files, {key: pl.String(), title: pl.String()}, [key], None)
         ids = plain_ids(rows.table[key])
@@ -149,7 +149,7 @@ class Tables(Dataset):
         return rows._replace(table=pl.DataFrame({"item": ids, "title": rows.table[title]}))
 
     def _table(
-        self, files: Path | Files, types: Mapping[str, pl.DataType], needed: Sequence[str], time: str | None
+        self, files: Place | Files, types: Mapping[str, pl.DataType], needed: Sequence[str], time: str | None
     ) -> tuple[Rows, Origin]:
         """The columns in `types` of a table; `time` is as in `goracs.data.readers.delimited.columns`."""
         return joined(files, lambda file: self._file(file, types, needed, time), self.broken_lines)
@@ -192,7 +192,7 @@ def _told(name: str, counts: Mapping[str, int]) -> dict[str, int]:
     return {f"{name}: {why}": count for why, count in counts.items()}
 
 
-def _format(files: Path | Files) -> str:
+def _format(files: Place | Files) -> str:
     kinds = {_format_of(file): file for file in each(files)}
     if len(kinds) > 1:
         examples = " and ".join(f"{file} ({kind})" for kind, file in sorted(kinds.items()))
@@ -200,7 +200,7 @@ def _format(files: Path | Files) -> str:
     return next(iter(kinds))
 
 
-def _format_of(file: Path) -> str:
+def _format_of(file: Place) -> str:
     ends = [end[1:].lower() for end in file.suffixes]
     last = next((end for end in reversed(ends) if end not in PACKED), "")
     if last not in (*TEXT, *JSON, "parquet"):
