@@ -259,9 +259,10 @@ def read_manifest(place: Path) -> dict[str, Any]:
             )
         identity = {name: manifest[name] for name in IDENTITY}
         dict[str, str](manifest["files"]), dict[str, str](manifest["inputs"]), manifest["seconds"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        named = digest(identity)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damage(place, f"its manifest cannot be read ({type(error).__name__}: {error})") from error
-    if manifest.get("key") != digest(identity) or manifest["key"][:PLACE] != place.name:
+    if manifest.get("key") != named or named[:PLACE] != place.name:
         raise _damage(place, "its manifest is that of another artifact, or was changed")
     return manifest
 

@@ -70,7 +70,7 @@ def read(folder: Path) -> Plan | None:
         return _plan(found)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInput(
             f"{file} cannot be read as a plan ({type(error).__name__}: {error}): move it away and give the "
             "command again, which writes it anew. Results lie in the store and are not lost with it."
@@ -79,6 +79,11 @@ def read(folder: Path) -> Plan | None:
 
 def _plan(found: dict[str, Any]) -> Plan:
     jobs = found["jobs"]
+    texts = [found["command"], *found["swept"], *(found["code"][name] for name in ("goracs", "digest"))]
+    for job in jobs or []:
+        texts += [*job["overrides"], job["key"], job["folder"]]
+    if any(not isinstance(text, str) for text in texts):
+        raise TypeError("it holds something else than words where words belong")
     planned = None if jobs is None else [Planned(job["overrides"], job["key"], job["folder"]) for job in jobs]
     return Plan(found["command"], found["code"], found["swept"], planned)
 

@@ -154,7 +154,7 @@ def _config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GoracsError(f"{_the(folder)} cannot be used: {CONFIG} cannot be read ({error}).") from error
     if not isinstance(config, dict):
         raise GoracsError(f"{_the(folder)} cannot be used: {CONFIG} is not a JSON object.")

@@ -7,6 +7,7 @@ result comes, never what it is. Defaults live in conf/ alone.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -206,11 +207,10 @@ class Training:
             )
         if getattr(self, given[0]) < 1 or self.batch_size < 1:
             raise InvalidInput(f"{self.at}.{given[0]} and {self.at}.batch_size must be at least 1.")
-        ranges = {"lr": "> 0", "weight_decay": ">= 0", "max_grad_norm": ">= 0", "warmup_share": "in [0, 1]"}
-        for name, wanted in ranges.items():
-            value = getattr(self, name)
-            least, most = (value > 0 if name == "lr" else value >= 0), name != "warmup_share" or value <= 1
-            if not (least and most):
+        for name in ("lr", "weight_decay", "max_grad_norm", "warmup_share"):
+            value, most = getattr(self, name), 1 if name == "warmup_share" else math.inf
+            if not 0 <= value <= most:
+                wanted = ">= 0" if most > 1 else "in [0, 1]"
                 raise InvalidInput(f"{self.at}.{name} must be a number {wanted}, got {value!r}.")
 
 

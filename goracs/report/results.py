@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ FIELDS = {
     "metrics": dict | None,
     "digests": dict,
 }
+GROUPS = ("dataset", "split", "task", "encoder", "backbone", "features", "selector", "finetune", "evaluate")
+FIGURE = ("value", "low", "high", "n", "users")
 UNASKED = "auto"  # the precision of a backbone that no stage of the run asked for
 
 
@@ -57,14 +59,36 @@ def read_result(file: Path) -> Result:
     """
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise GoracsError(f"{file} is not a result of schema {SCHEMA}: run its job again, or remove it.")
     bad = [key for key, kinds in FIELDS.items() if key not in result or not isinstance(result[key], kinds)]
+    bad = bad or list(_odd(result))
     if bad:
         raise GoracsError(f"{file} has no valid {', '.join(bad)}: run its job again, or remove it.")
     return {**result, "file": str(file)}
+
+
+def _odd(result: Result) -> Iterator[str]:
+    """The names of what is inside the fields and not of its kind: tables and reports rely on it."""
+    yield from (f"digests.{name}" for name, key in result["digests"].items() if not isinstance(key, str))
+    groups = [name for name in GROUPS if not isinstance(result["config"].get(name, {}), dict)]
+    yield from (f"config.{name}" for name in groups)
+    told = result.get("precision") or {}
+    if not isinstance(told, dict) or any(isinstance(value, dict | list) for value in told.values()):
+        yield "precision"
+    for part, cells in (result["metrics"] or {}).items():
+        if not isinstance(cells, dict | None):
+            yield f"metrics.{part}"
+            continue
+        yield from (f"metrics.{part}.{name}" for name, one in (cells or {}).items() if not _is_figure(one))
+
+
+def _is_figure(cell: Any) -> bool:
+    """Whether its five fields are numbers or null."""
+    numbers = (cell.get(name) for name in FIGURE) if isinstance(cell, dict) else [""]
+    return all(isinstance(one, int | float | None) and not isinstance(one, bool) for one in numbers)
 
 
 def setting_of(result: Result) -> str | None:

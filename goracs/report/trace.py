@@ -52,7 +52,7 @@ def read_trace(folder: Path) -> list[Step]:
             f"{file} is missing: run the job again (see command in {folder / 'result.json'}), which leaves "
             "a trace beside its result."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput(f"{file} cannot be read as JSON ({error}): run its job again.") from error
     if not steps:
         raise InvalidInput(f"{file} has no step: this selector does not search, so there is nothing to draw.")

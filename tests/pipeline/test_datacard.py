@@ -102,10 +102,10 @@ def test_data_draws(data: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["dataset=nope"], "Could not find 'dataset/nope'"),
+        (["dataset=nope"], r"there is no dataset=nope. .*movielens_small"),
         (["output=xml"], "output must be text, json, or a file that ends in .png, .pdf, .svg; got 'xml'"),
         (['output="card.png'], "output=\"card.png cannot be read"),
-        (["split.tost=1"], "Could not override 'split.tost'"),
+        (["split.tost=1"], r"has no split.tost. Did you mean split.test"),
         (["split=date"], "split.test, split.valid must be given"),
         (["split.ties=both"], "split.ties must be one of hash, file, got 'both'"),
         (["dataset.sample=oldest"], "one of uniform, newest, users, half_oldest, got 'oldest'"),

@@ -98,7 +98,7 @@ MISTAKES = [
     (["backbone=hf", "backbone.model=/nowhere"], "'/nowhere' was not found: it is no local folder"),
     (["encoder=hf", "encoder.model=no/such"], "'no/such' was not found"),
     (["finetune.epochs=0"], r"finetune\.epochs and finetune\.batch_size must be at least 1"),
-    (["finetune.lr=-1"], r"finetune\.lr must be a number > 0, got -1"),
+    (["finetune.lr=-1"], r"finetune\.lr must be a number >= 0, got -1"),
     (["finetune.batch_size=0"], r"finetune\.batch_size must be at least 1"),
     (["adapter.lora.r=0"], r"lora\.r must be a whole number >= 1"),
     (["split.test=0"], r"split\.test must be"),

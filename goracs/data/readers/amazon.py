@@ -20,7 +20,7 @@ import polars as pl
 
 from goracs.data.dataset import Interactions
 from goracs.data.readers.encoding import shown
-from goracs.data.readers.events import Unit, checked, refuse, untitled
+from goracs.data.readers.events import WHOLE, Unit, checked, refuse, untitled
 from goracs.data.readers.files import Files, Place, digest_of, joined, listed
 from goracs.data.readers.lines import json_lines, text_lines
 from goracs.data.readers.raw import Rows, last_line
@@ -61,7 +61,8 @@ def review_events(
     needed, most = list(asked), broken_lines
     rows, origin = joined(files, lambda file: json_lines(file, asked, needed, most), most)
     events, time = rows.table.select(**fields), rows.table[fields["time"]]
-    refuse(origin, "has a time that is no whole number", time, time != time.round())
+    wrong = (time != time.round()) | (time.abs() >= WHOLE)
+    refuse(origin, "has a time that is no whole number", time, wrong)
     return rows._replace(table=checked(events.cast({"time": pl.Int64}), origin, scale, unit))
 
 

@@ -1,0 +1,232 @@
+"""Does anything that is read end without words? Valid files, broken in every way, given to every reader.
+
+`python -m experiments.fuzz [reader=all] [inputs=1000] [seed=0] [guided=false]` prints a table: a line for
+each reader, with how many inputs were tried, read and refused in words, and of how many the reader crashed,
+hung (`LIMIT` seconds) or left something; those are named, by reader, seed and number, which make them again.
+
+Input    one to four changes of one file of a valid set: bytes turned, cut, doubled, of another reader's file,
+         words of `NASTY`; in JSON also a value in the place of another. What is packed is packed again, or
+         changed as it is.
+Guided   by coverage of goracs.data, where atheris is installed: the same files, changed by it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.fuzz_files import TARGETS, Target
+from goracs.types import GoracsError
+
+LIMIT = 20  # seconds after which an input hangs
+MOST = 4  # changes of an input
+WHOLE = 0.6  # of the JSON inputs are still JSON
+NASTY = (
+    *(b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b'"', b'""', b"'", b",", b"\t", b"::", b"\n", b"\r"),
+    *(b"\\", b"nan", b"NaN", b"inf", b"-inf", b"1e400", b"-1", b"0", b"1.5", b"9" * 30, b"null", b"true"),
+    *(b"-9223372036854775809", b"{}", b"[]", b"[" * 2000, b"{" * 2000, b'{"a":' * 500, b"x" * 70_000),
+    *(b"${oc.env:HOME}", b"../../x", "\u202e".encode(), "é".encode("cp1252"), b"\xed\xa0\x80", b"\\ud800"),
+    *(b"<script>", b"2024-01-31", b"1970"),
+)
+ODD: tuple[Any, ...] = (
+    *(None, True, "", "x", [], {}, 0, -1, 1.5, 1e308, 10**30, float("nan"), float("inf"), "nan", "\ud800"),
+    *(["x"], {"x": 1}, [[]], [None], "x" * 70_000, -(10**18), "../../x", [[[[[]]]]]),
+)
+Draw = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an input: read, refused, crashed, hung or left; and of the last three the traceback."""
+
+    kind: str
+    said: str = ""
+
+
+def changed(content: bytes, draw: Draw, others: list[bytes]) -> bytes:
+    """A file's content after some changes."""
+    if content.startswith(b"\x1f\x8b") and draw.random() < 0.7:
+        return gzip.compress(changed(gzip.decompress(content), draw, others), mtime=0)
+    ways = (_valued,) if content.lstrip()[:1] in (b"[", b"{") and draw.random() < WHOLE else WAYS
+    for _ in range(int(draw.integers(1, MOST + 1))):
+        way = ways[int(draw.integers(len(ways)))]
+        content = way(content, draw, others)
+    return content
+
+
+def _span(content: bytes, draw: Draw, longest: int = 200) -> tuple[int, int]:
+    start = int(draw.integers(len(content) + 1))
+    return start, min(len(content), start + int(draw.integers(longest)))
+
+
+def _turned(content: bytes, draw: Draw, _: list[bytes]) -> bytes:
+    start, _end = _span(content, draw)
+    return content[:start] + bytes([int(draw.integers(256))]) + content[start + 1 :]
+
+
+def _cut(content: bytes, draw: Draw, _: list[bytes]) -> bytes:
+    start, end = _span(content, draw)
+    return content[:start] if draw.random() < 0.2 else content[:start] + content[end:]
+
+
+def _doubled(content: bytes, draw: Draw, _: list[bytes]) -> bytes:
+    start, end = _span(content, draw)
+    return content[:end] + content[start:end] * int(draw.integers(1, 4)) + content[end:]
+
+
+def _told(content: bytes, draw: Draw, _: list[bytes]) -> bytes:
+    start, end = _span(content, draw, 12)
+    word = NASTY[int(draw.integers(len(NASTY)))]
+    return content[:start] + word + content[end if draw.random() < 0.5 else start :]
+
+
+def _spliced(content: bytes, draw: Draw, others: list[bytes]) -> bytes:
+    other = others[int(draw.integers(len(others)))]
+    (start, _end), (first, last) = _span(content, draw), _span(other, draw, 2000)
+    return content[:start] + other[first:last] + content[start:]
+
+
+def _valued(content: bytes, draw: Draw, _: list[bytes]) -> bytes:
+    """Another value in one place of JSON, or of a line of it; as it is where that is none."""
+    lines = (
+        [content] if content.lstrip()[:1] in (b"[", b"{") and b"}\n{" not in content else content.split(b"\n")
+    )
+    at = int(draw.integers(len(lines)))
+    try:
+        whole = json.loads(lines[at])
+        lines[at] = json.dumps(_replaced(whole, draw)).encode()
+    except (ValueError, RecursionError):
+        return content
+    return b"\n".join(lines)
+
+
+def _replaced(value: Any, draw: Draw) -> Any:
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
+    if not len(keys) or draw.random() < 0.1:
+        return ODD[int(draw.integers(len(ODD)))]
+    key = keys[int(draw.integers(len(keys)))]
+    if isinstance(value, dict) and draw.random() < 0.1:
+        return {name: inner for name, inner in value.items() if name != key}
+    value[key] = _replaced(value[key], draw)
+    return value
+
+
+WAYS = (_turned, _cut, _doubled, _told, _told, _spliced, _valued)
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    def end(*_: object) -> None:
+        raise TimeoutError(f"no end after {LIMIT} seconds")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(LIMIT)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def tried(target: Target, folder: Path, files: Mapping[str, bytes]) -> Outcome:
+    """What a reader makes of these files, in an empty folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    before = sorted(folder.rglob("*"))
+    try:
+        with _limited():
+            target.read(folder)
+    except GoracsError as error:
+        kind, said = "refused", str(error)
+    except TimeoutError as error:
+        return Outcome("hung", str(error))
+    except BaseException:
+        return Outcome("crashed", traceback.format_exc())
+    else:
+        kind, said = "read", ""
+    left = [path for path in sorted(folder.rglob("*")) if path not in before]
+    return Outcome("left", str(left)) if left and kind == "refused" else Outcome(kind, said)
+
+
+def trial(target: Target, seed: int, number: int) -> tuple[dict[str, bytes], Outcome]:
+    """An input by its number, and what became of it."""
+    draw = np.random.default_rng([seed, number])
+    files = dict(target.files)
+    names = target.changed or list(files)
+    name = names[int(draw.integers(len(names)))]
+    others = [content for one in TARGETS.values() for content in one.files.values()]
+    files[name] = changed(files[name], draw, others)
+    with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
+        return files, tried(target, Path(folder), files)
+
+
+def guided(name: str, inputs: int) -> int:
+    """Have atheris change the first file of a reader, by what of goracs.data it reaches."""
+    import atheris
+
+    with atheris.instrument_imports(include=["goracs"]):
+        import goracs.data.readers.lines
+        import goracs.data.readers.tables  # noqa: F401
+    target = TARGETS[name]
+    first = next(iter(target.changed or target.files))
+    corpus = Path(tempfile.mkdtemp(prefix="fuzz"))
+    (corpus / "valid").write_bytes(target.files[first])
+
+    def one(content: bytes) -> None:
+        with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
+            outcome = tried(target, Path(folder), {**target.files, first: content})
+        if outcome.kind not in ("read", "refused"):
+            raise AssertionError(outcome.said)
+
+    atheris.Setup([sys.argv[0], f"-runs={inputs}", "-max_len=65536", str(corpus)], one)
+    atheris.Fuzz()
+    shutil.rmtree(corpus)
+    return 0
+
+
+def main(words: list[str]) -> int:
+    """Try the inputs and print the table; 1 where something ended without words."""
+    asked = {"reader": "all", "inputs": "1000", "seed": "0", "guided": "false"}
+    asked |= dict(word.split("=", 1) for word in words)
+    logging.disable(logging.CRITICAL)
+    if asked["guided"] == "true":
+        return guided(asked["reader"], int(asked["inputs"]))
+    names = list(TARGETS) if asked["reader"] == "all" else asked["reader"].split(",")
+    found = {name: Counter[str]() for name in names}
+    seen: set[str] = set()
+    for name in names:
+        for number in range(int(asked["inputs"])):
+            _, outcome = trial(TARGETS[name], int(asked["seed"]), number)
+            found[name][outcome.kind] += 1
+            end = "\n".join(outcome.said.splitlines()[-4:])
+            if outcome.kind not in ("read", "refused") and end not in seen:
+                seen.add(end)
+                print(
+                    f"{name}, seed {asked['seed']}, input {number}: {outcome.kind}\n{outcome.said}",
+                    flush=True,
+                )
+        print(f"{name}: {dict(found[name])}", file=sys.stderr, flush=True)
+    print("\n| reader | inputs | read | refused in words | crashed | hung | left something |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, counts in found.items():
+        kinds = " | ".join(f"{counts[kind]:,}" for kind in ("read", "refused", "crashed", "hung", "left"))
+        print(f"| {name} | {counts.total():,} | {kinds} |")
+    return int(any(counts[kind] for counts in found.values() for kind in ("crashed", "hung", "left")))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
