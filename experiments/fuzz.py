@@ -158,7 +158,7 @@ def tried(target: Target, folder: Path, files: Mapping[str, bytes]) -> Outcome:
         return Outcome("crashed", traceback.format_exc())
     else:
         kind, said = "read", ""
-    left = [path for path in sorted(folder.rglob("*")) if path not in before]
+    left = [path for path in sorted(folder.rglob("*")) if path not in before and path.name != ".lock"]
     return Outcome("left", str(left)) if left and kind == "refused" else Outcome(kind, said)
 
 
