@@ -36,7 +36,7 @@ from goracs.ot.cheapest import shape
 from goracs.ot.lagrangian import SPREAD
 from goracs.ot.pool import Streamed
 from goracs.selection import by_class
-from goracs.types import SelectionProblem
+from goracs.types import FloatArray, SelectionProblem
 
 WIDTH, TARGET, BUDGET = 64, 1000, 200
 ROWS = "100000,1000000"
@@ -53,6 +53,13 @@ class Counted(Actors):
         """Count, and send."""
         self.sent += len(pickle.dumps(asked))
         return super().send(worker, *asked)
+
+    def busy(self) -> FloatArray:
+        """CPU seconds of each worker so far."""
+        import ray
+
+        asked = [actor.__ray_call__.remote(lambda _: time.process_time()) for actor in self.actors]
+        return np.array(ray.get(asked))
 
     def answers(self, handle: Any) -> list[Any]:
         """Count what came."""
@@ -81,12 +88,15 @@ def measured(rows: int, folder: Path, search: bool) -> dict[str, Any]:
     streamed = Streamed(problem.features, problem.target_features, np.arange(rows), np.zeros(rows), 1.0)
     two = Counted(replace(WORKER, workers=2))
     try:
-        seconds = passes(streamed, two, folder)
+        seconds, busy = passes(streamed, two, folder)
         told = {
             "rows": rows,
             "s a pass, one worker": f"{seconds[1]:.2f}",
             "two": f"{seconds[2]:.2f}",
             "times as fast": f"{seconds[1] / seconds[2]:.2f}",
+            "CPU s of the busier, one": f"{busy[1]:.2f}",
+            "of two": f"{busy[2]:.2f}",
+            "times less": f"{busy[1] / busy[2]:.2f}",
             "kB sent": f"{two.sent / TURNS / 1e3:.0f}",
             "kB brought": f"{two.brought / TURNS / 1e3:.0f}",
         }
@@ -102,10 +112,11 @@ def laid(rows: int, folder: Path) -> SelectionProblem:
     return replace(made, features=np.load(folder / f"{rows}.npy", mmap_mode="r"))
 
 
-def passes(streamed: Streamed, two: Counted, folder: Path) -> dict[int, float]:
-    """The shortest of some pricing passes by one worker and by two, in turn."""
+def passes(streamed: Streamed, two: Counted, folder: Path) -> tuple[dict[int, float], dict[int, float]]:
+    """Of the shortest passes by one worker and by two, in turn: seconds, CPU seconds of the busier."""
     one = One(two)
     taken: dict[int, list[float]] = {1: [], 2: []}
+    worked: dict[int, list[float]] = {1: [], 2: []}
     prices = np.random.default_rng(0).normal(scale=0.1, size=TARGET)
     pools = {hands.count: pooled(hands, streamed, folder) for hands in (one, two)}
     for pool in pools.values():
@@ -113,12 +124,15 @@ def passes(streamed: Streamed, two: Counted, folder: Path) -> dict[int, float]:
     two.sent = two.brought = 0
     for _ in range(TURNS):
         for count, pool in pools.items():
-            began, before = time.perf_counter(), (two.sent, two.brought)
+            at_work, before = two.busy(), (two.sent, two.brought)
+            began = time.perf_counter()
             pool.cheapest(prices, shape(BUDGET, TARGET), SPREAD * BUDGET)
             taken[count].append(time.perf_counter() - began)
+            worked[count].append(float((two.busy() - at_work).max()))
             if count == 1:
                 two.sent, two.brought = before
-    return {count: min(each) for count, each in taken.items()}
+    least = [{count: min(each) for count, each in figures.items()} for figures in (taken, worked)]
+    return least[0], least[1]
 
 
 def pooled(hands: Hands, streamed: Streamed, folder: Path) -> Sharded:

@@ -145,6 +145,13 @@ def test_a_run_goes_the_road_on_a_cluster_under_the_same_key(
     assert not list((store_root / "select").rglob("goracs-cluster-*"))
 
 
+def test_a_method_that_does_not_work_there_says_so_before_anything(goracs: Command, tmp_path: Path) -> None:
+    ended = goracs("selector=kcenter", "cluster=ray", "until=select", store=tmp_path / "store")
+    assert ended.code == 1
+    assert "selector kcenter holds all features in one process and does not work on" in ended.text
+    assert not list((tmp_path / "store").glob("*/*"))
+
+
 def test_a_cluster_without_room_is_refused(address: str) -> None:
     with pytest.raises(InvalidInput, match=r"has 2 cores and .* GB free, and a worker takes a core and"):
         package.select(problem(), 12, "goracs", cluster={"memory": 1e6}, **SMALL)
