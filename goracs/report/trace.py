@@ -1,7 +1,8 @@
 """The search of one run as a picture.
 
 Left     objective and lower bound over the seconds of the search, a marker for each step by its phase (start,
-         bound, alternate, exchange); below, the gap. By class: one line for each class, on its own clock.
+         bound, alternate, exchange, chain, branch); below, the gap. By class: one line for each class, on its
+         own clock.
 Right    where the coreset lies: pool, validation set and coreset on the two principal axes of the pool's
          features. Only where the store still holds them.
 Reads    result.json, trace.json and indices.json of a job folder, the features of its stage in the store.
@@ -21,7 +22,7 @@ from goracs.ot.cost import gap
 from goracs.report.results import Result, read_results
 from goracs.types import FloatArray, GoracsError, InvalidInput
 
-MARKERS = {"start": "s", "bound": "^", "alternate": "D", "exchange": "o"}
+MARKERS = {"start": "s", "bound": "^", "alternate": "D", "exchange": "o", "chain": "v", "branch": "*"}
 LINE_STYLES = ("-", "--", ":", "-.")  # of the classes
 SHOWN = 4000  # rows of a side that are drawn at most
 FLAT = 1e-5  # below it the scale of the gap is linear, so that 0 has a place

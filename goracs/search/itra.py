@@ -6,7 +6,8 @@ Course     1 a start (`goracs.search.starts`);
              close look and gives a second start;
            3 alternation (`goracs.search.alternate`), left out with effort=exchange_only;
            4 exchanges (`goracs.search.refine`) among the generated rows, with effort=certify among all rows:
-             at once where their costs are at hand, else part after part (`goracs.search.parts`);
+             at once where their costs are at hand, and chains of them (`goracs.search.chains`), else part
+             after part (`goracs.search.parts`);
            5 with effort=optimal there, branch and bound (`goracs.search.branch`) until nothing can be better.
 Anytime    the best coreset so far is always valid; what limits the search is asked between steps.
 Source     GORACS (KDD 2025), ITRA, with another start, exact re-optimisation and a certificate.
@@ -29,6 +30,7 @@ from goracs.ot.pool import Dense, Streamed
 from goracs.search import lazily, starts
 from goracs.search.alternate import alternate
 from goracs.search.branch import branch
+from goracs.search.chains import chain
 from goracs.search.lazily import Apart
 from goracs.search.limits import Limits
 from goracs.search.parts import parts
@@ -184,6 +186,7 @@ class Search:
         if sweeps.proven and self.generated < self.pool.size:
             rows, self.generated = generated.rows[sweeps.rows], self.pool.size
             sweeps = self._refine(self._whole(), replace(sweeps, rows=rows, proven=False))
+        sweeps = self._chain(sweeps)
         if self.limits.reach("optimal"):
             self._branch(sweeps)
 
@@ -205,6 +208,19 @@ class Search:
                 self.generated = self.pool.size
                 return
             self.sweeps = replace(sweeps, proven=False)  # it is for the last part alone
+
+    def _chain(self, sweeps: Sweeps) -> Sweeps:
+        """Chains of exchanges among all rows, and single ones again after each that helps."""
+        whole, most = self._whole(), self.limits.max_exchanges
+        while sweeps.proven:
+            left = np.inf if most is None else most - sweeps.exchanges
+            found = chain(whole.costs, sweeps, left, self._go_on)
+            if found is None:
+                break
+            self.sweeps = found
+            self._better("chain", found.rows, self._solve(found.rows).value)
+            sweeps = self._refine(whole, found)
+        return sweeps
 
     def _branch(self, sweeps: Sweeps) -> None:
         """Branch and bound, and exchanges again from each better coreset that it finds."""

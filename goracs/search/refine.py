@@ -18,9 +18,10 @@ import numpy as np
 from goracs.ot import flow as flows
 from goracs.ot.cheapest import cheapest_of_all
 from goracs.ot.incremental import OpenTransport
-from goracs.search.best_exchange import Reference, best_exchange, scratch
+from goracs.search.best_exchange import Reference, best_exchange, lower_bounds, prices_without, scratch
 from goracs.types import FloatArray, IndexArray
 
+BIG = 1e300
 LISTED = 4  # a list holds LISTED R + 8 columns
 
 
@@ -63,7 +64,7 @@ def refine(
         left = np.inf if max_exchanges is None else max_exchanges - sweeps.exchanges
         if left <= 0:
             break
-        sweep = _Sweep(costs, sweeps)
+        sweep = Sweep(costs, sweeps)
         ended = sweep.run(left, go_on)
         sweeps = sweep.after(ended)
         if not ended:
@@ -72,15 +73,21 @@ def refine(
     return sweeps
 
 
-class _Sweep:
-    """One sweep over all places."""
+class Sweep:
+    """A coreset in place, with all that exchanges work on; one sweep over its places.
+
+    Args:
+        costs: [G, m] float64 of the rows to choose from.
+        sweeps: where things stand.
+    """
 
     def __init__(self, costs: FloatArray, sweeps: Sweeps) -> None:
         self.costs, self.sweeps = costs, sweeps
         self.rows = np.sort(sweeps.rows)
         self.open = OpenTransport(costs[self.rows])
         self.flow = self.open.flow
-        self.value = flows.total(self.flow)
+        self.value = flows.total(self.flow)  # in units, as the tolerance
+        self.tolerance = self.open.least * self.open.total_units
         self.chosen = np.zeros(len(costs), np.bool_)
         self.chosen[self.rows] = True
         self.counts = np.array(sweeps.counts, np.int64)
@@ -95,22 +102,42 @@ class _Sweep:
 
     def run(self, left: float, go_on: Callable[[IndexArray, float], bool]) -> bool:
         """Visit every place; whether it came to the end."""
-        tolerance = self.open.least * self.open.total_units
         for p in np.random.default_rng(self.sweeps.number).permutation(len(self.rows)):
-            before, looked_at = self.value, self.counts[0]
-            self.value = best_exchange(
-                self.flow, self.costs, self.rows, self.chosen, int(p), self.value, tolerance, self.reference,
-                self.space, self.counts,
-            )  # fmt: skip
+            looked_at = self.counts[0]
+            self.stale |= self.exchange(int(p))
             self.work += int(self.counts[0] - looked_at)
-            if self.value < before:
-                self.exchanges += 1
-                self.stale = True
             if not go_on(self.rows, self.value / self.open.total_units) or self.exchanges == left:
                 return False
             if self.stale and self.work > len(self.costs):
                 self._renew()
         return True
+
+    def exchange(self, p: int) -> bool:
+        """Put the best row in place p, if that gains more than the tolerance; whether it did."""
+        before = self.value
+        self.value = best_exchange(
+            self.flow, self.costs, self.rows, self.chosen, p, before, self.tolerance, self.reference,
+            self.space, self.counts,
+        )  # fmt: skip
+        better = bool(self.value < before)
+        self.exchanges += better
+        return better
+
+    def put(self, p: int, q: int) -> None:
+        """Put a row that is in no place in place p, whatever that costs."""
+        flows.swap(self.flow, p, self.costs[q])
+        self.chosen[self.rows[p]], self.chosen[q], self.rows[p] = False, True, q
+        self.value = flows.total(self.flow)
+
+    def bounds(self, p: int) -> tuple[FloatArray, IndexArray]:
+        """What the transport is at least, in units, with a row that is in no place in place p; these rows."""
+        shipped = self.value - flows.take_out(self.flow, p, self.space.out)
+        base = shipped + prices_without(self.flow, self.space)
+        left, _ = lower_bounds(
+            self.flow, self.costs, self.chosen, shipped, base, BIG, self.reference, self.space
+        )
+        flows.put_back(self.flow, p, self.space.out)
+        return self.space.bound[:left].copy(), self.space.survivor[:left].copy()
 
     def after(self, ended: bool) -> Sweeps:
         """Where things stand now."""

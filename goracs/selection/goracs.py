@@ -39,7 +39,8 @@ class Goracs:
         folds: into how many it cuts the validation set.
         penalty: of the head by which it judges.
         start: capacity, lagrangian, facility, random, or best: the better of the first two.
-        effort: how far to go: start, alternate, exchange, certify (until no single exchange helps), optimal
+        effort: how far to go: start, alternate, exchange, certify (until no single exchange
+            helps, nor one of the chains of exchanges that are tried among few rows), optimal
             (until no coreset is better: for pools of some hundred rows; give `seconds` for larger ones); or
             exchange_only: without alternation.
         max_exchanges: at most so many, >= 0; None: as many as help.

@@ -11,7 +11,7 @@ from goracs.report.page.document import Chart, Part, Section, Text, counted
 from goracs.report.page.gathered import Gathered, Job
 
 DRAWN = 6  # searches
-PHASES = ("start", "bound", "alternate", "exchange", "branch")
+PHASES = ("start", "bound", "alternate", "exchange", "chain", "branch")
 FLAT = 1e-4  # below it the scale of the gap is linear, so that 0 has a place
 Step = dict[str, Any]
 
