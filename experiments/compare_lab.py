@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.compare_planted import FIXED_LAM
 from goracs import api
 from goracs.commands import lab
 from goracs.data import popularity
@@ -91,7 +92,8 @@ class Bar:
         for drawn in trials.trials(self.settings, self.bench.problem.pool_size):
             for trial in drawn:
                 setting = {**trial.setting._asdict(), "draw": trial.draw}
-                if wanted(key(setting)):
+                whole = setting["selector"] not in FIXED_LAM or not setting["lam"]
+                if whole and wanted(key(setting)):
                     yield {**setting, **self._tried(trial, heads, penalty)}
 
     def _tried(self, trial: Trial, heads: judge.Heads, penalty: float) -> Row:

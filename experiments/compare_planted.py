@@ -26,6 +26,7 @@ from goracs.types import FloatArray, GoracsError, SelectionProblem
 POOL, TARGET, BUDGET = 2000, 500, 100
 LAMS = (0.1, 0.5)
 SEEDS = (101, 102, 103)
+FIXED_LAM = ("goracs_gradient", "goracs_transport")  # the gradient alone, and no gradient
 MATRICES = frozenset({"sketch", "unit_sketch", "hidden"})  # scores of several numbers a row
 FALL, TURNS = (1.0, 0.8, 0.6, 0.4), (1.0, -1.0, 0.5, 2.0)  # at four checkpoints
 
@@ -47,8 +48,8 @@ def rows(method: str, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def has_lam(method: str) -> bool:
-    """Whether a method weighs gradients as GORACS does."""
-    return method.startswith("goracs")
+    """Whether a method weighs gradients as GORACS does, by a weight that it is given."""
+    return method.startswith("goracs") and method not in FIXED_LAM
 
 
 def completed(given: SelectionProblem, needs: frozenset[str]) -> SelectionProblem:
