@@ -132,7 +132,7 @@ def test_aggregate_is_unchanged_by_the_order_of_the_results() -> None:
     assert aggregate(runs) == aggregate(runs[::-1])
 
 
-@pytest.mark.parametrize("key", ["assess", "runtime", "logger", "hydra", "store"])
+@pytest.mark.parametrize("key", ["assess", "runtime", "cluster", "logger", "hydra", "store"])
 def test_aggregate_keeps_one_group_for_what_changes_no_figure(key: str) -> None:
     other = result(seed=1)
     other["config"][key] = {"other": 1}
