@@ -193,7 +193,7 @@ def test_a_small_table_does_not_have_endless_rows(tmp_path: Path) -> None:
         build(composed(words))["dataset"].read()
 
 
-@pytest.mark.parametrize("key", ["../../../outside", "/etc", "", "p", "A" * 64, "a" * 63])
+@pytest.mark.parametrize("key", ["../../outside", "/etc", "", "p", "A" * 64, "a" * 63])
 def test_a_key_from_a_result_names_nothing_outside_the_store(tmp_path: Path, key: str) -> None:
     outside = tmp_path / "outside"
     checkpoint = tmp_path / "outside.checkpoint"
