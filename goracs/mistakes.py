@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,7 +16,9 @@ AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^'\n]+)'")
 
 
 def told(error: Exception) -> str:
-    """An error of Hydra or OmegaConf in words; as it stands where nothing is known of it."""
+    """An error of Hydra, OmegaConf or shutil in words; as it stands where nothing is known of it."""
+    if isinstance(error, shutil.Error):  # of a tree: a list of (from, to, why)
+        return "; ".join(str(why) for *_, why in error.args[0])
     options, said = getattr(error, "options", None), str(error)
     if options is not None:
         group, _, name = str(getattr(error, "missing_cfg_file", "")).rpartition("/")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import sys
 import time
 from collections import Counter
@@ -185,7 +186,8 @@ def _told(error: Exception, place: Place) -> str:
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     if isinstance(error, GoracsError | OSError | OmegaConfBaseException):  # what its user can mend
         told = logging.getLogger(DETAILS) if place.sweep and not full else log  # a sweep's line tells it
-        said = mistakes.told(error) if isinstance(error, OmegaConfBaseException) else str(error)
+        named = isinstance(error, OmegaConfBaseException | shutil.Error)
+        said = mistakes.told(error) if named else str(error)
         told.error("error: %s", said, exc_info=error if full else None)
         return said
     log.error("this is a defect of goracs, not of your command:", exc_info=error)  # and on with the sweep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from experiments.faults import damage
+from goracs import mistakes
 from goracs.jobs import sweep
 from goracs.store import DamagedArtifact, Stage, Store
 from tests.pipeline.conftest import TINY, Command
@@ -73,6 +75,14 @@ def test_what_the_system_refuses_to_write_is_told_in_a_line(
     assert not (folder / "result.json").exists()
     (folder / taken).unlink() if taken == ".hydra" else (folder / taken).rmdir()
     assert goracs(*SELECT, f"hydra.run.dir={folder}").code == 0
+
+
+def test_a_tree_that_cannot_be_copied_is_told_by_its_reasons(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    os.mkfifo(tmp_path / "from" / "pipe")
+    with pytest.raises(shutil.Error) as refused:
+        shutil.copytree(tmp_path / "from", tmp_path / "to")
+    assert mistakes.told(refused.value) == f"`{tmp_path / 'from' / 'pipe'}` is a named pipe"
 
 
 def test_a_sweep_that_is_told_to_end_does_and_goes_on(
