@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IndexArray = npt.NDArray[np.int64]
+ROWS = 1 << 16  # that are looked at together
 ByClass = bool | Literal["pool", "equal"]  # whether a problem is split by label, and by what the budgets go
 
 
@@ -293,7 +294,9 @@ def _checked_labels(name: str, values: IndexArray, length: int) -> IndexArray:
 def _finite(name: str, values: FloatArray) -> FloatArray:
     if not np.issubdtype(values.dtype, np.floating):
         values = values.astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+    parts = (values[start : start + ROWS] for start in range(0, len(values), ROWS))
+    inner = tuple(range(1, values.ndim))
+    bad = np.flatnonzero(~np.concatenate([np.isfinite(part).all(axis=inner) for part in parts]))
     if len(bad):
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
         raise InvalidInput(f"{name} is not finite in {len(bad)} of {len(values)} rows: {shown}.")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goracs import types
 from goracs.types import Coreset, GoracsError, InvalidInput, SelectionProblem, resolve_budget
 
 
@@ -46,8 +47,12 @@ BAD_PROBLEMS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("rows", [1, 2, 1 << 16])
 @pytest.mark.parametrize(("changed", "message"), BAD_PROBLEMS)
-def test_problem_refuses(changed: dict[str, Any], message: str) -> None:
+def test_problem_refuses(
+    changed: dict[str, Any], message: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(types, "ROWS", rows)
     with pytest.raises(InvalidInput, match=message):
         problem(**changed)
 
