@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ NODES = {
 }  # those of config.yaml that no folder of files fills, and a name in each
 SWEEPERS = ("BasicSweeper", "PlannedSweeper")  # of every combination
 NOT_HASHED = ("runtime", "cluster", "logger", "store", "lab", "sweep", "hydra")
+SECRET = re.compile(r"://[^/\s]*(@|:.*@)")  # in a URL; it may hold a slash
 OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
 
 
@@ -120,6 +122,7 @@ def refuse_unreadable(overrides: Iterable[str], own: Sequence[Path]) -> None:
 
     parser = OverridesParser.create()
     for word in overrides:
+        _refuse_secret(word)
         try:
             _refuse_misread(parser.parse_override(word), word, [conf_dir(), *own])
         except HydraException as error:
@@ -132,6 +135,16 @@ def refuse_unreadable(overrides: Iterable[str], own: Sequence[Path]) -> None:
                 "ASCII that is meant as it stands goes between double quotes, and the whole word between "
                 f"single ones for the shell: {as_it_stands}"
             ) from None
+
+
+def _refuse_secret(word: str) -> None:
+    """Refuse a password before it is shown, or written into a job's folder."""
+    if SECRET.search(word):
+        name = word.partition("=")[0]
+        raise InvalidInput(
+            f"{name} is a URL with a user or a password in it, which would be kept with the run: credentials "
+            "are those of the environment, as AWS_ACCESS_KEY_ID."
+        )
 
 
 def _refuse_misread(override: Override, word: str, folders: Sequence[Path]) -> None:

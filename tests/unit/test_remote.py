@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import polars as pl
 import pytest
 from omegaconf import OmegaConf
 
-from goracs.commands import data
+from goracs.commands import data, run
 from goracs.config import build, composed, store_root
 from goracs.data.readers import movielens, remote
 from goracs.stages.prepare import stage
@@ -22,6 +23,7 @@ from goracs.store import Store
 from goracs.types import InvalidInput
 from tests.unit.test_files import ITEMS, LOG, WRITE, reader
 
+pytestmark = pytest.mark.xdist_group("object store")  # one server
 SECRET = "SECRETSECRETSECRET"
 KEY = "AKIAKEYKEYKEY"
 
@@ -110,6 +112,7 @@ def test_the_digest_is_that_of_the_content_that_is_read(bucket: Any, tmp_path: P
         ("s3://nobody/*.csv", r"s3://nobody/\*\.csv cannot be read: there is no bucket nobody"),
         ("s3://shop", r"s3://shop is no URL that dataset\.interactions can name"),
         ("https://shop/log.csv", r"https://shop/log\.csv is no URL that .*: s3://BUCKET/NAME or gs://"),
+        ("s3://me:hid/den@shop/log.csv", r"dataset\.interactions is a URL with a user or a password in it"),
         ("s3://me:hidden@shop/log.csv", r"dataset\.interactions is a URL with a user or a password in it"),
     ],
 )
@@ -180,12 +183,20 @@ def test_a_prepared_artifact_holds_no_secret(bucket: Any, tmp_path: Path) -> Non
         assert not any(secret.encode() in content for content in kept), secret
 
 
-def test_the_command_refuses_a_password_without_showing_it(capsys: pytest.CaptureFixture[str]) -> None:
-    url = '"s3://me:hidden@shop/log.csv"'
-    assert data.run(["dataset=interactions", f"dataset.interactions={url}", "dataset.items=null"]) == 1
+@pytest.mark.parametrize("command", [data.run, run.run])
+@pytest.mark.parametrize(
+    "url", ['"s3://me:hidden@shop/log.csv"', "s3://me:hidden@shop/log.csv", "s3://me:hid/den@shop/log.csv"]
+)
+def test_a_password_is_refused_before_anything_shows_or_keeps_it(
+    command: Any, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["goracs"])
+    assert command(["dataset=interactions", f"dataset.interactions={url}", "dataset.items=null"]) == 1
     told = "".join(capsys.readouterr())
     assert "error: dataset.interactions is a URL with a user or a password in it" in told
-    assert "hidden" not in told
+    assert "hid" not in told
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_url_where_a_place_on_disk_is_needed_is_refused() -> None:

@@ -132,7 +132,7 @@ def _blocks(one: Remote, store: Any, name: str) -> Iterator[memoryview]:
 def _parts(url: str, key: str) -> tuple[str, str, str]:
     scheme, _, rest = url.partition("://")
     bucket, _, name = rest.partition("/")
-    if "@" in bucket:
+    if "@" in bucket or ":" in bucket:
         raise InvalidInput(
             f"{key} is a URL with a user or a password in it, which would be kept. {CREDENTIALS}"
         )
