@@ -40,7 +40,9 @@ PATIENCE = 30.0
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of a cluster that was there before: no selection may end it."""
-    assert on_ray._connect(CLUSTER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_ray, "_cores", lambda: 2)
+        assert on_ray._connect(CLUSTER)
     found: str = ray.get_runtime_context().gcs_address
     yield found
     assert ray.is_initialized()
