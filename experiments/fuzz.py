@@ -1,13 +1,12 @@
 """Does anything that is read end without words? Valid files, broken in every way, given to every reader.
 
-`python -m experiments.fuzz [reader=all] [inputs=1000] [seed=0] [guided=false]` prints a table: a line for
+`python -m experiments.fuzz [reader=all] [inputs=1000] [seed=0]` prints a table: a line for
 each reader, with how many inputs were tried, read and refused in words, and of how many the reader crashed,
 hung (`LIMIT` seconds) or left something; those are named, by reader, seed and number, which make them again.
 
 Input    one to four changes of one file of a valid set: bytes turned, cut, doubled, of another reader's file,
          words of `NASTY`; in JSON also a value in the place of another. What is packed is packed again, or
          changed as it is.
-Guided   by coverage of goracs.data, where atheris is installed: the same files, changed by it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import shutil
 import signal
 import sys
 import tempfile
@@ -174,37 +172,11 @@ def trial(target: Target, seed: int, number: int) -> tuple[dict[str, bytes], Out
         return files, tried(target, Path(folder), files)
 
 
-def guided(name: str, inputs: int) -> int:
-    """Have atheris change the first file of a reader, by what of goracs.data it reaches."""
-    import atheris
-
-    with atheris.instrument_imports(include=["goracs"]):
-        import goracs.data.readers.lines
-        import goracs.data.readers.tables  # noqa: F401
-    target = TARGETS[name]
-    first = next(iter(target.changed or target.files))
-    corpus = Path(tempfile.mkdtemp(prefix="fuzz"))
-    (corpus / "valid").write_bytes(target.files[first])
-
-    def one(content: bytes) -> None:
-        with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
-            outcome = tried(target, Path(folder), {**target.files, first: content})
-        if outcome.kind not in ("read", "refused"):
-            raise AssertionError(outcome.said)
-
-    atheris.Setup([sys.argv[0], f"-runs={inputs}", "-max_len=65536", str(corpus)], one)
-    atheris.Fuzz()
-    shutil.rmtree(corpus)
-    return 0
-
-
 def main(words: list[str]) -> int:
     """Try the inputs and print the table; 1 where something ended without words."""
-    asked = {"reader": "all", "inputs": "1000", "seed": "0", "guided": "false"}
+    asked = {"reader": "all", "inputs": "1000", "seed": "0"}
     asked |= dict(word.split("=", 1) for word in words)
     logging.disable(logging.CRITICAL)
-    if asked["guided"] == "true":
-        return guided(asked["reader"], int(asked["inputs"]))
     names = list(TARGETS) if asked["reader"] == "all" else asked["reader"].split(",")
     found = {name: Counter[str]() for name in names}
     seen: set[str] = set()
