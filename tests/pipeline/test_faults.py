@@ -24,8 +24,9 @@ from tests.pipeline.conftest import TINY, Command
 pytestmark = pytest.mark.xdist_group("sweep")
 SELECT = ("until=select", "selector=random")
 AT_WORK = """
-import sys, time
+import signal, sys, time
 from goracs import cli, store
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
 store.Store._seal = lambda *_: time.sleep(600)
 cli.main()
 """
