@@ -8,6 +8,7 @@ Not here    whether somebody is at work in the store (`goracs.store_lock.alone`)
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from goracs.store_lock import LOCK
 from goracs.types import GoracsError
 
 FINISHED, KEPT, HALF, DAMAGED = "finished", "interrupted", "half-built", "damaged"
+OURS = re.compile(rf"[0-9a-f]{{{PLACE}}}({re.escape(PARTIAL)}|{re.escape(CHECKPOINT)})?")  # names of folders
 OF_RESULTS = "result"  # the stage whose artifacts no result names: they are results
 
 
@@ -43,8 +45,10 @@ class Place:
 
 
 def places(root: Path) -> list[Place]:
-    """Everything that lies in a store but its locks, by stage and key."""
-    return [_looked_at(path) for path in sorted(root.glob("*/*")) if path.is_dir()]
+    """What lies in a store but its locks, by stage and key; what is named as no store's is passed over."""
+    return [
+        _looked_at(path) for path in sorted(root.glob("*/*")) if OURS.fullmatch(path.name) and path.is_dir()
+    ]
 
 
 def _looked_at(path: Path) -> Place:

@@ -76,9 +76,9 @@ def _prune(root: Path, words: Sequence[str]) -> None:
             f"goracs store takes nothing, or {PRUNE} FOLDER... [{YES}], where FOLDERs hold the results that "
             f"are kept, such as multirun/; got {' '.join(words)}."
         )
-    results = read_results(folders)
-    keys = {key for result in results for key in result["digests"].values()}
     with alone(root):
+        results = read_results(folders)  # none is finished while we look
+        keys = {key for result in results for key in result["digests"].values()}
         found = room.places(root)
         some = room.unneeded(found, keys)
         for place in some:

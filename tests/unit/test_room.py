@@ -23,6 +23,7 @@ def never(folder: Path, inputs: Mapping[str, Path]) -> None:
     raise AssertionError("it is there")
 
 
+INTERRUPTED, UNFINISHED = f"{'5678' * 6}.checkpoint", f"{'1234' * 6}.partial"
 ROWS = Stage("prepare", 3, {"seed": 0, "split": [0.1, 0.2]}, {}, never)
 CHOSEN = Stage("select", 7, {"budget": 2, "lam": 0.5}, {"rows": ROWS}, never)
 
@@ -85,7 +86,7 @@ def test_prune_says_what_it_would_remove_and_removes_that_alone(
     leave(kept / "job", first)
     half = root / "select" / f"{first.inputs['select'].key[:24]}.partial"
     half.mkdir()
-    (root / "finetune" / "5678.checkpoint").mkdir(parents=True)
+    (root / "finetune" / INTERRUPTED).mkdir(parents=True)
     words = ["prune", str(kept), "--store", str(root)]
     before = lying(root)
     assert word.run(words) == 0
@@ -102,7 +103,7 @@ def test_prune_says_what_it_would_remove_and_removes_that_alone(
         str(half),
     }  # fmt: skip
     assert Store(root).get(first).cached
-    assert (root / "finetune" / "5678.checkpoint").exists()
+    assert (root / "finetune" / INTERRUPTED).exists()
     assert not list(root.rglob("*.partial"))
 
 
@@ -132,20 +133,33 @@ def test_nothing_is_removed_while_a_command_is_at_work_or_a_result_cannot_be_rea
     assert lying(root) == before
 
 
+def test_what_is_not_a_store_s_is_never_removed(tmp_path: Path) -> None:
+    """Whatever folder is taken for a store: one above it, or somebody's own."""
+    (first, _), own = jobs(tmp_path / "store"), tmp_path / "thesis" / "chapter.partial"
+    leave(tmp_path / "kept" / "job", first)
+    own.mkdir(parents=True)
+    (own / "text").touch()
+    (tmp_path / "thesis" / "data").mkdir()
+    before = lying(tmp_path)
+    assert word.run(["prune", str(tmp_path / "kept"), "yes=true", "--store", str(tmp_path)]) == 0
+    assert lying(tmp_path) == before
+    assert (tmp_path / "thesis" / "data").is_dir()
+
+
 def test_the_list_tells_what_lies_there_and_what_is_damaged_or_half_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = jobs(tmp_path)
     broken = tmp_path / "select" / second.inputs["select"].key[:24]
     (broken / "manifest.json").write_text("{")
-    (tmp_path / "select" / "1234.partial").mkdir()
-    (tmp_path / "select" / "5678.checkpoint").mkdir()
+    (tmp_path / "select" / UNFINISHED).mkdir()
+    (tmp_path / "select" / INTERRUPTED).mkdir()
     states = {place.path.name: place.state for place in room.places(tmp_path) if place.stage == "select"}
     assert states == {
         first.inputs["select"].key[:24]: FINISHED,
         broken.name: DAMAGED,
-        "1234.partial": HALF,
-        "5678.checkpoint": KEPT,
+        UNFINISHED: HALF,
+        INTERRUPTED: KEPT,
     }
     size = sum(file.stat().st_size for file in lying(tmp_path) if file.parts[-3] == "select")
     assert word.run(["--store", str(tmp_path)]) == 0
@@ -155,4 +169,4 @@ def test_the_list_tells_what_lies_there_and_what_is_damaged_or_half_built(
     assert f"damaged: {broken}" in out
     needed = {first.inputs["select"].key, second.inputs["select"].key, first.inputs["prepare"].key}
     left = {place.path.name for place in room.unneeded(room.places(tmp_path), needed)}
-    assert left == {"1234.partial"}  # a damaged one that is needed is its command's to tell of
+    assert left == {UNFINISHED}  # a damaged one that is needed is its command's to tell of
