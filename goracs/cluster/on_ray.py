@@ -87,6 +87,11 @@ class Actors:
         for handle in late:
             ray.kill(begun[handle])
         self.actors = [begun[handle] for handle in there]
+        if not there:
+            raise InvalidInput(
+                f"no worker of the Ray cluster has begun within {ROOM:.0f} s: see that its machines have "
+                "this goracs and its packages, or take cluster=local."
+            )
         if late:
             _say_fewer(len(begun), len(there), f"{len(late)} have not begun within {ROOM:.0f} s")
 

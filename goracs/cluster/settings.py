@@ -31,7 +31,7 @@ class Ray:
 
     def __post_init__(self) -> None:
         check_whole("cluster.workers", self.workers, 1)
-        if is_number(self.memory) and not self.memory > 0:
+        if not (is_number(self.memory) and self.memory > 0):
             raise InvalidInput(f"cluster.memory must be a number of GB > 0, got {self.memory!r}.")
         if self.address is not None and not _is_address(self.address):
             raise InvalidInput(

@@ -12,8 +12,8 @@ from goracs.types import FloatArray
 def centred_rows(rows: FloatArray, centre: FloatArray) -> tuple[FloatArray, FloatArray]:
     """[B, d] float64 rows less the centre, and [B] how long they are."""
     found, lengths = np.empty(rows.shape), np.empty(len(rows))
-    whole = rows.astype(np.float32) if rows.dtype.itemsize < 4 else np.asarray(rows)
-    _centre(whole, centre, found, lengths)
+    known = rows.dtype in (np.float32, np.float64)  # in this machine's order of bytes
+    _centre(np.asarray(rows) if known else rows.astype(np.float64), centre, found, lengths)
     return found, lengths
 
 

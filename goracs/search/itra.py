@@ -204,10 +204,10 @@ class Search:
                 place = part.rows[sweeps.rows]
                 if not sweeps.proven:
                     return
+                self.sweeps = replace(sweeps, proven=False)  # it is for this part alone
             if sweeps.exchanges == before:
-                self.generated = self.pool.size
+                self.generated, self.sweeps = self.pool.size, sweeps
                 return
-            self.sweeps = replace(sweeps, proven=False)  # it is for the last part alone
 
     def _chain(self, sweeps: Sweeps) -> Sweeps:
         """Chains of exchanges among all rows, and single ones again after each that helps."""

@@ -157,7 +157,7 @@ def test_an_interrupted_lab_goes_on_after_the_pools_that_are_done(
 MISTAKES: list[tuple[list[str], str]] = [
     (["lab.pool=99"], "lab.pool=99 is more than the 60 rows of the pool"),
     (["~lab.selectors.kcenter", "+lab.selectors.best=[true]"], "there is no selector 'best'"),
-    (["lab.features=[hiden]"], "lab.features names hiden, and there are bag, embedding, hidden"),
+    (["lab.features=[hiden]"], "there is no features=hiden. Did you mean features=hidden? There are bag"),
     (["task=seqrec"], "a head is fitted over two answers"),
     (["evaluate.part=valid"], "judge coresets by the rows they were chosen"),
     (["budget=8"], "budget=8 is of a run; the lab tries several, named in lab.budgets"),

@@ -106,7 +106,7 @@ def test_texts_are_ranked_in_a_plan_too(tmp_path: Path, method: str, read: int) 
     [
         (["budget=9999"], "budget 9999 is larger than the pool"),
         (["budget=4", "backbone.max_length=10"], "error: "),
-        (["seed=0,1"], "--multirun"),
+        (["seed=0,1"], "for a sweep goracs -m seed=0,1"),
         (["nonsense"], "'nonsense' is no override"),
     ],
 )

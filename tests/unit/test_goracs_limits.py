@@ -151,6 +151,22 @@ def test_time_that_runs_out_between_two_rounds_over_the_parts_leaves_no_proof(
     assert (report["status"], report["certified_local"]) == ("out of time", None)
 
 
+def test_an_interrupt_between_two_parts_leaves_no_proof(
+    streamed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(*told: Any) -> Iterator[Any]:
+        for count, part in enumerate(parts.parts(*told)):
+            if count == 5:
+                raise KeyboardInterrupt
+            yield part
+
+    monkeypatch.setattr(itra, "parts", broken_off)
+    given = problem(150, 31, 6)
+    report = search(given, **streamed).report
+    assert report["exchanges"] > search(given, start="random", memory=STREAM).report["exchanges"]
+    assert (report["status"], report["certified_local"]) == ("interrupted", None)
+
+
 @pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
 def test_a_damaged_checkpoint_is_told_and_the_search_starts_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damage: str

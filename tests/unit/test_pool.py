@@ -100,6 +100,15 @@ def test_blocks_bound_every_distance(embedded: Embedded, block: int) -> None:
     assert high.max() <= 1.01 * spread + 1e-2 * (spread == 0)  # no idle bounds
 
 
+@pytest.mark.parametrize("kind", ["f2", "f4", ">f4", "f8", ">f8", "g", "i1", "i8"])
+def test_blocks_are_those_of_the_same_numbers_of_any_type(kind: str) -> None:
+    pool, target = (np.arange(-20, 22).reshape(14, 3)[part] for part in (slice(9), slice(9, 14)))
+    (expected,) = blocks(pool.astype(float), target.astype(float))
+    strange = np.asfortranarray(np.vstack([pool, pool]).astype(kind))[:9]
+    (found,) = blocks(strange, target.astype(kind))
+    np.testing.assert_array_equal(found.squares(), expected.squares())
+
+
 @pytest.mark.parametrize("size", [0.0, 0.1, 3.0, 1e6, 1e14, 1e16, 1e25])
 def test_bounds_without_roots_equal_those_of_all_roots(embedded: Embedded, size: float) -> None:
     """To the last bit: what is left out is never among a row's cheapest."""

@@ -79,6 +79,8 @@ def test_what_a_library_counts_is_told_in_lines_too(capfd: pytest.CaptureFixture
 def test_a_terminal_has_bars_and_one_redirected_stream_ends_that(
     monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "")  # so that it is put back as it was
+    monkeypatch.delenv("TQDM_DISABLE")
     for one in (sys.stdout, sys.stderr):
         monkeypatch.setattr(one, "isatty", lambda: True, raising=False)
     with progress.bar("lab", "coresets", 2) as bar:
@@ -87,7 +89,5 @@ def test_a_terminal_has_bars_and_one_redirected_stream_ends_that(
     assert "TQDM_DISABLE" not in os.environ
     monkeypatch.setattr(getattr(sys, stream), "isatty", lambda: False, raising=False)
     assert isinstance(progress.bar("lab", "coresets", 2), progress.Lines)
-    monkeypatch.setenv("TQDM_DISABLE", "")  # so that it is put back as it was
-    monkeypatch.delenv("TQDM_DISABLE")
     progress.hush_others()
     assert os.environ["TQDM_DISABLE"] == "1"

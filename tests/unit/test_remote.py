@@ -217,6 +217,13 @@ def test_a_url_where_a_place_on_disk_is_needed_is_refused() -> None:
         ("a/l-?.csv", "a/l-/.csv", False),
         ("a/l-[12].csv", "a/l-3.csv", False),
         ("a/l.csv", "a/l_csv", False),
+        ("a/**", "a/b/c.csv", True),
+        ("a[.]csv", "a.csv", True),
+        ("a[.]csv", "a_csv", False),
+        ("b[!x]c", "b/c", False),
+        ("b[!x]c", "byc", True),
+        ("b[!x]c", "bxc", False),
+        ("a+(b).csv", "a+(b).csv", True),
     ],
 )
 def test_patterns_of_objects_mean_what_those_of_files_do(pattern: str, name: str, fits: bool) -> None:

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import translate
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -137,7 +136,8 @@ def _parts(url: str, key: str) -> tuple[str, str, str]:
             f"{key} is a URL with a user or a password in it, which would be kept. {CREDENTIALS}"
         )
     if scheme not in SCHEMES or not bucket or not name:
-        raise InvalidInput(f"{url} is no URL that {key} can name: s3://BUCKET/NAME or gs://BUCKET/NAME.")
+        shown = url.partition("?")[0]  # behind it could be what signs
+        raise InvalidInput(f"{shown} is no URL that {key} can name: s3://BUCKET/NAME or gs://BUCKET/NAME.")
     return scheme, bucket, name
 
 
@@ -194,12 +194,17 @@ def _remote(url: str, told: Any) -> Remote:
 
 def _matcher(pattern: str) -> re.Pattern[str]:
     """Of names; as patterns of files, * stays within a folder and ** is any number of them."""
-    parts = ["(?:.*/)?" if part == "**" else _within(part) for part in pattern.split("/")]
-    joined = "".join(part if part.endswith(")?") else f"{part}/" for part in parts)
-    return re.compile(joined.removesuffix("/"))
+    *folders, last = pattern.split("/")
+    before = "".join("(?:.*/)?" if folder == "**" else f"{_within(folder)}/" for folder in folders)
+    return re.compile(before + (".*" if last == "**" else _within(last)))
 
 
 def _within(part: str) -> str:
     """A regular expression of the name of one folder or file."""
-    plain = translate(part).removeprefix("(?s:").removesuffix(r")\Z")
-    return re.sub(r"(?<!\\)\.", "[^/]", plain)
+    found = []
+    for piece in re.split(r"(\*+|\?|\[!?[^]]+\])", part):
+        if piece.startswith("[") and piece.endswith("]"):
+            found.append(f"(?!/)[{piece[1:-1].replace('!', '^', 1) if piece[1] == '!' else piece[1:-1]}]")
+        else:
+            found.append({"*": "[^/]*", "?": "[^/]"}.get(piece[:1], re.escape(piece)))
+    return "".join(found)

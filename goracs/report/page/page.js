@@ -4,6 +4,8 @@
 const specs = JSON.parse(document.getElementById("specs").textContent);
 
 function draw(place) {
+  if (place.dataset.drawn) return undefined; // asked for by two at once
+  near.unobserve(place);
   const spec = specs[place.dataset.chart];
   spec.config.axis.labelLimit = place.clientWidth * 0.5;
   if (place.clientWidth < 480) spec.config.axis.tickCount = 4;
@@ -23,7 +25,6 @@ function draw(place) {
 const near = new IntersectionObserver(
   (entries) => {
     for (const entry of entries.filter((one) => one.isIntersecting)) {
-      near.unobserve(entry.target);
       draw(entry.target);
     }
   },
@@ -31,7 +32,7 @@ const near = new IntersectionObserver(
 );
 const places = [...document.querySelectorAll("[data-chart]")];
 places.forEach((place) => near.observe(place));
-const all = () => Promise.all(places.filter((place) => !place.dataset.drawn).map(draw));
+const all = () => Promise.all(places.map(draw));
 window.addEventListener("beforeprint", all);
 window.drawAll = all;
 
