@@ -25,7 +25,8 @@ NODES = {
 }  # those of config.yaml that no folder of files fills, and a name in each
 SWEEPERS = ("BasicSweeper", "PlannedSweeper")  # of every combination
 NOT_HASHED = ("runtime", "cluster", "logger", "store", "lab", "sweep", "hydra")
-SECRET = re.compile(r"://[^/\s]*(@|:.*@)")  # in a URL; it may hold a slash
+# In a URL: a password, which may hold a slash, or what signs it.
+SECRET = re.compile(r"://[^/\s]*(@|:.*@)|://\S*[?&](x-amz-|x-goog-|signature=|token=|sig=)", re.I)
 OWN = "--config-dir="  # Hydra's flag; composing without its command line knows it by another name
 
 
@@ -142,8 +143,8 @@ def _refuse_secret(word: str) -> None:
     if SECRET.search(word):
         name = word.partition("=")[0]
         raise InvalidInput(
-            f"{name} is a URL with a user or a password in it, which would be kept with the run: credentials "
-            "are those of the environment, as AWS_ACCESS_KEY_ID."
+            f"{name} is a URL with a user, a password or a signature in it, which would be kept with the "
+            "run: credentials are those of the environment, as AWS_ACCESS_KEY_ID."
         )
 
 

@@ -16,6 +16,7 @@ from goracs.report.results import Result, read_result
 from goracs.store import Store
 from goracs.types import GoracsError, InvalidInput
 
+TRUST = "--trust-remote-code"  # the flag of a command
 HEAD = "goracs.llm.settings.Head"
 
 
@@ -91,17 +92,24 @@ class Finished:
             ) from error
 
 
-def opened(folder: Path, root: Path) -> Finished:
+def opened(folder: Path, root: Path, *, trusted: bool) -> Finished:
     """The run of a job folder.
 
     Args:
         folder: of the job.
         root: of the store it used.
+        trusted: whether code that comes with its model may run; a result is no reason to trust it.
 
     Raises:
-        GoracsError: no result, one that ended before finetune, or one that fitted a head.
+        GoracsError: no result, one that ended before finetune, one that fitted a head, or a model with code.
     """
     result = read_result(folder / "result.json")
+    backbone = result["config"].get("backbone")
+    if isinstance(backbone, dict) and backbone.get("trust_remote_code") and not trusted:
+        raise InvalidInput(
+            f"{folder} was made with backbone.trust_remote_code=true: Python code that comes with "
+            f"{backbone.get('model')} would run here. If you trust who wrote it, say so: {TRUST}."
+        )
     if "finetune" not in result["digests"]:
         raise InvalidInput(
             f"{folder} has no fine-tune: its run ended before it (until={result['config'].get('until')}). "

@@ -46,9 +46,8 @@ class Place:
 
 def places(root: Path) -> list[Place]:
     """What lies in a store but its locks, by stage and key; what is named as no store's is passed over."""
-    return [
-        _looked_at(path) for path in sorted(root.glob("*/*")) if OURS.fullmatch(path.name) and path.is_dir()
-    ]
+    named = (path for path in sorted(root.glob("*/*")) if OURS.fullmatch(path.name))
+    return [_looked_at(path) for path in named if path.is_dir() and not path.is_symlink()]
 
 
 def _looked_at(path: Path) -> Place:

@@ -73,6 +73,7 @@ class Likely:
 class Next:
     """The row of smallest key and its key, where it is not above `limit`; else -1 and a bound of the key.
 
+    And what no key of the shard will be below: an exact key may lie above later ones, by rounding.
     `start` names the start that asks; `picked` [k] int64 are its picks so far, which are left out.
     """
 
@@ -81,7 +82,7 @@ class Next:
     picked: IndexArray
     limit: float
 
-    def of(self, held: Held) -> tuple[int, float]:  # noqa: D102
+    def of(self, held: Held) -> tuple[int, float, float]:  # noqa: D102
         if self.start not in held.lazy:
             held.lazy = {self.start: Lazy(held.pool)}
         lazy = held.lazy[self.start]
@@ -89,7 +90,8 @@ class Next:
         places = np.minimum(np.searchsorted(held.rows, self.picked), len(held.rows) - 1)
         lazy.below[places[held.rows[places] == self.picked]] = np.inf
         row, key = lazy.smallest(self.keys, self.limit)
-        return (row if row < 0 else int(held.rows[row])), key
+        lazy.grown()
+        return (row if row < 0 else int(held.rows[row])), key, float(lazy.below.min())
 
 
 class Worker:

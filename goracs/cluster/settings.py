@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from goracs.data.numbers import check_whole, is_number
+from goracs.data.numbers import check_memory, check_whole
 from goracs.types import InvalidInput, Selector
 
 
@@ -31,8 +31,9 @@ class Ray:
 
     def __post_init__(self) -> None:
         check_whole("cluster.workers", self.workers, 1)
-        if not (is_number(self.memory) and self.memory > 0):
-            raise InvalidInput(f"cluster.memory must be a number of GB > 0, got {self.memory!r}.")
+        check_memory("cluster", self.memory)
+        if not isinstance(self.folder, str | None):
+            raise InvalidInput(f"cluster.folder must be the path of a folder or null, got {self.folder!r}.")
         if self.address is not None and not _is_address(self.address):
             raise InvalidInput(
                 f"cluster.address must be null, auto or HOST:PORT, got {self.address!r}; `ray start --head` "

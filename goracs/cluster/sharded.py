@@ -94,8 +94,8 @@ class Apart:
         for shards in (nearest, range(self.crew.shards)):  # who may have it, and who must be ruled out
             left = [int(shard) for shard in shards if shard not in asked and self.least[shard] <= best[0]]
             asked.update(left)
-            for shard, (row, key) in self.crew.remembered(left, question):
-                self.least[shard] = key
+            for shard, (row, key, least) in self.crew.remembered(left, question):
+                self.least[shard] = least
                 best = min(best, (key, row)) if row >= 0 else best
         return best[1], best[0]
 

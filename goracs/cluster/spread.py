@@ -55,7 +55,7 @@ class Joined:
     def _shards(self, features: FloatArray, count: int) -> tuple[Shard, ...]:
         if (file := stored(features)) is not None:
             return cut([(file, len(features))], count)
-        if not np.may_share_memory(features, self.last) or features.shape != self.last.shape:
+        if features.__array_interface__ != self.last.__array_interface__:
             self.last, self.files = features, self._write(features, count)
         return cut(self.files, len(self.files))
 

@@ -19,7 +19,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from goracs.config import usual_store
-from goracs.finished import Finished, opened
+from goracs.finished import TRUST, Finished, opened
 from goracs.report import model_card, recipes
 from goracs.types import GoracsError, InvalidInput
 
@@ -35,11 +35,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="is made; nothing may be there")
     parser.add_argument("merged", nargs="?", default=MERGED[0], metavar=MERGED[1], help="a full model")
     parser.add_argument("--store", type=Path, metavar="FOLDER", help="store.root of the run, if it was given")
+    parser.add_argument(TRUST, action="store_true", help="run Python code that comes with its model")
     asked = parser.parse_args(words)
     try:
         if asked.merged not in MERGED:
             raise InvalidInput(f"'{asked.merged}' is no word of goracs export: {MERGED[1]}, or nothing.")
-        finished = exportable(asked.run, asked.store or usual_store())
+        finished = exportable(asked.run, asked.store or usual_store(), asked.trust_remote_code)
         with _filled(asked.folder) as partial:
             _export(finished, asked.merged == MERGED[1], partial)
     except (GoracsError, OSError) as error:  # OSError: a place where nothing can be written
@@ -49,13 +50,13 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def exportable(folder: Path, store: Path) -> Finished:
+def exportable(folder: Path, store: Path, trusted: bool) -> Finished:
     """A run that left an adapter and its coreset.
 
     Raises:
         GoracsError: it did not (see `goracs.finished`), or its folder has lost files of the coreset.
     """
-    run = opened(folder, store)
+    run = opened(folder, store, trusted=trusted)
     missing = [name for name in CORESET if not (folder / name).is_file()]
     if missing:
         raise InvalidInput(f"{folder} has no {', '.join(missing)}: its command, run again, brings it back.")

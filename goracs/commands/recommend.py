@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goracs.config import usual_store
-from goracs.finished import Finished, opened
+from goracs.finished import TRUST, Finished, opened
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -38,10 +38,13 @@ def run(words: Sequence[str]) -> int:
     )
     parser.add_argument("given", nargs="+", metavar="history=", help='"A; B; C", oldest first; top=10')
     parser.add_argument("--store", type=Path, metavar="FOLDER", help="store.root of the run, if it was given")
+    parser.add_argument(TRUST, action="store_true", help="run Python code that comes with its model")
     asked = parser.parse_args(words)
     try:
         history, top = _given(asked.given)
-        titles = _recommended(asked.folder, history, top, asked.store or usual_store())
+        titles = _recommended(
+            opened(asked.folder, asked.store or usual_store(), trusted=asked.trust_remote_code), history, top
+        )
     except (GoracsError, OSError) as error:  # OSError: a file of the job that cannot be read
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -68,11 +71,10 @@ def _given(words: Sequence[str]) -> tuple[str, int]:
     return given["history"], int(top)
 
 
-def _recommended(folder: Path, history: str, top: int, root: Path) -> list[str]:
+def _recommended(run: Finished, history: str, top: int) -> list[str]:
     from goracs.data.prepare import read_catalogue
     from goracs.llm.recommend import recommend
 
-    run = opened(folder, root)
     items = {title: item for item, title in reversed(read_catalogue(run.artifact("prepare")).items())}
     if not items:
         raise GoracsError("this run was made of ready prompts, which name no items to recommend.")

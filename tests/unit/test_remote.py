@@ -185,7 +185,13 @@ def test_a_prepared_artifact_holds_no_secret(bucket: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("command", [data.run, run.run])
 @pytest.mark.parametrize(
-    "url", ['"s3://me:hidden@shop/log.csv"', "s3://me:hidden@shop/log.csv", "s3://me:hid/den@shop/log.csv"]
+    "url",
+    [
+        '"s3://me:hidden@shop/log.csv"',
+        "s3://me:hidden@shop/log.csv",
+        "s3://me:hid/den@shop/log.csv",
+        '"https://shop.host/log.csv?X-Amz-Date=1&X-Amz-Signature=hidden"',
+    ],
 )
 def test_a_password_is_refused_before_anything_shows_or_keeps_it(
     command: Any, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
@@ -194,7 +200,7 @@ def test_a_password_is_refused_before_anything_shows_or_keeps_it(
     monkeypatch.setattr(sys, "argv", ["goracs"])
     assert command(["dataset=interactions", f"dataset.interactions={url}", "dataset.items=null"]) == 1
     told = "".join(capsys.readouterr())
-    assert "error: dataset.interactions is a URL with a user or a password in it" in told
+    assert "error: dataset.interactions is a URL with a user, a password or a signature in it" in told
     assert "hid" not in told
     assert list(tmp_path.iterdir()) == []
 

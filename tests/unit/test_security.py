@@ -19,9 +19,9 @@ import pytest
 import torch
 
 import goracs
-from goracs.commands import recommend, verify
+from goracs.commands import export, recommend, verify
 from goracs.config import build, composed
-from goracs.data.readers import raw, room
+from goracs.data.readers import packed, raw
 from goracs.data.readers.lines import text_lines
 from goracs.data.readers.raw import head, source, unpacked
 from goracs.finished import Finished
@@ -143,7 +143,7 @@ def test_data_run_nothing(tmp_path: Path, mark: Path, bomb: bytes, name: str) ->
 
 @pytest.fixture
 def small_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "ROOM", 1 << 20)
+    monkeypatch.setattr(packed, "ROOM", 1 << 20)
     monkeypatch.setattr(raw, "BLOCK", 1 << 18)
 
 
@@ -175,7 +175,7 @@ def test_text_that_packs_well_is_read(tmp_path: Path, packer: str) -> None:
     ).encode()
     file = tmp_path / "x"
     file.write_bytes(PACKERS[packer](text))
-    assert len(text) > room.ROOM
+    assert len(text) > packed.ROOM
     assert unpacked(file) == text
     assert text.startswith(head(file))
     assert source(file)
@@ -229,6 +229,20 @@ def test_the_configuration_of_ones_own_runs_is_taken(tmp_path: Path) -> None:
 
     plain: Any = OmegaConf.to_container(composed(["backbone=tiny"]), resolve=True)
     refuse_foreign({name: plain[name] for name in ("task", "evaluate", "selector", "dataset", "split")})
+
+
+@pytest.mark.parametrize("word", [recommend.run, export.run])
+def test_a_result_of_somebody_elses_runs_no_code_of_its_model_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: Callable[[list[str]], int]
+) -> None:
+    config = {"backbone": {"model": "/evil", "trust_remote_code": True}}
+    told = {"schema": 1, "config": config, "command": "", "seed": 0, "coreset": None, "metrics": None}
+    (tmp_path / "result.json").write_text(json.dumps({**told, "digests": {"finetune": "0" * 64}}))
+    given = [str(tmp_path), "history=A" if word is recommend.run else str(tmp_path / "out")]
+    assert word(given) == 1
+    assert "Python code that comes with /evil would run here" in capsys.readouterr().err
+    assert word([*given, "--trust-remote-code"]) == 1
+    assert "would run here" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", [recommend.run, verify.run])

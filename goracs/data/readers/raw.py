@@ -21,7 +21,7 @@ from typing import IO, NamedTuple
 
 import polars as pl
 
-from goracs.data.readers import room
+from goracs.data.readers import packed
 from goracs.data.readers.remote import refuse_url
 from goracs.types import InvalidInput
 
@@ -73,7 +73,7 @@ def source(file: Path) -> Path | bytes:
     """What the engine reads: the file where it can unpack it by itself, else the content.
 
     Raises:
-        InvalidInput: a file that unpacks to too much (`goracs.data.readers.room`), or is cut short.
+        InvalidInput: a file that unpacks to too much (`goracs.data.readers.packed`), or is cut short.
     """
     if _packer(file) in (bz2, lzma):
         return unpacked(file)
@@ -103,7 +103,7 @@ def blocks(file: Path) -> Iterator[bytes]:
             while block := raw.read(BLOCK):
                 total += len(block)
                 if _packer(file) is not None:
-                    room.refuse_large(file, total)
+                    packed.refuse_large(file, total)
                 yield block
     except CUT_SHORT as error:
         raise _cut_short(file, error) from error
@@ -164,9 +164,9 @@ def _opened(file: Path, size: int | None = None) -> IO[bytes]:
 def _refuse_large(file: Path) -> None:
     """What the engine unpacks by itself, seen before it does."""
     if _is_zstd(file):
-        room.refuse_zstd(file)
+        packed.refuse_zstd(file)
     elif _packer(file) is gzip:
-        room.refuse_gzip(file)
+        packed.refuse_gzip(file)
 
 
 def _packer(file: Path) -> ModuleType | None:

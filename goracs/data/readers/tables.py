@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from goracs.data.dataset import Dataset, Interactions
-from goracs.data.readers import room
+from goracs.data.readers import packed
 from goracs.data.readers.delimited import TAB, Form, columns, counted, sniffed
 from goracs.data.readers.events import Origin, Unit, checked, plain_ids, refuse, untitled, whole_numbers
 from goracs.data.readers.files import Files, Place, digest_of, each, joined, listed
@@ -217,7 +217,7 @@ def _parquet(file: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     try:
         there = pl.scan_parquet(file, glob=False)
         names = columns_of(file, list(types), there.collect_schema().names())
-        room.refuse_rows(file, there.select(pl.len()).collect().item(), len(types))
+        packed.refuse_rows(file, there.select(pl.len()).collect().item(), len(types))
         table = collected(file, there.select(**{name: names[name] for name in types}))
         dates = [name for name in types if table[name].dtype.is_temporal()]
         return table.cast({name: kind for name, kind in types.items() if name not in dates})
