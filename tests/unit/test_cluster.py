@@ -67,7 +67,8 @@ def odd(draw: Drawn, rows: int) -> np.ndarray:
     if kind == 0:
         return draw.integers(0, 2, (rows, 3)).astype(np.float32)
     if kind == 4:  # sums of these tie but for rounding, in one order or another
-        return draw.integers(0, 6, (rows, 3)) * np.array([1.0, draw.integers(2), 0.0])
+        lattice: np.ndarray = draw.integers(0, 6, (rows, 3)) * np.array([1, int(draw.integers(2)), 0])
+        return lattice
     if kind == 1:
         return np.repeat(draw.normal(size=(1, 3)), rows, axis=0)
     found = draw.normal(size=(rows, 3)).astype(draw.choice(["f4", "f8"]))
