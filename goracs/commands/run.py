@@ -60,7 +60,8 @@ def run(words: Sequence[str]) -> int:
     sys.argv[1:] = words or ["experiment=quickstart"]
     finished.clear()
     try:
-        asked = get_args_parser().parse_known_args()[0]
+        asked, left = get_args_parser().parse_known_args()
+        _refuse_apart(left)
         refuse_unreadable(asked.overrides, [Path(asked.config_dir)] if asked.config_dir else [])
         with refused.told():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
@@ -70,6 +71,12 @@ def run(words: Sequence[str]) -> int:
     finally:
         folder_lock.release()
     return int(any(outcome["status"] not in ENDED_WELL for outcome in finished))
+
+
+def _refuse_apart(left: Sequence[str]) -> None:
+    """Refuse words that a flag parts from the others, which argparse would not read."""
+    if left and not left[0].startswith("-"):
+        raise InvalidInput(f"{shlex.join(left)}: flags stand before all words, as in goracs -m seed=0,1.")
 
 
 class SweepReport(Callback):

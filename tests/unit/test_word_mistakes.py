@@ -16,6 +16,7 @@ from goracs import cli
 from tests.unit.test_results import result, save
 
 MISTAKES = [
+    ("budget=8 -m seed=0,1", r"seed=0,1: flags stand before all words, as in goracs -m seed=0,1\."),
     ("tabel multirun", r"'tabel' is neither .*\. Did you mean goracs table\?"),
     ("budget 8", r"'budget' is neither an override \(name=value\)"),
     ("quickstart", r"'quickstart' is neither an override"),
