@@ -368,6 +368,8 @@ class Line:
         digests = {name: source.key for name, source in inputs.items()}
         if "finetune" in inputs:
             digests["weights"] = self.files.key
+        if self.proxy and "score" in inputs:
+            digests["proxy_weights"] = self.proxy.files.key
         return result.stage(self.told, inputs, digests, self.made["dataset"].files)
 
     def look(self) -> None:

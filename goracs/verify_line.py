@@ -164,7 +164,7 @@ class Run(Finished):
             yield Check("config", "result.json", "its stages", str(error), OPEN)
             return
         for role, key in digests.items():
-            if role != "weights":
+            if role not in ("weights", "proxy_weights"):
                 yield self._key(role, key, inputs.get(role))
 
     def _key(self, role: str, key: str, source: Source | None) -> Check:

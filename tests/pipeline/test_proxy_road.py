@@ -36,6 +36,7 @@ def test_a_proxy_chooses_what_it_would_choose_for_itself_and_the_backbone_is_tun
     found, theirs = ended.result["digests"], itself.result["digests"]
     assert found["proxy_adapter"] == theirs["adapter"]
     assert all(found[name] == theirs[name] for name in ("score", "features", "select"))
+    assert found["proxy_weights"] != found["weights"]  # prune keeps both, and a result tells both
     assert all(found[name] == own.result["digests"][name] for name in ("adapter", "evaluate_untuned"))
     assert all(found[name] != own.result["digests"][name] for name in ("score", "finetune", "evaluate"))
     chosen = [(one.folder / "indices.json").read_text() for one in (ended, itself, own)]
