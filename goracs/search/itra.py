@@ -191,12 +191,9 @@ class Search:
             self._branch(sweeps)
 
     def _in_parts(self, generated: Generated, sweeps: Sweeps) -> None:
-        """Over all rows that could help, until once none does; a checkpoint before each time."""
-        place = generated.rows[sweeps.rows]
+        """Over all rows that could help, until once none does; before each time among the generated ones."""
         while sweeps.proven and self._go_on():
-            chosen = generated.with_rows(self.pool, place)
-            self._keep(chosen, replace(sweeps, rows=np.searchsorted(chosen.rows, place)))
-            before, self.generated = sweeps.exchanges, len(chosen.rows)
+            place, before = generated.rows[sweeps.rows], sweeps.exchanges
             for part in parts(self.pool, place, self._solve(place)):
                 part = part.with_rows(self.pool, place)  # those that came in since
                 asked = replace(sweeps, rows=np.searchsorted(part.rows, place), proven=False)
@@ -208,6 +205,10 @@ class Search:
             if sweeps.exchanges == before:
                 self.generated, self.sweeps = self.pool.size, sweeps
                 return
+            generated = generated.with_rows(self.pool, place)
+            self.generated = len(generated.rows)
+            asked = replace(sweeps, rows=np.searchsorted(generated.rows, place), proven=False)
+            sweeps = self._refine(generated, asked)
 
     def _chain(self, sweeps: Sweeps) -> Sweeps:
         """Chains of exchanges among all rows, and single ones again after each that helps."""

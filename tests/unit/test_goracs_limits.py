@@ -10,7 +10,9 @@ import pytest
 
 from goracs.ot import exact, lagrangian
 from goracs.search import itra, parts
+from goracs.search.canonical import canonical_order
 from goracs.search.limits import EFFORTS
+from goracs.search.refine import Sweeps, refine
 from goracs.search.watch import Watch
 from goracs.types import Coreset
 from tests.searches import ROUNDING, STREAM, assert_falling, assert_sound, costs_of, problem, search
@@ -133,6 +135,24 @@ def test_a_limit_of_exchanges_in_the_second_round_over_the_parts_is_gone_on_to(
     with pytest.raises(KeyboardInterrupt):
         search(given, watch=Stop(len(whole.trace), file), **changed)
     assert search(given, watch=Watch(file), **changed).report == whole.report
+
+
+def test_a_checkpoint_says_proven_of_the_rows_that_it_holds_alone(
+    streamed: dict[str, Any], tmp_path: Path
+) -> None:
+    given, seen = problem(150, 31, 6), 0
+    costs = costs_of(given, 0.3)[canonical_order(given)]
+    for at in range(1, len(search(given, **streamed).trace) + 1):
+        file = tmp_path / f"{at}.npz"
+        with pytest.raises(KeyboardInterrupt):
+            search(given, watch=Stop(at, file), **streamed)
+        kept = Watch(file).load()
+        if kept is not None and kept["sweeps"][2]:
+            held = costs[kept["generated"]]
+            again = refine(held, Sweeps(kept["rows"]), None, lambda *_: True, lambda _: None)
+            assert again.exchanges == 0
+            seen += 1
+    assert seen > 0
 
 
 def test_time_that_runs_out_between_two_rounds_over_the_parts_leaves_no_proof(
