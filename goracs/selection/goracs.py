@@ -65,6 +65,7 @@ class Goracs:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))
+        self._check_settings()
 
     @property
     def needs(self) -> frozenset[str]:
@@ -155,7 +156,7 @@ class Goracs:
             "reproducible": self.seconds is None and search.status != "interrupted",
         }
 
-    def _check(self, budget: int) -> None:
+    def _check_settings(self) -> None:
         _one_of("start", self.start, STARTS)
         _one_of("effort", self.effort, (*EFFORTS, ALONE))
         if self.max_exchanges is not None:
@@ -171,6 +172,8 @@ class Goracs:
                 "seconds", self.seconds, "null or a number >= 0", _number(self.seconds) and self.seconds >= 0
             )
         _refuse("memory", self.memory, "a number of GB > 0", _number(self.memory) and self.memory > 0)
+
+    def _check(self, budget: int) -> None:
         needed = 8 * budget**2 / 2**30
         if self.effort not in ("start", "alternate") and needed > max(self.memory, SPARE):
             raise InvalidInput(

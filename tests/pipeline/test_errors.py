@@ -23,6 +23,7 @@ from goracs.stages import select
 from tests.pipeline.conftest import Command
 
 MISTAKES = [
+    (["selector.effort=quick", "until=prepare"], "effort must be one of start, alternate"),  # before anything
     (["budget=0"], "budget must be a whole number >= 1, a share in"),
     (["budget=61"], "budget 61 is larger than the pool, which has 60 rows"),
     (["budget=1.5"], "budget must be a whole number"),
