@@ -24,7 +24,7 @@ from pathlib import Path
 
 from experiments.tiny import WORDS
 
-JOBS = ("selector=random,kcenter", "budget=8,12")
+JOBS = ("selector=random,kcenter,herding,kmeans", "budget=8")  # of one length
 ONE_STAGE = ("selector=random", "seed=0,1,2,3", "until=prepare")
 SIDE_BY_SIDE = ("hydra/launcher=parallel", "hydra.launcher.n_jobs=2")
 AT_ONCE = ("hydra/launcher=parallel", "hydra.launcher.n_jobs=4")
