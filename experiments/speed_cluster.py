@@ -1,8 +1,8 @@
 """How fast passes are on a cluster, and what the command itself does and holds.
 
-Command    python -m experiments.speed_cluster [rows=N,N] [search=false] [--out FILE]
+Command    python -m experiments.speed_cluster [rows=N,N] [width=D] [search=false] [--out FILE]
 
-For each number of rows (100,000 and 1,000,000; d = 64, m = 1,000, n = 200), on a Ray of this machine's cores:
+For each number of rows (100,000 and 1,000,000; m = 1,000, n = 200, d = 64 unless said), on its own Ray:
 a pricing pass by one worker of one core and by two, in turn; the bytes that it sends and brings; and a whole
 selection by two, with the CPU time of the command itself and the memory that it took beyond what it had.
 Prints a Markdown table. Read ratios: machines differ, and cores that others use too say little.
@@ -38,8 +38,8 @@ from goracs.ot.pool import Streamed
 from goracs.selection import by_class
 from goracs.types import FloatArray, SelectionProblem
 
-WIDTH, TARGET, BUDGET = 64, 1000, 200
-ROWS = "100000,1000000"
+TARGET, BUDGET = 1000, 200
+ROWS, WIDTH = "100000,1000000", "64"
 TURNS = 2  # passes of each kind
 WORKER = Ray(address=None, workers=1, memory=1.0, folder=None)
 
@@ -71,26 +71,28 @@ class Counted(Actors):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure each number of rows."""
     parser = argparse.ArgumentParser(prog="python -m experiments.speed_cluster", description=__doc__)
-    parser.add_argument("words", nargs="*", help="rows=N,N and search=false")
+    parser.add_argument("words", nargs="*", help="rows=N,N, width=D and search=false")
     parser.add_argument("--out", type=Path, default=Path("multirun/speed_cluster.md"))
     asked = parser.parse_args(arguments)
-    words = {"rows": ROWS, "search": "true", **dict(word.split("=") for word in asked.words)}
+    words = {"rows": ROWS, "width": WIDTH, "search": "true"} | dict(word.split("=") for word in asked.words)
+    search, width = words["search"] == "true", int(words["width"])
     with tempfile.TemporaryDirectory() as folder:
-        rows = [measured(int(n), Path(folder), words["search"] == "true") for n in words["rows"].split(",")]
+        rows = [measured(int(n), width, Path(folder), search) for n in words["rows"].split(",")]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(table(rows) + "\n", encoding="utf-8")
     print(table(rows))
 
 
-def measured(rows: int, folder: Path, search: bool) -> dict[str, Any]:
+def measured(rows: int, width: int, folder: Path, search: bool) -> dict[str, Any]:
     """The figures of a pool of so many rows."""
-    problem = laid(rows, folder)
+    problem = laid(rows, width, folder)
     streamed = Streamed(problem.features, problem.target_features, np.arange(rows), np.zeros(rows), 1.0)
     two = Counted(replace(WORKER, workers=2))
     try:
         seconds, busy = passes(streamed, two, folder)
         told = {
             "rows": rows,
+            "d": width,
             "s a pass, one worker": f"{seconds[1]:.2f}",
             "two": f"{seconds[2]:.2f}",
             "times as fast": f"{seconds[1] / seconds[2]:.2f}",
@@ -105,9 +107,9 @@ def measured(rows: int, folder: Path, search: bool) -> dict[str, Any]:
         two.close()
 
 
-def laid(rows: int, folder: Path) -> SelectionProblem:
+def laid(rows: int, width: int, folder: Path) -> SelectionProblem:
     """A problem whose features are a file."""
-    made = planted(rows, TARGET, 0, WIDTH)
+    made = planted(rows, TARGET, 0, width)
     np.save(folder / f"{rows}.npy", made.features)
     return replace(made, features=np.load(folder / f"{rows}.npy", mmap_mode="r"))
 

@@ -32,6 +32,7 @@ SETTLES = 5.0  # seconds that a cluster may take to tell that workers are gone
 ROOM = 300.0  # seconds until workers have begun; who has not by then is done without
 STORE_BYTES = 128 * 2**20  # of Ray's memory for objects: ours are small
 GB = 2**30
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # of a worker, whatever the command has: it takes one core
 STARTED = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # of a cluster of our own
 log = logging.getLogger("goracs")
 
@@ -147,7 +148,11 @@ def _actor(settings: Ray) -> Any:
     import ray
 
     remote = ray.remote(
-        num_cpus=1, memory=int(settings.memory * GB), max_restarts=RESTARTS, max_task_retries=RESTARTS
+        num_cpus=1,
+        memory=int(settings.memory * GB),
+        max_restarts=RESTARTS,
+        max_task_retries=RESTARTS,
+        runtime_env={"env_vars": ONE_THREAD},
     )
     return remote(OfOneCore).remote()
 
