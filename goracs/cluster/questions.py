@@ -53,7 +53,7 @@ class Cheapest:
 
     def of(self, held: Held) -> tuple[IndexArray, FloatArray]:  # noqa: D102
         prices = self.prices.copy()  # Ray's are read-only, which is another type to a kernel
-        rows, found = held.pool.cheapest_within(prices, self.spread, self.count, self.limit)
+        rows, found = held.pool.cheapest(prices, self.spread, self.count, self.limit)
         return held.rows[rows], found
 
 

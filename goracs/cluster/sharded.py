@@ -53,13 +53,15 @@ class Sharded:
         """[k, m] float64 costs of k rows."""
         return self.here.rows(indices)
 
-    def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
-        """As `goracs.ot.pool.Dense.cheapest`, by one pass."""
+    def cheapest(
+        self, prices: FloatArray, spread: Shape, count: int, limit: float = np.inf
+    ) -> tuple[IndexArray, FloatArray]:
+        """As `goracs.ot.pool.Streamed.cheapest`, by one pass."""
         rows: IndexArray = np.empty(0, np.int64)
         found: FloatArray = np.empty(0)
 
         def question() -> Cheapest:
-            return Cheapest(prices, spread, count, float(found[-1]) if len(found) == count else np.inf)
+            return Cheapest(prices, spread, count, float(found[-1]) if len(found) == count else limit)
 
         for _, (more, figures) in self.crew.passed(question):
             rows, found = first_of(np.concatenate([rows, more]), np.concatenate([found, figures]), count)

@@ -110,8 +110,8 @@ class Block:
         return found
 
 
-def blocks(features: FloatArray, target: FloatArray) -> Iterator[Block]:
-    """The distances of all rows, in the order of `features`."""
+def blocks(features: FloatArray, target: FloatArray, rows: IndexArray | None = None) -> Iterator[Block]:
+    """The distances of all rows, in the order of `features`, or of some."""
     from goracs.ot.scaled import centred_rows, scaled_rows
 
     with np.errstate(over="ignore"):  # said below, in words
@@ -120,13 +120,14 @@ def blocks(features: FloatArray, target: FloatArray) -> Iterator[Block]:
     reach = lengths.max()
     error = np.float32(4 * (target.shape[1] / 2 + 8) * ROUNDING)
     size = max(1, BLOCK_BYTES // (4 * len(target)))
-    for start in range(0, len(features), size):
-        rows, lengths = centred_rows(features[start : start + size], centre)
+    for start in range(0, len(features if rows is None else rows), size):
+        part = slice(start, start + size)
+        own, lengths = centred_rows(features[part if rows is None else rows[part]], centre)
         unit = np.float64(max(reach, lengths.max()) or 1.0)
         if not np.isfinite(unit):
             raise InvalidInput("distances overflow float64: the embeddings are too large; rescale them.")
-        (scaled, own), (others, theirs) = scaled_rows(rows, unit), scaled_rows(centred, unit)
-        yield Block(scaled @ others.T, own, theirs, unit, error)
+        (scaled, squares), (others, theirs) = scaled_rows(own, unit), scaled_rows(centred, unit)
+        yield Block(scaled @ others.T, squares, theirs, unit, error)
 
 
 def decided(

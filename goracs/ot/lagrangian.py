@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from goracs.ot.cheapest import Shape, cheapest_of_all, shape
+from goracs.ot.cheapest import Shape, cheapest_of_all, shape, shares
 from goracs.ot.compiled import kernel
 from goracs.ot.cost import proven
 from goracs.ot.pool import Pool
@@ -119,7 +119,7 @@ def ascend(
     best, best_prices, pace = -np.inf, prices, PACE
     often = np.zeros(pool.size)
     for turn in range(PASSES + 1):
-        rows, found = pool.cheapest(prices, spread, min(SPREAD * budget, pool.size))
+        rows, found = _priced(pool, prices, spread, min(SPREAD * budget, pool.size), generated)
         value = proven(prices, found[:budget], pool.low)
         known = len(generated.rows)
         generated = generated.with_rows(pool, rows)
@@ -137,6 +137,15 @@ def ascend(
     often[rows[:budget]] += TIE
     favoured = np.lexsort((np.arange(pool.size), -often))[:budget]
     return Dual(best, best_prices, generated, favoured)
+
+
+def _priced(
+    pool: Pool, prices: FloatArray, spread: Shape, count: int, generated: Generated
+) -> tuple[IndexArray, FloatArray]:
+    """The `count` cheapest rows of the pool; none of them is above as many of the generated ones."""
+    known = shares(generated.costs, prices, spread)
+    limit = np.inf if len(known) < count else float(np.partition(known, count - 1)[count - 1])
+    return pool.cheapest(prices, spread, count, limit)
 
 
 def _climb(

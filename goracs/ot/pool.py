@@ -2,7 +2,7 @@
 
 Both answer two questions, with the same numbers: the exact costs of given rows, and which rows are cheapest
 at given prices. One that forms its costs also bounds those of many rows from below, by products that are
-much faster than exact costs.
+much faster than exact costs, and does not look again at rows that its last pass rules out (`goracs.ot.past`).
 
 Symbols    rho_i(v) = what row i ships at least at prices v (`goracs.ot.cheapest`); costs in the scale's unit.
 """
@@ -10,7 +10,7 @@ Symbols    rho_i(v) = what row i ships at least at prices v (`goracs.ot.cheapest
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -20,10 +20,11 @@ from goracs.ot import distance
 from goracs.ot.below import shares_below
 from goracs.ot.cheapest import Shape, shares
 from goracs.ot.distance import blocks, decided, distances, first_of
+from goracs.ot.past import SLACK, Past
 from goracs.types import FloatArray, IndexArray, Scale, SelectionProblem
 
 NEAREST = Shape(1, 1.0, 0.0)  # all that a row ships goes to one column
-SLACK = 1e-12  # of the terms of a figure: far above its rounding, and hardly a row more to measure
+MOST = 0.5  # of the rows: where more are open, one pass in their order is as fast
 
 
 class Pool(Protocol):
@@ -42,7 +43,9 @@ class Pool(Protocol):
 
     def likely(self, prices: FloatArray, spread: Shape, most: float) -> IndexArray: ...  # noqa: D102
 
-    def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]: ...  # noqa: D102
+    def cheapest(  # noqa: D102
+        self, prices: FloatArray, spread: Shape, count: int, limit: float = np.inf
+    ) -> tuple[IndexArray, FloatArray]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +77,17 @@ class Dense:
         """Ascending rows, all whose rho at prices [m] is no more than `most` among them."""
         return np.flatnonzero(shares(self.costs, prices, spread) <= most)
 
-    def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
-        """The `count` rows of smallest rho at prices [m], ascending, ties by index, and their rho."""
+    def cheapest(
+        self,
+        prices: FloatArray,
+        spread: Shape,
+        count: int,
+        limit: float = np.inf,  # noqa: ARG002
+    ) -> tuple[IndexArray, FloatArray]:
+        """The `count` rows of smallest rho at prices [m], ascending, ties by index, and their rho.
+
+        Where it is known that so many are not above `limit`, a pool is spared others.
+        """
         return first_of(np.arange(self.size), shares(self.costs, prices, spread), count)
 
 
@@ -89,6 +101,7 @@ class Streamed:
         order: [N] int64; the stored row of each row of the pool.
         offset: [N] float64; lam g / max g of each stored row.
         scale: what distances are divided by.
+        past: what is known of all rows from the last pass.
     """
 
     features: FloatArray
@@ -96,6 +109,7 @@ class Streamed:
     order: IndexArray
     offset: FloatArray
     scale: float
+    past: Past = field(default_factory=Past)
 
     @property
     def size(self) -> int:
@@ -123,15 +137,11 @@ class Streamed:
         costs -= self.offset[stored, None]
         return costs
 
-    def cheapest(self, prices: FloatArray, spread: Shape, count: int) -> tuple[IndexArray, FloatArray]:
-        """As `Dense.cheapest`, by one pass over the features."""
-        return self.cheapest_within(prices, spread, count, np.inf)
-
-    def cheapest_within(
-        self, prices: FloatArray, spread: Shape, count: int, limit: float
+    def cheapest(
+        self, prices: FloatArray, spread: Shape, count: int, limit: float = np.inf
     ) -> tuple[IndexArray, FloatArray]:
-        """As `cheapest`, at least those of them whose rho is not above `limit`."""
-        below = self.below(prices, spread)
+        """As `Dense.cheapest`, by one pass over the features; those above `limit` are left out."""
+        below = self._bounds(prices, spread, limit)
         count = min(count, int((below <= limit).sum()))
         return decided(
             below, count, lambda rows: self.measured(rows, lambda costs: shares(costs, prices, spread)), limit
@@ -139,7 +149,18 @@ class Streamed:
 
     def likely(self, prices: FloatArray, spread: Shape, most: float) -> IndexArray:
         """As `Dense.likely`, by one pass; and some that its error leaves open."""
-        return np.flatnonzero(self.below(prices, spread) <= most)
+        return np.flatnonzero(self._bounds(prices, spread, most) <= most)
+
+    def _bounds(self, prices: FloatArray, spread: Shape, limit: float) -> FloatArray:
+        """[N] lower bounds of rho, in pool order; those above `limit` may be what the last pass says."""
+        found = self.past.at(prices, spread)
+        which = None if found is None else np.flatnonzero(found <= limit)
+        if found is None or which is None or len(which) > MOST * self.size:
+            found = self.below(prices, spread)
+        else:
+            found[which] = self.below(prices, spread, which)
+        self.past.keep(prices, spread, found)
+        return found
 
     def measured(self, rows: IndexArray, measure: Callable[[FloatArray], FloatArray]) -> FloatArray:
         """[k] a figure of each of k rows, of its exact costs; so many at a time as fit into a block."""
@@ -151,26 +172,27 @@ class Streamed:
 
     def costs_below(self, rows: IndexArray) -> Iterator[FloatArray]:
         """Lower bounds of the costs of k rows: [b, m] float64, block after block."""
-        size = max(1, distance.BLOCK_BYTES // (4 * self.width))
-        for start in range(0, len(rows), size):
-            stored = self.order[rows[start : start + size]]
-            for block in blocks(self.features[stored], self.target):
-                costs = block.low(block.squares()) * (block.unit / self.scale * (1 - SLACK))
-                costs -= self.offset[stored, None] * (1 + SLACK)
-                yield costs
+        stored, start = self.order[rows], 0
+        for block in blocks(self.features, self.target, stored):
+            costs = block.low(block.squares()) * (block.unit / self.scale * (1 - SLACK))
+            costs -= self.offset[stored[start : start + len(costs)], None] * (1 + SLACK)
+            start += len(costs)
+            yield costs
 
-    def below(self, prices: FloatArray, spread: Shape) -> FloatArray:
-        """[N] lower bounds of rho, in pool order.
+    def below(self, prices: FloatArray, spread: Shape, rows: IndexArray | None = None) -> FloatArray:
+        """[k] lower bounds of the rho of k rows; [N] of all, in pool order.
 
         Where a distance is 0 its bound is exact: then only the slack makes up for the order of the roundings.
         """
+        stored = None if rows is None else np.sort(self.order[rows])  # as the features lie
         passes = [
             block.unit * shares_below(block, prices * (self.scale / block.unit), spread)
-            for block in blocks(self.features, self.target)
+            for block in blocks(self.features, self.target, stored)
         ]
-        found: FloatArray = np.concatenate(passes) / self.scale - self.offset
-        found -= SLACK * (np.abs(found) + self.offset + np.abs(prices).max())
-        return found[self.order]
+        offset = self.offset if stored is None else self.offset[stored]
+        found: FloatArray = np.concatenate([np.empty(0), *passes]) / self.scale - offset
+        found -= SLACK * (np.abs(found) + offset + np.abs(prices).max())
+        return found[self.order if stored is None else np.searchsorted(stored, self.order[rows])]
 
 
 def fits(problem: SelectionProblem, memory: float) -> bool:

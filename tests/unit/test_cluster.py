@@ -130,9 +130,9 @@ def test_a_spread_pool_says_what_the_same_pool_says_here(root: Path, seed: int) 
 
 def test_a_row_that_ties_with_the_limit_is_told() -> None:
     streamed = Streamed(np.zeros((5, 2)), np.zeros((3, 2)), np.arange(5)[::-1], np.zeros(5), 1.0)
-    rows, found = streamed.cheapest_within(np.zeros(3), shape(3, 3), 2, 0.0)
+    rows, found = streamed.cheapest(np.zeros(3), shape(3, 3), 2, 0.0)
     assert (rows.tolist(), found.tolist()) == ([0, 1], [0.0, 0.0])
-    assert streamed.cheapest_within(np.zeros(3), shape(3, 3), 2, -1.0)[0].tolist() == []
+    assert streamed.cheapest(np.zeros(3), shape(3, 3), 2, -1.0)[0].tolist() == []
 
 
 @given(st.integers(0, 2**32), st.sampled_from([lazily.capacity, lazily.facility]))
