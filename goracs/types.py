@@ -70,6 +70,8 @@ class Spread(Protocol):
 
     def pool(self, streamed: Any) -> Any: ...  # noqa: D102
 
+    def passes(self, features: FloatArray, order: IndexArray) -> Any: ...  # noqa: D102
+
 
 @dataclass(frozen=True)
 class SelectionProblem:
@@ -86,7 +88,7 @@ class SelectionProblem:
             keeps a user's rows together.
         scale: units fixed from outside (the parts of a problem split by class share one), or None: measured
             on this problem.
-        spread: who makes the passes over a pool whose costs are not held; None: this process.
+        spread: who makes the passes over a large pool; None: this process.
 
     Raises:
         InvalidInput: an empty side, widths or lengths that differ, a non-finite number (the rows are named),

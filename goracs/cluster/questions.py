@@ -6,7 +6,7 @@ Limit      what is known to be no better than that need not be told: it saves wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,6 +92,17 @@ class Next:
         row, key = lazy.smallest(self.keys, self.limit)
         lazy.grown()
         return (row if row < 0 else int(held.rows[row])), key, float(lazy.below.min())
+
+
+@dataclass(frozen=True, eq=False)
+class OfPart:
+    """What a method of `goracs.ot.part.Part` finds of the shard."""
+
+    figure: Callable[..., Any]
+    args: tuple[Any, ...]
+
+    def of(self, held: Held) -> Any:  # noqa: D102
+        return self.figure(held.part, *self.args)
 
 
 class Worker:

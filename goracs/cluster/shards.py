@@ -1,7 +1,8 @@
 """A pool in shards on a shared file system: how it is laid out in a folder, and how a worker opens one.
 
-Folder     plan.json (the shards), target.npy [m, d], and of a pool with costs place.npy [N] int64, the row of
-           the pool that each stored row is, and offset.npy [N] float64, as in `goracs.ot.pool.Streamed`.
+Folder     plan.json (the shards) and place.npy [N] int64, the row of the pool that each stored row is; of a
+           pool with costs target.npy [m, d] and offset.npy [N] float64, as in `goracs.ot.pool.Streamed`,
+           of one without order.npy [N] int64, the stored row of each row.
 Features   lie where they lie, as .npy files, and are memory-mapped; only arrays without a file are written.
 Nothing    is told to a worker but the folder and a number: one that is started anew opens the shard again.
 """
@@ -10,17 +11,20 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from goracs.ot.part import Part
 from goracs.ot.pool import Streamed
 from goracs.search.lazily import Lazy
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
-PLAN, TARGET, PLACE, OFFSET = "plan.json", "target.npy", "place.npy", "offset.npy"
+PLAN, TARGET, PLACE, OFFSET, ORDER = "plan.json", "target.npy", "place.npy", "offset.npy", "order.npy"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Plan:
-    """The shards of a pool of `width` columns of type `dtype`, and what distances are divided by."""
+    """The shards of a pool of `width` columns of type `dtype`, and what distances are divided by in costs."""
 
     shards: tuple[Shard, ...]
     width: int
@@ -54,14 +58,45 @@ class Held:
     """A shard that is open.
 
     Args:
-        pool: its rows, in the pool's order.
+        folder: where its pool is laid out.
+        plan: of the pool.
+        number: of the shard.
+        features: [k, d]; memory-mapped.
+        order: [k] int64; the stored row of each row, in the pool's order.
         rows: [k] int64; the row of the pool that each of them is; ascending.
         lazy: the keys of the start that was asked for last, by its name.
     """
 
-    pool: Streamed
+    folder: Path
+    plan: Plan
+    number: int
+    features: FloatArray
+    order: IndexArray
     rows: IndexArray
     lazy: dict[str, Lazy] = field(default_factory=dict)
+
+    @cached_property
+    def pool(self) -> Streamed:
+        """Its rows with their costs, in the pool's order."""
+        target = np.load(_seen(self.folder / TARGET))
+        offset = np.load(_seen(self.folder / OFFSET), mmap_mode="r")[self.plan.shards[self.number].part]
+        return Streamed(self.features, target, self.order, offset, self.plan.scale)
+
+    @cached_property
+    def part(self) -> Part:
+        """Its rows without."""
+        return Part(self.features, self.order, self.rows, self._read)
+
+    def _read(self, rows: IndexArray) -> FloatArray:
+        """[k, d] the features of any rows of the pool."""
+        stored = np.load(_seen(self.folder / ORDER), mmap_mode="r")[rows]
+        first = [shard.first for shard in self.plan.shards]
+        number = np.searchsorted(first, stored, side="right") - 1
+        found = np.empty((len(rows), self.plan.width), self.plan.dtype)
+        for one in np.unique(number):
+            there = number == one
+            found[there] = _features(self.plan.shards[one], self.plan)[stored[there] - first[one]]
+        return found
 
 
 def cut(files: Sequence[tuple[Path, int]], count: int) -> tuple[Shard, ...]:
@@ -76,10 +111,19 @@ def cut(files: Sequence[tuple[Path, int]], count: int) -> tuple[Shard, ...]:
 
 
 def lay_out(folder: Path, plan: Plan, streamed: Streamed) -> None:
-    """Write all that a worker needs of a pool, the features' files apart."""
-    place = np.empty(streamed.size, np.int64)
-    place[streamed.order] = np.arange(streamed.size)
-    for name, values in ((TARGET, streamed.target), (PLACE, place), (OFFSET, streamed.offset)):
+    """Write all that a worker needs of a pool with costs, the features' files apart."""
+    _lay_out(folder, plan, streamed.order, {TARGET: streamed.target, OFFSET: streamed.offset})
+
+
+def lay_out_rows(folder: Path, plan: Plan, order: IndexArray) -> None:
+    """The same of a pool without, of which `order` [N] are the stored rows."""
+    _lay_out(folder, plan, order, {ORDER: order})
+
+
+def _lay_out(folder: Path, plan: Plan, order: IndexArray, arrays: Mapping[str, Any]) -> None:
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    for name, values in {PLACE: place, **arrays}.items():
         np.save(folder / name, values)
     (folder / PLAN).write_text(json.dumps(asdict(plan)))
 
@@ -99,11 +143,9 @@ def open_shard(folder: Path, number: int) -> Held:
     plan = read_plan(folder)
     shard = plan.shards[number]
     features = _features(shard, plan)
-    target = np.load(_seen(folder / TARGET))
     place = np.load(_seen(folder / PLACE), mmap_mode="r")[shard.part]
-    offset = np.load(_seen(folder / OFFSET), mmap_mode="r")[shard.part]
     order = np.argsort(place)
-    return Held(Streamed(features, target, order, offset, plan.scale), np.asarray(place[order]))
+    return Held(folder, plan, number, features, order, np.asarray(place[order]))
 
 
 def _features(shard: Shard, plan: Plan) -> FloatArray:

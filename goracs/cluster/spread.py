@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from goracs.cluster.crew import Crew, Hands
+from goracs.cluster.in_parts import InParts
 from goracs.cluster.questions import Largest
 from goracs.cluster.sharded import Sharded
-from goracs.cluster.shards import Plan, Shard, cut, lay_out
+from goracs.cluster.shards import Plan, Shard, cut, lay_out, lay_out_rows
 from goracs.ot.pool import Streamed
-from goracs.types import FloatArray
+from goracs.types import FloatArray, IndexArray
 
 
 @dataclass(eq=False)
@@ -36,20 +37,28 @@ class Joined:
     def largest_distance(self, features: FloatArray, target: FloatArray) -> float:
         """As `goracs.ot.distance.largest_distance`, by one pass."""
         size = len(features)
-        crew = self._crew(Streamed(features, target, np.arange(size), np.zeros(size), 1.0))
-        return float(max(found for _, found in crew.passed(Largest)))
+        sharded = self.pool(Streamed(features, target, np.arange(size), np.zeros(size), 1.0))
+        return float(max(found for _, found in sharded.crew.passed(Largest)))
 
     def pool(self, streamed: Streamed) -> Sharded:
         """The same pool in shards."""
-        return Sharded(streamed, self._crew(streamed))
 
-    def _crew(self, streamed: Streamed) -> Crew:
-        hands, features = self.hands(), streamed.features
+        def lay(folder: Path, plan: Plan) -> None:
+            lay_out(folder, replace(plan, scale=streamed.scale), streamed)
+
+        return Sharded(streamed, self._crew(streamed.features, lay))
+
+    def passes(self, features: FloatArray, order: IndexArray) -> InParts:
+        """The rows in that order, in shards."""
+        return InParts(self._crew(features, lambda folder, plan: lay_out_rows(folder, plan, order)))
+
+    def _crew(self, features: FloatArray, lay: Callable[[Path, Plan], None]) -> Crew:
+        hands = self.hands()
         shards = self._shards(features, self.shards * hands.count)
         self.pools += 1
         folder = self.folder / f"pool-{self.pools}"
         folder.mkdir()
-        lay_out(folder, Plan(shards, features.shape[1], features.dtype.str, streamed.scale), streamed)
+        lay(folder, Plan(shards, features.shape[1], features.dtype.str, 1.0))
         return Crew(hands, str(folder), len(shards))
 
     def _shards(self, features: FloatArray, count: int) -> tuple[Shard, ...]:

@@ -63,7 +63,7 @@ def in_turn(features: FloatArray, target: FloatArray, count: int) -> tuple[Index
 
     Cost: O(N d) a row, in float32.
     """
-    points, free = Rows(features), np.ones(len(features), np.bool_)
+    points, free = Rows(features, np.arange(len(features))), np.ones(len(features), np.bool_)
     rows, away = np.empty(count, np.int64), np.empty(count)
     for place in range(count):
         rows[place], away[place] = points.nearest(target[place % len(target)], free)

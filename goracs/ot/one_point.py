@@ -13,90 +13,108 @@ from goracs.ot.distance import ROUNDING, distances, refuse_no_columns
 from goracs.types import FloatArray, IndexArray, InvalidInput
 
 FAR = 1e30  # units; from farther off a float32 product tells nothing
+SQUARED = 1e15  # units; the square of what is farther off could overflow float32
+NONE = -1  # no row
+
+Mask = np.typing.NDArray[np.bool_]
 
 
 class Rows:
     """Rows that points are compared with.
 
     Args:
-        rows: [N, d] float; finite.
+        features: [N, d] float; finite; as stored.
+        order: [N] int64; the stored row of each row.
 
     Raises:
         InvalidInput: no columns, or rows too far apart for float64.
 
-    Memory: 4 N d bytes beside the rows.
+    Memory: 4 N d bytes beside the features.
     """
 
-    def __init__(self, rows: FloatArray) -> None:
-        refuse_no_columns(rows)
-        self.rows = rows
-        self._centre, self.unit = _ball(rows)
-        self._scaled = np.empty(rows.shape, np.float32)  # norms <= 1
-        for part in _parts(rows):
-            self._scaled[part] = (rows[part] - self._centre) / self.unit
+    def __init__(self, features: FloatArray, order: IndexArray) -> None:
+        refuse_no_columns(features)
+        self.features, self.order = features, order
+        self._centre, self.unit = _ball(features)
+        self._scaled = np.empty(features.shape, np.float32)  # norms <= 1
+        for part in _parts(features):
+            self._scaled[part] = (features[order[part]] - self._centre) / self.unit
         self._own = np.einsum("ij,ij->i", self._scaled, self._scaled)
-        self._rounding = (rows.shape[1] / 2 + 8) * ROUNDING  # of an inner product of norms 1, as in a block
+        self._rounding = (
+            features.shape[1] / 2 + 8
+        ) * ROUNDING  # of an inner product of norms 1, as in a block
 
-    def squares(self, place: int) -> tuple[FloatArray, float]:
-        """[N] float32 squares of the distances to a row, in `unit` squared, and how far off one can be."""
-        found = self._own - 2 * (self._scaled @ self._scaled[place]) + self._own[place]
-        return found, 4 * self._rounding
+    def squares(self, point: FloatArray) -> tuple[FloatArray, float]:
+        """[N] float32 squares of the distances to a point [d], in `unit` squared, and the error of each."""
+        aim, size = self._aim(point)
+        if not size < SQUARED:
+            return np.zeros(len(self._own), np.float32), np.inf
+        found = self._own - 2 * (self._scaled @ aim.astype(np.float32)) + np.float32(size**2)
+        return found, self._rounding * (1 + size) ** 2
 
-    def nearest(self, point: FloatArray, free: np.typing.NDArray[np.bool_]) -> tuple[int, float]:
-        """The free row nearest to a point [d], and how far it is, in feature units."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            aim = (point - self._centre) / self.unit
-            size = np.linalg.norm(aim)
+    def nearest(self, point: FloatArray, free: Mask) -> tuple[int, float]:
+        """The free row nearest to a point [d], and how far, in feature units; NONE where none is free."""
+        aim, size = self._aim(point)
         rows = np.flatnonzero(free)
+        if not len(rows):
+            return NONE, np.inf
         if size < FAR:
             below = (self._own - 2 * (self._scaled @ aim.astype(np.float32)))[
                 rows
             ]  # the square but for |aim|^2
             rows = rows[below <= below.min() + 2 * self._rounding * (1 + 2 * size)]
-        away = distances(self.rows[rows], point[None])[:, 0]
+        away = self.distances(rows, point[None])[:, 0]
         first = away.argmin()
         return int(rows[first]), float(away[first])
 
+    def distances(self, rows: IndexArray, points: FloatArray) -> FloatArray:
+        """[k, p] exact distances of k rows to points [p, d], in feature units."""
+        return distances(self.features[self.order[rows]], points)
 
-class Farthest:
-    """How far each row is from those chosen so far; exact of the rows that could be the farthest.
+    def _aim(self, point: FloatArray) -> tuple[FloatArray, np.float64]:
+        """A point as the scaled rows are, [d] float64, and its norm."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            aim = (point - self._centre) / self.unit
+            return aim, np.float64(np.linalg.norm(aim))
 
-    Args:
-        rows: [N, d] float; finite.
-        start: the first chosen.
-    """
 
-    def __init__(self, rows: FloatArray, start: int) -> None:
-        self.among = Rows(rows)
-        self.chosen = list[int]()
-        self._squares = np.full(len(rows), np.inf, np.float32)
-        self._exact = np.full(len(rows), np.inf)
-        self._counted = np.zeros(len(rows), np.int64)  # of the chosen, in `_exact`
-        self._error = 0.0
-        self.choose(start)
+class Away:
+    """How far each row is from the nearest of some points; exact of the rows that could be the farthest."""
 
-    def choose(self, row: int) -> None:
-        """One more."""
-        found, self._error = self.among.squares(row)
-        np.minimum(self._squares, found, out=self._squares)
-        self.chosen.append(row)
-        self._squares[self.chosen] = -np.inf
+    def __init__(self, among: Rows) -> None:
+        self.among, size = among, len(among.order)
+        self.points = np.empty((0, among.features.shape[1]))
+        self._below, self._above = np.full((2, size), np.inf, np.float32)  # bounds of the square
+        self._exact = np.full(size, np.inf)
+        self._counted = np.zeros(size, np.int64)  # of the points, in `_exact`
 
-    def farthest(self) -> tuple[int, float]:
-        """The row farthest from the nearest chosen one, and how far; 0 of any where all are chosen."""
-        if len(self.chosen) == len(self._exact):
-            return self.chosen[0], 0.0
-        rows = np.flatnonzero(self._squares >= self._squares.max() - 2 * self._error)
-        self._measure(rows)
-        row = int(rows[self._exact[rows].argmax()])
-        return row, float(self._exact[row])
+    def add(self, points: FloatArray) -> None:
+        """Some more, [p, d]."""
+        for point in points:
+            found, error = self.among.squares(point)
+            np.minimum(self._below, found - np.float32(error), out=self._below)
+            np.minimum(self._above, found + np.float32(error), out=self._above)
+        self.points = np.concatenate([self.points, points])
 
-    def _measure(self, rows: IndexArray) -> None:
+    def farthest(self, free: Mask) -> tuple[int, float]:
+        """The free row farthest from its nearest point, ties by index, and how far; or NONE."""
+        if not free.any():
+            return NONE, 0.0
+        least = self._below.max(where=free, initial=-np.inf)
+        rows = np.flatnonzero((self._above >= least) & free)
+        away = self._measured(rows)
+        first = away.argmax()
+        return int(rows[first]), float(away[first])
+
+    def _measured(self, rows: IndexArray) -> FloatArray:
+        """[k] exact distances of k rows to their nearest point."""
         for counted in np.unique(self._counted[rows]):
             some = rows[self._counted[rows] == counted]
-            new = distances(self.among.rows[some], self.among.rows[self.chosen[counted:]])
-            self._exact[some] = np.minimum(self._exact[some], new.min(axis=1))
-        self._counted[rows] = len(self.chosen)
+            if counted < len(self.points):
+                new = self.among.distances(some, self.points[counted:])
+                self._exact[some] = np.minimum(self._exact[some], new.min(axis=1))
+        self._counted[rows] = len(self.points)
+        return self._exact[rows]
 
 
 def _ball(rows: FloatArray) -> tuple[FloatArray, np.float64]:

@@ -23,7 +23,7 @@ def toward_mean(rows: FloatArray, goal: FloatArray, budget: int) -> IndexArray:
         goal: [k] float64.
         budget: n, 1..N.
     """
-    picked, among = np.empty(budget, np.int64), Rows(rows)
+    picked, among = np.empty(budget, np.int64), Rows(rows, np.arange(len(rows)))
     free = np.ones(len(rows), np.bool_)
     total = np.zeros(len(goal))
     for place in range(budget):

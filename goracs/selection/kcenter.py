@@ -10,10 +10,11 @@ Source     Sener & Savarese (ICLR 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from goracs.ot.one_point import Farthest
+from goracs.ot.part import passes
 from goracs.search.canonical import canonical_order
 from goracs.types import ByClass, Coreset, IndexArray, InvalidInput, SelectionProblem
 
@@ -29,6 +30,8 @@ class KCenter:
 
     start: int | None
     by_class: ByClass
+
+    spread: ClassVar[bool] = True  # `goracs.cluster`: its passes may be made by others
 
     @property
     def needs(self) -> frozenset[str]:
@@ -47,11 +50,12 @@ class KCenter:
             InvalidInput: a start outside the pool, or one together with by_class.
         """
         order = canonical_order(problem)
-        found = Farthest(problem.features[order], self._first(problem.pool_size, order, rng))
-        while len(found.chosen) < budget:
-            found.choose(found.farthest()[0])
-        report = {"radius": found.farthest()[1], "warnings": []}
-        return Coreset(order[found.chosen], budget, problem.pool_size, report)
+        rows, picked = passes(problem, order), np.empty(budget, np.int64)
+        picked[0] = self._first(problem.pool_size, order, rng)
+        for place in range(1, budget):
+            picked[place], _ = rows.farthest(picked[:place])
+        report = {"radius": rows.farthest(picked)[1], "warnings": []}
+        return Coreset(order[picked], budget, problem.pool_size, report)
 
     def _first(self, pool_size: int, order: IndexArray, rng: np.random.Generator) -> int:
         if self.start is None:

@@ -102,9 +102,16 @@ def test_workers_that_are_killed_are_started_anew_and_the_coreset_is_the_same(
         try:
             spread = Joined(lambda: hands, tmp_path, 8)
             there = by_class.select(goracs_method(), replace(asked, spread=spread), 12, 0)
+            assert hands.killed == 3
+            for name in ("kcenter",):
+                hands.at = {hands.sent + 8}  # it had remembered something
+                method = api.build(name, {})
+                found = [by_class.select(method, replace(asked, spread=one), 12, 0) for one in (None, spread)]
+                np.testing.assert_array_equal(found[0].indices, found[1].indices)
+                assert found[0].report == found[1].report
+            assert hands.killed == 4
         finally:
             hands.close()
-    assert hands.killed == 3
     np.testing.assert_array_equal(there.indices, alone.indices)
     assert there.report == alone.report
     printed = capfd.readouterr()
@@ -148,9 +155,9 @@ def test_a_run_goes_the_road_on_a_cluster_under_the_same_key(
 
 
 def test_a_method_that_does_not_work_there_says_so_before_anything(goracs: Command, tmp_path: Path) -> None:
-    ended = goracs("selector=kcenter", "cluster=ray", "until=select", store=tmp_path / "store")
+    ended = goracs("selector=facility_location", "cluster=ray", "until=select", store=tmp_path / "store")
     assert ended.code == 1
-    assert "selector kcenter holds all features in one process and does not work on" in ended.text
+    assert "selector facility_location holds all features in one process and does not work on" in ended.text
     assert not list((tmp_path / "store").glob("*/*"))
 
 

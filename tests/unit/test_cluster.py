@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import goracs
 from goracs import api
 from goracs.cluster import settings as cluster_settings
 from goracs.cluster.crew import Crew
-from goracs.cluster.questions import Low, Question, Worker
+from goracs.cluster.questions import Low
 from goracs.cluster.settings import Local, refuse
 from goracs.cluster.sharded import Sharded
 from goracs.cluster.shards import Plan, cut, lay_out, open_shard
@@ -32,47 +31,7 @@ from goracs.search.watch import Watch
 from goracs.selection import by_class
 from goracs.selection.goracs import Goracs
 from goracs.types import Coreset, InvalidInput, SelectionProblem
-
-Drawn = np.random.Generator
-
-
-class Here:
-    """Workers in this process, who answer in any order and begin anew at any time."""
-
-    def __init__(self, count: int, draw: Drawn) -> None:
-        self.count, self.draw, self.asked = count, draw, [0] * count
-        self.workers = [Worker() for _ in range(count)]
-        self.told: list[Any] = []
-
-    def send(self, worker: int, folder: str, numbers: Sequence[int], question: Question) -> Any:
-        self.asked[worker] += len(numbers)
-        return (worker, folder, tuple(numbers), question)
-
-    def first(self, sent: Collection[Any]) -> Any:
-        handles = list(sent)
-        return handles[self.draw.integers(len(handles))]
-
-    def answers(self, handle: Any) -> list[Any]:
-        worker, folder, numbers, question = handle
-        if self.draw.random() < 0.2:
-            self.workers[worker] = Worker()  # it was lost
-        found: list[Any] = self.workers[worker].answers(folder, numbers, question)
-        self.told += found
-        return found
-
-
-def odd(draw: Drawn, rows: int) -> np.ndarray:
-    """Rows that tie, repeat, lie far out, or are plain; float32 or float64."""
-    kind = draw.integers(5)
-    if kind == 0:
-        return draw.integers(0, 2, (rows, 3)).astype(np.float32)
-    if kind == 4:  # sums of these tie but for rounding, in one order or another
-        lattice: np.ndarray = draw.integers(0, 6, (rows, 3)) * np.array([1, int(draw.integers(2)), 0])
-        return lattice
-    if kind == 1:
-        return np.repeat(draw.normal(size=(1, 3)), rows, axis=0)
-    found = draw.normal(size=(rows, 3)).astype(draw.choice(["f4", "f8"]))
-    return found * 10.0 ** draw.integers(0, 9, (rows, 1)) if kind == 2 else found
+from tests.workers import Drawn, Here, crew, odd
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +47,6 @@ def small() -> Iterator[None]:
         patch.setattr(lazily, "FEW", 4)
         patch.setattr(lazily, "PART", 2)
         yield
-
-
-def crew(root: Path, draw: Drawn) -> Joined:
-    """Up to four workers, and up to eight shards for each."""
-    folder = root / uuid.uuid4().hex
-    folder.mkdir()
-    hands = Here(int(draw.integers(1, 5)), draw)
-    return Joined(lambda: hands, folder, int(draw.integers(1, 9)))
 
 
 def spread(root: Path, draw: Drawn) -> tuple[Streamed, Sharded]:
@@ -329,11 +280,11 @@ def test_settings_that_cannot_be_are_refused(fields: dict[str, Any], message: st
 
 def test_methods_that_hold_all_features_refuse_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = problem(np.random.default_rng(0))
-    with pytest.raises(InvalidInput, match="selector kcenter holds all features in one process"):
-        goracs.select(asked, 3, "kcenter", cluster="ray")
+    with pytest.raises(InvalidInput, match="selector facility_location holds all features in one process"):
+        goracs.select(asked, 3, "facility_location", cluster="ray")
     with pytest.raises(InvalidInput, match="there is no cluster 'slurm'; the clusters: local, ray"):
         goracs.select(asked, 3, "random", cluster="slurm")
     monkeypatch.setattr(cluster_settings, "find_spec", lambda _: None)
     with pytest.raises(InvalidInput, match=r"pip install 'goracs\[ray\]'"):
         goracs.select(asked, 3, "random", cluster="ray")
-    refuse(Local(), api.build("kcenter", {}), "kcenter")
+    refuse(Local(), api.build("facility_location", {}), "facility_location")

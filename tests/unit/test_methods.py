@@ -58,8 +58,10 @@ def test_comments_are_those_of_the_file_and_of_each_field(tmp_path: Path) -> Non
 def test_a_card_of_a_method_says_what_it_needs_and_how_it_is_called() -> None:
     found = card("kcenter")
     assert found.needs == ("features",)
-    assert (found.target, found.deterministic, found.cluster) == (False, False, False)
-    found_there = [name for name in ("goracs", "random", "el2n", "goracs_exchange") if card(name).cluster]
+    assert (found.target, found.deterministic, found.cluster) == (False, False, True)
+    found_there = [
+        name for name in ("goracs", "random", "el2n", "goracs_exchange", "d2") if card(name).cluster
+    ]
     assert found_there == ["goracs", "random", "el2n", "goracs_exchange"]
     assert found.parameters["start"] == {"value": None, "about": "the pool row to begin with; null draws one"}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from goracs.ot import distance
-from goracs.ot.one_point import Farthest, Rows
+from goracs.ot.one_point import NONE, Away, Rows
 from goracs.types import InvalidInput
 
 quick = settings(max_examples=40, deadline=None)
@@ -36,10 +36,17 @@ def farthest_first(rows: Any, start: int) -> list[int]:
 
 
 def traversed(rows: Any, start: int) -> list[int]:
-    found = Farthest(rows, start)
-    while len(found.chosen) < len(rows):
-        found.choose(found.farthest()[0])
-    return found.chosen
+    found, free, chosen = Away(held(rows)), np.ones(len(rows), np.bool_), [start]
+    while len(chosen) < len(rows):
+        found.add(rows[chosen[-1:]])
+        free[chosen[-1]] = False
+        chosen.append(found.farthest(free)[0])
+    return chosen
+
+
+def held(rows: Any) -> Rows:
+    """Stored the other way round."""
+    return Rows(rows[::-1], np.arange(len(rows))[::-1])
 
 
 @given(rows=grids, data=st.data())
@@ -54,7 +61,7 @@ def test_what_float32_cannot_tell_is_decided_exactly(monkeypatch: Any, block: in
     monkeypatch.setattr(distance, "BLOCK_BYTES", block)
     rows = close_together()
     assert traversed(rows, 7) == farthest_first(rows, 7)
-    points, free = Rows(rows), np.arange(60) % 3 > 0
+    points, free = held(rows), np.arange(60) % 3 > 0
     for point in [*rows, rows[0] + 100, np.zeros(5), np.full(5, 1e32)]:
         away = np.where(free, distance.distances(rows, point[None])[:, 0], np.inf)
         assert points.nearest(point, free) == (int(away.argmin()), float(away.min()))
@@ -62,18 +69,28 @@ def test_what_float32_cannot_tell_is_decided_exactly(monkeypatch: Any, block: in
 
 def test_the_farthest_is_as_far_as_it_is() -> None:
     rows = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
-    found = Farthest(rows, 0)
-    for _ in range(5):
-        row, away = found.farthest()
-        assert away == distance.distances(rows[row : row + 1], rows[found.chosen]).min()
-        found.choose(row)
-    everything = Farthest(rows[:1], 0)
-    assert everything.farthest() == (0, 0.0)
+    found, free = Away(held(rows)), np.ones(40, np.bool_)
+    for points in (rows[:1], rows[7:9], rows[20:24] + 1e3):  # any number at once, and those of others
+        found.add(points)
+        row, away = found.farthest(free)
+        assert away == distance.distances(rows[row : row + 1], found.points).min()
+        free[row] = False
+    free[:] = False
+    assert found.farthest(free) == (NONE, 0.0)
+
+
+def test_points_too_far_off_for_float32_are_measured() -> None:
+    rows = np.array([[1e-12], [3e-12], [2e-12]])
+    for points in ([[5.0], [1e-12]], [[1e-12], [1e10]], [[1e10], [1e-12]], [[5.0]]):
+        found = Away(held(rows))
+        found.add(np.array(points))
+        away = distance.distances(rows, np.array(points)).min(axis=1)
+        assert found.farthest(np.ones(3, np.bool_)) == (int(away.argmax()), float(away.max()))
 
 
 def test_a_point_beyond_all_measure_of_the_rows_has_its_nearest() -> None:
     rows = np.array([[3e-320], [1e-320], [2e-320]])
-    points, free = Rows(rows), np.ones(3, np.bool_)
+    points, free = held(rows), np.ones(3, np.bool_)
     assert points.nearest(np.array([1.0]), free) == (0, 1.0)
     assert traversed(rows, 1) == [1, 0, 2]
 
@@ -81,12 +98,14 @@ def test_a_point_beyond_all_measure_of_the_rows_has_its_nearest() -> None:
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
 def test_squares_are_off_by_less_than_they_say(size: float) -> None:
     rows = (size * np.random.default_rng(2).normal(5, 1, size=(300, 70))).astype(np.float32)
-    points = Rows(rows)
-    exact = distance.distances(rows, rows) / points.unit
-    for place in range(0, 300, 50):
-        found, error = points.squares(place)
-        assert (np.abs(found - exact[:, place] ** 2) <= error).all()
-        assert error < 1e-4
+    points = held(rows)
+    for far in (0, 1, 50):  # units off
+        some = rows[::50] + far / 70**0.5 * points.unit
+        exact = distance.distances(rows, some) / points.unit
+        for place, point in enumerate(some):
+            found, error = points.squares(point)
+            assert (np.abs(found - exact[:, place] ** 2) <= error).all()
+            assert error < 1e-4 * (1 + far) ** 2
 
 
 @pytest.mark.parametrize(
@@ -95,4 +114,4 @@ def test_squares_are_off_by_less_than_they_say(size: float) -> None:
 )
 def test_rows_that_have_no_distances_are_refused(rows: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        Rows(rows)
+        held(rows)
