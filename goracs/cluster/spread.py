@@ -14,6 +14,7 @@ from goracs.cluster.in_parts import InParts
 from goracs.cluster.questions import Largest
 from goracs.cluster.sharded import Sharded
 from goracs.cluster.shards import Plan, Shard, cut, lay_out, lay_out_rows
+from goracs.ot.part import whole
 from goracs.ot.pool import Streamed
 from goracs.types import FloatArray, IndexArray
 
@@ -50,7 +51,8 @@ class Joined:
 
     def passes(self, features: FloatArray, order: IndexArray) -> InParts:
         """The rows in that order, in shards."""
-        return InParts(self._crew(features, lambda folder, plan: lay_out_rows(folder, plan, order)))
+        crew = self._crew(features, lambda folder, plan: lay_out_rows(folder, plan, order))
+        return InParts(whole(features, order), crew)
 
     def _crew(self, features: FloatArray, lay: Callable[[Path, Plan], None]) -> Crew:
         hands = self.hands()

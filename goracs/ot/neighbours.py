@@ -1,4 +1,4 @@
-"""Nearest rows: of every row at once by blocks, or one after the other without taking a row twice.
+"""Nearest rows of every row, by blocks.
 
 All that is decided is decided by exact float64 distances, ties by index (see `goracs.ot.distance`).
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from goracs.ot.distance import blocks, distances, first_of, refuse_no_columns
-from goracs.ot.one_point import Rows
 from goracs.types import FloatArray, IndexArray
 
 
@@ -44,28 +43,4 @@ def nearest(
             exact = distances(features[row : row + 1], target[columns])[0]
             rows[row], away[row] = first_of(columns, exact, count)
             row += 1
-    return rows, away
-
-
-def in_turn(features: FloatArray, target: FloatArray, count: int) -> tuple[IndexArray, FloatArray]:
-    """Each target row in turn takes the nearest row that is not taken, until `count` are taken.
-
-    Args:
-        features: [N, d] float; finite.
-        target: [m, d] float; same space; after the last the first has its turn again.
-        count: 1..N.
-
-    Returns:
-        [count] int64 rows in the order of taking, ties by index, and how far each is from who took it.
-
-    Raises:
-        InvalidInput: embeddings without columns.
-
-    Cost: O(N d) a row, in float32.
-    """
-    points, free = Rows(features, np.arange(len(features))), np.ones(len(features), np.bool_)
-    rows, away = np.empty(count, np.int64), np.empty(count)
-    for place in range(count):
-        rows[place], away[place] = points.nearest(target[place % len(target)], free)
-        free[rows[place]] = False
     return rows, away

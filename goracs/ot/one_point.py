@@ -37,7 +37,7 @@ class Rows:
         self.features, self.order = features, order
         self._centre, self.unit = _ball(features)
         self._scaled = np.empty(features.shape, np.float32)  # norms <= 1
-        for part in _parts(features):
+        for part in parts(features):
             self._scaled[part] = (features[order[part]] - self._centre) / self.unit
         self._own = np.einsum("ij,ij->i", self._scaled, self._scaled)
         self._rounding = (
@@ -121,12 +121,13 @@ def _ball(rows: FloatArray) -> tuple[FloatArray, np.float64]:
     """The mean [d] of the rows, float64, and the largest distance to it; 1 where that is 0."""
     with np.errstate(over="ignore", invalid="ignore"):  # said below, in words
         centre = rows.mean(axis=0, dtype=np.float64)
-        away = [np.linalg.norm(rows[part] - centre, axis=1).max() for part in _parts(rows)]
+        away = [np.linalg.norm(rows[part] - centre, axis=1).max() for part in parts(rows)]
     if not np.isfinite(away).all():
         raise InvalidInput("embeddings lie too far apart for float64: rescale them.")
     return centre, np.float64(max(away) or 1.0)
 
 
-def _parts(rows: FloatArray) -> list[slice]:
+def parts(rows: FloatArray) -> list[slice]:
+    """Rows [N, d] a block at a time."""
     size = max(1, distance.BLOCK_BYTES // (8 * rows.shape[1]))
     return [slice(start, start + size) for start in range(0, len(rows), size)]

@@ -14,12 +14,30 @@ from typing import Protocol
 
 import numpy as np
 
-from goracs.ot.one_point import NONE, Away, Mask, Rows
+from goracs.ot import sums
+from goracs.ot.distance import refuse_no_columns
+from goracs.ot.one_point import NONE, Away, Mask, Rows, parts
 from goracs.types import FloatArray, IndexArray, SelectionProblem
 
 
 class Passes(Protocol):
     """All rows of a pool, by their numbers in its order."""
+
+    @property
+    def size(self) -> int:
+        """N."""
+
+    def at(self, rows: IndexArray) -> FloatArray:
+        """[k, d] the features of k rows."""
+
+    def largest(self) -> FloatArray:
+        """[d] the largest size of an entry of each column."""
+
+    def sums(self, above: IndexArray) -> IndexArray:
+        """[2, d] the sums of each column, whose entries are below 2^above [d] (`goracs.ot.sums`)."""
+
+    def nearest(self, point: FloatArray, picked: IndexArray) -> tuple[int, float]:
+        """The row nearest to a point [d] but for those picked [k], and how far it is; or NONE."""
 
     def farthest(self, picked: IndexArray) -> tuple[int, float]:
         """The row farthest from the nearest of those picked [k], which are left out, and how far; or NONE."""
@@ -41,6 +59,33 @@ class Part:
     numbers: IndexArray
     read: Callable[[IndexArray], FloatArray]
     known: IndexArray = field(default_factory=lambda: np.empty(0, np.int64))  # picked, and in `away`
+
+    @property
+    def size(self) -> int:
+        """Of the part."""
+        return len(self.order)
+
+    def at(self, rows: IndexArray) -> FloatArray:
+        """See `Passes`."""
+        return self.read(rows)
+
+    def largest(self) -> FloatArray:
+        """See `Passes`."""
+        found = [np.abs(self.features[part]).max(axis=0) for part in parts(self.features)]
+        largest: FloatArray = np.max(found, axis=0).astype(np.float64)
+        return largest
+
+    def sums(self, above: IndexArray) -> IndexArray:
+        """See `Passes`."""
+        found = np.zeros((2, len(above)), np.int64)
+        for part in parts(self.features):
+            found += sums.digits(self.features[part], above).sum(axis=1)
+        return found
+
+    def nearest(self, point: FloatArray, picked: IndexArray) -> tuple[int, float]:
+        """See `Passes`."""
+        place, away = self.rows.nearest(point, self._free(picked))
+        return self._number(place), away
 
     def farthest(self, picked: IndexArray) -> tuple[int, float]:
         """See `Passes`."""
@@ -78,10 +123,23 @@ def passes(problem: SelectionProblem, order: IndexArray) -> Passes:
     """The pool's rows in that order, in this process or with the workers that the problem has.
 
     Raises:
-        InvalidInput: at the first pass: embeddings without columns, or too far apart for float64.
+        InvalidInput: embeddings without columns; at a pass that compares them, embeddings too far apart for
+            float64.
     """
-    features = problem.features
-    if problem.spread is not None:
-        found: Passes = problem.spread.passes(features, order)
-        return found
-    return Part(features, order, np.arange(len(order)), lambda rows: features[order[rows]])
+    refuse_no_columns(problem.features)
+    if problem.spread is None:
+        return whole(problem.features, order)
+    found: Passes = problem.spread.passes(problem.features, order)
+    return found
+
+
+def whole(features: FloatArray, order: IndexArray | None = None) -> Part:
+    """All rows [N, d] in that order, or as they are."""
+    kept = np.arange(len(features)) if order is None else order
+    return Part(features, kept, np.arange(len(kept)), lambda rows: features[kept[rows]])
+
+
+def mean(rows: Passes) -> FloatArray:
+    """[d] float64 mean of all rows, the same in any order of them."""
+    above = sums.exponents(rows.largest())
+    return sums.mean(rows.sums(above), np.array([rows.size]), above)

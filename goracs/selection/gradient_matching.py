@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from goracs.ot.part import whole
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import toward_mean
 from goracs.selection.alignment import both_sides
@@ -46,7 +47,7 @@ class GradientMatching:
         pool, target = both_sides(problem, "sketch", "selector gradient_matching")
         order = canonical_order(problem)
         rows, goal = pool[order].astype(np.float64), target.mean(axis=0, dtype=np.float64)
-        picked = toward_mean(rows, goal, budget)
+        picked = toward_mean(whole(rows), goal, budget)
         report = {
             "distance": float(np.linalg.norm(rows[picked].mean(axis=0) - goal)),
             "distance_of_pool": float(np.linalg.norm(rows.mean(axis=0) - goal)),

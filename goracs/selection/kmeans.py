@@ -18,8 +18,10 @@ from typing import ClassVar
 import numpy as np
 
 from goracs.ot.distance import distances
-from goracs.ot.neighbours import in_turn, nearest
+from goracs.ot.neighbours import nearest
+from goracs.ot.part import whole
 from goracs.search.canonical import canonical_order
+from goracs.search.in_turn import in_turn
 from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
 
 
@@ -54,7 +56,7 @@ class KMeans:
         order = canonical_order(problem)
         points = problem.features[order].astype(np.float64)
         centres, made, settled = lloyd(points, seeds(points, budget, rng), self.iterations)
-        rows, _ = in_turn(points, centres, budget)
+        rows, _ = in_turn(whole(points), centres, budget)
         report = {
             "inertia": float((nearest(points, centres, 1)[1] ** 2).mean()),
             "iterations": made,

@@ -18,6 +18,7 @@ import numpy as np
 
 from goracs.ot import distance
 from goracs.ot.distance import distances
+from goracs.ot.part import whole
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import lowest, toward_mean
 from goracs.types import ByClass, Coreset, FloatArray, IndexArray, InvalidInput, SelectionProblem
@@ -56,7 +57,7 @@ class Mmd:
         target = problem.target_features.astype(np.float64)
         width, warnings = self._width(pool, target)
         if width is None:
-            picked = toward_mean(pool, target.mean(axis=0), budget)
+            picked = toward_mean(whole(pool), target.mean(axis=0), budget)
             mmd = float(np.linalg.norm(pool[picked].mean(axis=0) - target.mean(axis=0)))
         else:
             picked, mmd = herd(pool, target, width, budget)

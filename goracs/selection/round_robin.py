@@ -12,8 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from goracs.ot.neighbours import in_turn
+from goracs.ot.part import passes
 from goracs.search.canonical import canonical_order
+from goracs.search.in_turn import in_turn
 from goracs.types import ByClass, Coreset, SelectionProblem
 
 
@@ -29,6 +30,7 @@ class RoundRobin:
 
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
     seeded: ClassVar[bool] = True
+    spread: ClassVar[bool] = True  # `goracs.cluster`: its passes may be made by others
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:
         """See `goracs.types.Selector`.
@@ -37,10 +39,10 @@ class RoundRobin:
         validation rows had a turn.
 
         Raises:
-            InvalidInput: embeddings without columns.
+            InvalidInput: embeddings without columns, or too far apart for float64.
         """
         order, turns = canonical_order(problem), rng.permutation(problem.target_size)
-        rows, away = in_turn(problem.features[order], problem.target_features[turns], budget)
+        rows, away = in_turn(passes(problem, order), problem.target_features[turns], budget)
         report = {
             "mean_distance": float(away.mean()),
             "served": min(budget, problem.target_size),

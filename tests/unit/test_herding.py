@@ -12,6 +12,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from goracs import SelectionProblem, select
 from goracs.ot import distance
+from goracs.ot.part import whole
 from goracs.search.canonical import canonical_order
 from goracs.search.toward_mean import toward_mean
 from goracs.selection import mmd
@@ -51,12 +52,12 @@ def greedy(figure: Figure, pool: int, budget: int) -> list[int]:
     return picked
 
 
-whole = st.integers(-3, 3)
+entries = st.integers(-3, 3)
 
 
 @given(
-    rows=st.lists(st.tuples(whole, whole), min_size=1, max_size=8),
-    goal=st.tuples(whole, whole),
+    rows=st.lists(st.tuples(entries, entries), min_size=1, max_size=8),
+    goal=st.tuples(entries, entries),
     data=st.data(),
 )
 @settings(max_examples=60, deadline=None)
@@ -69,7 +70,9 @@ def test_each_row_toward_a_mean_is_the_best_of_those_left(
     def figure(picked: np.ndarray) -> float:
         return float(((table[picked].sum(axis=0) - len(picked) * np.array(goal)) ** 2).sum())
 
-    assert toward_mean(table, np.array(goal, float), budget).tolist() == greedy(figure, len(rows), budget)
+    assert toward_mean(whole(table), np.array(goal, float), budget).tolist() == greedy(
+        figure, len(rows), budget
+    )
 
 
 @pytest.mark.parametrize("budget", [1, 2, 9, 25])

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from goracs.ot import distance
-from goracs.ot.neighbours import in_turn, nearest
+from goracs.ot.neighbours import nearest
+from goracs.ot.part import whole
+from goracs.search.in_turn import in_turn
 from goracs.types import InvalidInput
 
 quick = settings(max_examples=40, deadline=None)
@@ -68,7 +70,7 @@ def test_in_turn_equals_the_nearest_free_row_each_time(features: Any, data: st.D
     for place in range(count):
         expected.append(min(free, key=lambda row: (full[row, place % len(target)], row)))
         free.remove(expected[-1])
-    rows, away = in_turn(features, target, count)
+    rows, away = in_turn(whole(features), target, count)
     assert rows.tolist() == expected
     assert away.tolist() == [full[row, place % len(target)] for place, row in enumerate(expected)]
 
@@ -78,4 +80,4 @@ def test_neighbours_need_columns() -> None:
     with pytest.raises(InvalidInput, match="have no columns"):
         nearest(empty, empty, 1)
     with pytest.raises(InvalidInput, match="have no columns"):
-        in_turn(empty, empty, 1)
+        in_turn(whole(empty), empty, 1)

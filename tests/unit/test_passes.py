@@ -21,7 +21,7 @@ from goracs.selection import by_class
 from goracs.types import Coreset, InvalidInput, SelectionProblem
 from tests.workers import Drawn, Here, crew, odd
 
-METHODS: dict[str, dict[str, Any]] = {"kcenter": {}}
+METHODS: dict[str, dict[str, Any]] = {"herding": {}, "kcenter": {}, "round_robin": {}}
 
 
 @pytest.fixture(scope="module")
