@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from goracs.ot.part import Part
 from goracs.types import FloatArray, IndexArray
 
 Found = TypeVar("Found")
+Sums = tuple[IndexArray, IndexArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,23 @@ class InParts:
 
     def largest(self) -> FloatArray:
         """See `goracs.ot.part.Passes`."""
-        found: FloatArray = np.max(self._by_anybody(Part.largest), axis=0)
-        return found
+        return self._by_anybody(np.maximum, Part.largest)
 
     def sums(self, above: IndexArray) -> IndexArray:
         """See `goracs.ot.part.Passes`."""
-        return self._added(Part.sums, above)
+        return self._by_anybody(np.add, Part.sums, above)
+
+    def clusters(self, centres: FloatArray, above: IndexArray) -> tuple[IndexArray, IndexArray]:
+        """See `goracs.ot.part.Passes`."""
+        return self._by_anybody(_added, Part.clusters, centres, above)
+
+    def reach(self, centres: FloatArray) -> float:
+        """See `goracs.ot.part.Passes`."""
+        return float(self._by_anybody(max, Part.reach, centres))
+
+    def squares(self, centres: FloatArray, above: int) -> IndexArray:
+        """See `goracs.ot.part.Passes`."""
+        return self._by_anybody(np.add, Part.squares, centres, above)
 
     def nearest(self, point: FloatArray, picked: IndexArray) -> tuple[int, float]:
         """See `goracs.ot.part.Passes`."""
@@ -59,21 +72,26 @@ class InParts:
         """See `goracs.ot.part.Passes`."""
         return max(self._by_owners(Part.farthest, picked), key=_farther)
 
-    def _added(self, figure: Callable[..., IndexArray], *args: Any) -> IndexArray:
-        """The sum of whole numbers that each shard has."""
-        total = np.int64(0)
-        for _, found in self.crew.passed(lambda: OfPart(figure, args)):
-            total = total + found
-        return np.asarray(total)
+    def drawn(self, picked: IndexArray, key: int) -> tuple[int, float]:
+        """See `goracs.ot.part.Passes`."""
+        return max(self._by_owners(Part.drawn, picked, key), key=_farther)
 
-    def _by_anybody(self, figure: Callable[..., Found], *args: Any) -> list[Found]:
-        """What each shard answers."""
-        return [found for _, found in self.crew.passed(lambda: OfPart(figure, args))]
+    def _by_anybody(
+        self, merged: Callable[[Found, Found], Found], figure: Callable[..., Found], *args: Any
+    ) -> Found:
+        """What the shards' answers make together."""
+        answers = self.crew.passed(lambda: OfPart(figure, args))
+        found: Found = reduce(merged, (answer for _, answer in answers))
+        return found
 
     def _by_owners(self, figure: Callable[..., Found], *args: Any) -> list[Found]:
-        """What each shard answers to whoever remembers it."""
+        """What each shard answers, by whoever remembers it."""
         shards = range(self.crew.shards)
         return [found for _, found in self.crew.remembered(shards, lambda: OfPart(figure, args))]
+
+
+def _added(one: Sums, other: Sums) -> Sums:
+    return one[0] + other[0], one[1] + other[1]
 
 
 def _nearer(found: tuple[int, float]) -> tuple[bool, float, int]:

@@ -102,7 +102,8 @@ class OfPart:
     args: tuple[Any, ...]
 
     def of(self, held: Held) -> Any:  # noqa: D102
-        return self.figure(held.part, *self.args)
+        args = [arg.copy() if isinstance(arg, np.ndarray) else arg for arg in self.args]  # as in Cheapest
+        return self.figure(held.part, *args)
 
 
 class Worker:

@@ -11,6 +11,22 @@ from goracs.ot.distance import blocks, distances, first_of, refuse_no_columns
 from goracs.types import FloatArray, IndexArray
 
 
+def owners(features: FloatArray, target: FloatArray) -> IndexArray:
+    """[N] int64; the row of target [m, d] nearest to each row [N, d], ties by index; else as `nearest`."""
+    found, row = np.empty(len(features), np.int64), 0
+    for block in blocks(features, target):
+        squares = block.squares()
+        could_be = block.low(squares) <= block.high(squares.min(axis=1))[:, None]
+        owner = could_be.argmax(axis=1)
+        for open_row in np.flatnonzero(could_be.sum(axis=1) > 1):
+            columns = np.flatnonzero(could_be[open_row])
+            exact = distances(features[row + open_row][None], target[columns])[0]
+            owner[open_row] = columns[exact.argmin()]
+        found[row : row + len(owner)] = owner
+        row += len(owner)
+    return found
+
+
 def nearest(
     features: FloatArray, target: FloatArray, count: int, *, others: bool = False
 ) -> tuple[IndexArray, FloatArray]:

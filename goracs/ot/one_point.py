@@ -96,15 +96,19 @@ class Away:
             np.minimum(self._above, found + np.float32(error), out=self._above)
         self.points = np.concatenate([self.points, points])
 
-    def farthest(self, free: Mask) -> tuple[int, float]:
-        """The free row farthest from its nearest point, ties by index, and how far; or NONE."""
+    def farthest(self, free: Mask, lots: FloatArray | None = None) -> tuple[int, float]:
+        """The free row farthest from its nearest point, ties by index, and how far; or NONE.
+
+        Where rows have lots [N] > 0, the one where the square of that, by its lot, is largest; and its root.
+        """
         if not free.any():
             return NONE, 0.0
-        least = self._below.max(where=free, initial=-np.inf)
-        rows = np.flatnonzero((self._above >= least) & free)
-        away = self._measured(rows)
-        first = away.argmax()
-        return int(rows[first]), float(away[first])
+        weights = 1.0 if lots is None else 1 / lots
+        least = (self._below * weights).max(where=free, initial=-np.inf)
+        rows = np.flatnonzero((self._above * weights >= least) & free)
+        figures = self._measured(rows) / (1.0 if lots is None else np.sqrt(lots[rows]))
+        first = figures.argmax()
+        return int(rows[first]), float(figures[first])
 
     def _measured(self, rows: IndexArray) -> FloatArray:
         """[k] exact distances of k rows to their nearest point."""

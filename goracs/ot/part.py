@@ -7,7 +7,7 @@ Remembered what a part knows of the rows that were picked only saves time: it is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -15,7 +15,9 @@ from typing import Protocol
 import numpy as np
 
 from goracs.ot import sums
-from goracs.ot.distance import refuse_no_columns
+from goracs.ot.distance import distances, refuse_no_columns
+from goracs.ot.lots import exponential
+from goracs.ot.neighbours import owners
 from goracs.ot.one_point import NONE, Away, Mask, Rows, parts
 from goracs.types import FloatArray, IndexArray, SelectionProblem
 
@@ -41,6 +43,18 @@ class Passes(Protocol):
 
     def farthest(self, picked: IndexArray) -> tuple[int, float]:
         """The row farthest from the nearest of those picked [k], which are left out, and how far; or NONE."""
+
+    def drawn(self, picked: IndexArray, key: int) -> tuple[int, float]:
+        """The same in a race by the lots of a key: rows have chances by the squares of those distances."""
+
+    def clusters(self, centres: FloatArray, above: IndexArray) -> tuple[IndexArray, IndexArray]:
+        """[k] of how many rows each centre [k, d] is the nearest, and [2, k, d] their sums, as in `sums`."""
+
+    def reach(self, centres: FloatArray) -> float:
+        """The largest distance of a row to the nearest of some centres [k, d]."""
+
+    def squares(self, centres: FloatArray, above: int) -> IndexArray:
+        """[2, 1] the sum of the squares of those distances, in the unit 2^above, which is above them."""
 
 
 @dataclass(eq=False)
@@ -71,15 +85,15 @@ class Part:
 
     def largest(self) -> FloatArray:
         """See `Passes`."""
-        found = [np.abs(self.features[part]).max(axis=0) for part in parts(self.features)]
+        found = [np.abs(rows).max(axis=0) for rows in self._blocks()]
         largest: FloatArray = np.max(found, axis=0).astype(np.float64)
         return largest
 
     def sums(self, above: IndexArray) -> IndexArray:
         """See `Passes`."""
         found = np.zeros((2, len(above)), np.int64)
-        for part in parts(self.features):
-            found += sums.digits(self.features[part], above).sum(axis=1)
+        for rows in self._blocks():
+            found += sums.digits(rows, above).sum(axis=1)
         return found
 
     def nearest(self, point: FloatArray, picked: IndexArray) -> tuple[int, float]:
@@ -91,6 +105,37 @@ class Part:
         """See `Passes`."""
         place, away = self._away_from(picked).farthest(self._free(picked))
         return self._number(place), away
+
+    def drawn(self, picked: IndexArray, key: int) -> tuple[int, float]:
+        """See `Passes`."""
+        lots = exponential(key, self.numbers)
+        place, figure = self._away_from(picked).farthest(self._free(picked), lots)
+        return self._number(place), figure
+
+    def clusters(self, centres: FloatArray, above: IndexArray) -> tuple[IndexArray, IndexArray]:
+        """See `Passes`."""
+        from scipy.sparse import csr_array
+
+        counts, totals = np.zeros(len(centres), np.int64), np.zeros((2, *centres.shape), np.int64)
+        for rows in self._blocks():
+            owner = owners(rows, centres)
+            counts += np.bincount(owner, minlength=len(centres))
+            ones = np.ones(len(rows), np.int64)
+            members = csr_array((ones, (owner, np.arange(len(rows)))), (len(centres), len(rows)))
+            for total, digits in zip(totals, sums.digits(rows, above), strict=True):
+                total += members @ digits
+        return counts, totals
+
+    def reach(self, centres: FloatArray) -> float:
+        """See `Passes`."""
+        return max(float(away.max()) for away in self._to_nearest(centres))
+
+    def squares(self, centres: FloatArray, above: int) -> IndexArray:
+        """See `Passes`."""
+        found = np.zeros((2, 1), np.int64)
+        for away in self._to_nearest(centres):
+            found += sums.digits(np.ldexp(away, -above)[:, None] ** 2, np.zeros(1, np.int64)).sum(axis=1)
+        return found
 
     @cached_property
     def rows(self) -> Rows:
@@ -108,6 +153,19 @@ class Part:
         self.away.add(self.read(picked[len(self.known) :]))
         self.known = picked.copy()
         return self.away
+
+    def _blocks(self) -> Iterator[FloatArray]:
+        for part in parts(self.features):
+            yield self.features[part]
+
+    def _to_nearest(self, centres: FloatArray) -> Iterator[FloatArray]:
+        """How far rows are from the centre nearest to them, block by block."""
+        for rows in self._blocks():
+            owner, away = owners(rows, centres), np.empty(len(rows))
+            for centre in np.unique(owner):
+                mine = np.flatnonzero(owner == centre)
+                away[mine] = distances(rows[mine], centres[centre : centre + 1])[:, 0]
+            yield away
 
     def _free(self, picked: IndexArray) -> Mask:
         free = np.ones(len(self.numbers), np.bool_)
@@ -143,3 +201,10 @@ def mean(rows: Passes) -> FloatArray:
     """[d] float64 mean of all rows, the same in any order of them."""
     above = sums.exponents(rows.largest())
     return sums.mean(rows.sums(above), np.array([rows.size]), above)
+
+
+def inertia(rows: Passes, centres: FloatArray) -> float:
+    """The mean squared distance of a row to the nearest of some centres [k, d], in any order of rows."""
+    above = int(sums.exponents(np.array(rows.reach(centres))))
+    mean_square = sums.mean(rows.squares(centres, above), np.array([rows.size]), np.zeros(1, np.int64))
+    return float(np.ldexp(mean_square[0], 2 * above))

@@ -45,7 +45,7 @@ def stage(
     params = {"selector": spec(selector), "budget": budget}
     if selector.seeded:
         params["seed"] = seed
-    return Stage("select", 4, params, dict(seen), build)
+    return Stage("select", 5, params, dict(seen), build)
 
 
 def selection_problem(inputs: Mapping[str, Path], needs: Set[str]) -> SelectionProblem:

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.cluster import KMeans as KMeansOfScikitLearn
 
 from goracs.ot import distance
+from goracs.ot.part import whole
 from goracs.selection import facility_location
 from goracs.selection.d2 import D2
 from goracs.selection.doubly_greedy import DoublyGreedy
@@ -237,17 +238,17 @@ def test_d2_reads_the_score_it_is_told() -> None:
 
 def test_lloyd_equals_scikit_learn_from_the_same_seeds() -> None:
     points = normal(120, 3) + 4 * np.random.default_rng(2).integers(0, 3, (120, 1))
-    first = seeds(points, 7, np.random.default_rng(0))
-    centres, made, settled = lloyd(points, first, 100)
+    first = seeds(whole(points), 7, np.random.default_rng(0))
+    centres, made, settled = lloyd(whole(points), first, 100)
     theirs = KMeansOfScikitLearn(7, init=first, n_init=1, tol=0, max_iter=100).fit(points)
     np.testing.assert_allclose(centres, theirs.cluster_centers_, rtol=ROUNDING)
     assert settled
     assert 2 < made <= 100
-    assert lloyd(points, first, 2)[1:] == (2, False)
+    assert lloyd(whole(points), first, 2)[1:] == (2, False)
 
 
 def test_lloyd_keeps_the_centre_of_an_empty_cluster() -> None:
-    centres, _, settled = lloyd(np.array([[0.0], [1], [10]]), np.array([[0.0], [99], [9]]), 9)
+    centres, _, settled = lloyd(whole(np.array([[0.0], [1], [10]])), np.array([[0.0], [99], [9]]), 9)
     assert (centres.tolist(), settled) == ([[0.5], [99], [10]], True)
 
 
@@ -255,7 +256,7 @@ def test_seeds_are_drawn_in_proportion_to_squared_distance() -> None:
     """Of rows at 0, 1 and 3 the second is drawn by squares: from 0 it is 1 once and 3 nine times in ten."""
     line, counts = np.array([[0.0], [1], [3]]), np.zeros((4, 4))
     for seed in range(1500):
-        first, second = seeds(line, 2, np.random.default_rng(seed))[:, 0].astype(int)
+        first, second = seeds(whole(line), 2, np.random.default_rng(seed))[:, 0].astype(int)
         counts[first, second] += 1
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     assert shares[0, 3] == pytest.approx(0.9, abs=0.07)  # 5 standard deviations
@@ -265,7 +266,7 @@ def test_seeds_are_drawn_in_proportion_to_squared_distance() -> None:
 
 def test_seeds_are_never_a_row_drawn_before_while_others_differ() -> None:
     points = normal(12, 2)
-    drawn = seeds(points, 12, np.random.default_rng(0))
+    drawn = seeds(whole(points), 12, np.random.default_rng(0))
     assert sorted(map(tuple, drawn.tolist())) == sorted(map(tuple, points.tolist()))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from goracs.ot import distance
-from goracs.ot.neighbours import nearest
+from goracs.ot.neighbours import nearest, owners
 from goracs.ot.part import whole
 from goracs.search.in_turn import in_turn
 from goracs.types import InvalidInput
@@ -32,6 +32,7 @@ def test_nearest_equals_all_distances_sorted(features: Any, data: st.DataObject)
     rows, away = nearest(features, target, count)
     full = distance.distances(features, target)
     np.testing.assert_array_equal(rows, sorted_rows(full, count))
+    np.testing.assert_array_equal(owners(features, target), full.argmin(axis=1))
     np.testing.assert_array_equal(away, np.take_along_axis(full, rows, axis=1))
 
 
@@ -73,6 +74,15 @@ def test_in_turn_equals_the_nearest_free_row_each_time(features: Any, data: st.D
     rows, away = in_turn(whole(features), target, count)
     assert rows.tolist() == expected
     assert away.tolist() == [full[row, place % len(target)] for place, row in enumerate(expected)]
+
+
+@pytest.mark.parametrize("block", [2**25, 4 * 60 * 7])
+def test_owners_that_float32_cannot_tell_are_decided_exactly(monkeypatch: Any, block: int) -> None:
+    monkeypatch.setattr(distance, "BLOCK_BYTES", block)
+    features = 1e3 + 1e-4 * np.random.default_rng(0).normal(size=(60, 5))
+    features[30] = 1e4
+    full = distance.distances(features, features[::3])
+    np.testing.assert_array_equal(owners(features, features[::3]), full.argmin(axis=1))
 
 
 def test_neighbours_need_columns() -> None:

@@ -79,6 +79,19 @@ def test_the_farthest_is_as_far_as_it_is() -> None:
     assert found.farthest(free) == (NONE, 0.0)
 
 
+@given(rows=grids, data=st.data())
+@quick
+def test_a_race_by_lots_equals_all_distances(rows: Any, data: st.DataObject) -> None:
+    lots = data.draw(arrays(np.float64, len(rows), elements=st.sampled_from([1e-3, 0.5, 1.0, 2.0])))
+    free = data.draw(arrays(np.bool_, len(rows)))
+    found = Away(held(rows))
+    found.add(rows[:2])
+    away = distance.distances(rows, rows[:2]).min(axis=1) / np.sqrt(lots)
+    away[~free] = -1
+    expected = (int(away.argmax()), float(away.max())) if free.any() else (NONE, 0.0)
+    assert found.farthest(free, lots) == expected
+
+
 def test_points_too_far_off_for_float32_are_measured() -> None:
     rows = np.array([[1e-12], [3e-12], [2e-12]])
     for points in ([[5.0], [1e-12]], [[1e-12], [1e10]], [[1e10], [1e-12]], [[5.0]]):
