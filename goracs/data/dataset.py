@@ -32,8 +32,8 @@ class Interactions:
     """The content of a data set's raw files.
 
     Args:
-        events: user str, item str, rating f64, time i64 (seconds); no nulls, finite, in file order; and
-            part i64 where parts of a second order events within it.
+        events: user, item (texts or codes), rating f64, time i64 (seconds); no nulls, finite, in file order;
+            and part i64 where parts of a second order events within it.
         items: item str (distinct), title str (null where the file has none), in file order.
         excluded: why -> how many raw lines were left out; each reason names the first of them.
         noted: why -> how many raw lines were read by a guess, or stand in for what is not there.

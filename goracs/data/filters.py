@@ -11,13 +11,15 @@ Counts   every event that goes is counted under the one reason for which it went
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from goracs.data.codes import coded, known
 from goracs.data.dataset import Dataset, Interactions
+from goracs.data.parts import by_parts, first_rows, of_users, only
 from goracs.data.ties import PART
 from goracs.types import InvalidInput
 
@@ -58,26 +60,29 @@ class Kept:
 def usable(raw: Interactions, rules: Dataset) -> Kept:
     """The events that the duplicate rule, the title rules and the core of a data set leave.
 
+    The table of `raw` is emptied if it has others.
+
     Raises:
         InvalidInput: a duplicate where `dataset.duplicates=refuse`.
     """
-    once, repeats = _once(raw.events, rules)
     touched = pl.DataFrame({"item": raw.events["item"].unique().cast(pl.String)})
+    total = len(raw.events)
+    events, repeats = _once(raw.events, rules)
     items = raw.items.select("item", "title").join(touched, on="item", how="semi", maintain_order="left")
     items = items.with_columns(title=unescaped(items["title"])) if rules.title_unescape else items
     broken = items["title"].str.contains(CONTROL).sum()
     items = items.with_columns(pl.col("title").str.replace_all(CONTROL, " "))
     judged = items.with_columns(why=_fault(rules))
-    events = once.drop(PART, strict=False).with_columns(why=_whys(once["item"], judged))
-    titled = events.filter(pl.col("why") == "").drop("why")
-    core = titled if rules.core is None else k_core(titled, rules.core)
-    excluded = dict(
-        events.filter(pl.col("why") != "")["why"].cast(pl.String).value_counts().sort("why").iter_rows()
-    )
-    if len(once) < len(raw.events):
+    whys = _whys(events["item"], judged)
+    counts = whys.value_counts().cast({"why": pl.String}).sort("why")
+    excluded = dict(counts.filter(pl.col("why") != "").iter_rows())
+    if len(events) < total:
         excluded["exact repeat of another event"] = repeats
-    if len(core) < len(titled):
-        excluded[f"outside the {rules.core}-core"] = len(titled) - len(core)
+    titled = only(events, whys == "")
+    before = len(titled)
+    core = titled if rules.core is None else k_core(titled, rules.core)
+    if len(core) < before:
+        excluded[f"outside the {rules.core}-core"] = before - len(core)
     return Kept(core, judged.filter(pl.col("why") == "").drop("why"), excluded, int(broken), repeats)
 
 
@@ -88,27 +93,52 @@ def unescaped(titles: pl.Series) -> pl.Series:
 
 
 def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
-    """The largest part of the events in which every user and every item has at least k of them, in order."""
-    often = (pl.len().over("user") >= k) & (pl.len().over("item") >= k)
-    while len(kept := events.filter(often)) < len(events):
-        events = kept
-    return events
+    """The largest part of the events in which every user and every item has at least k of them, in order.
+
+    The table is emptied if it has others.
+    """
+    return only(events, _in_core([coded(events[name]) for name in ("user", "item")], k))
 
 
 def exact_repeats(events: pl.DataFrame) -> pl.Series:
     """The numbers of the rows, in order, that equal an earlier one in all fields, parts of seconds too.
 
-    Equal hashes point out the few rows that are compared.
+    Equal hashes of user, item and time point out the few rows that are compared.
     """
-    fields = [name for name in (*ALIKE, PART) if name in events.columns]
-    hashes = events.select(pl.struct(fields).hash()).to_series()
-    alike = events.with_row_index("row")
-    alike = alike.filter(hashes.is_duplicated()) if hashes.n_unique() < len(hashes) else alike.clear()
-    return alike.filter(~pl.struct(fields).is_first_distinct())["row"]
+    users, fields = coded(events["user"]), [name for name in (*ALIKE, PART) if name in events.columns]
+    hashed = pl.col("user").hash(0) ^ pl.col("item").hash(1) ^ pl.col("time").hash(2)
+
+    def again(rows: pl.Series) -> pl.Series:
+        some = events.select(pl.col(fields).gather(rows), row=rows)
+        hashes = np.sort(some.select(hashed).to_series().to_numpy())
+        twice = pl.Series(hashes[1:][hashes[1:] == hashes[:-1]])
+        alike = some.filter(hashed.is_in(twice.implode()))
+        return alike.filter(~pl.struct(fields).is_first_distinct())["row"]
+
+    return by_parts(of_users(users, first_rows(users)), again).sort()
+
+
+def _in_core(fields: Sequence[pl.Series], k: int) -> pl.Series:
+    """[len] bool: the events of the core, from the codes of their users and of their items."""
+    kept = pl.repeat(True, len(fields[0]), eager=True)
+    while True:
+        often = [_often(ids, kept, k) for ids in fields]
+        if (left := kept & often[0] & often[1]).equals(kept):
+            return kept
+        kept = left
+
+
+def _often(ids: pl.Series, kept: pl.Series, k: int) -> pl.Series:
+    """[len] bool: whether there are at least k of an event's user, or item, among those that are kept."""
+    counts = np.bincount(ids.to_physical().filter(kept), minlength=len(known(ids)))
+    return pl.Series(counts >= k).gather(ids.to_physical())
 
 
 def _once(events: pl.DataFrame, rules: Dataset) -> tuple[pl.DataFrame, int]:
-    """The events as `dataset.duplicates` leaves them, and how many repeat an earlier one exactly."""
+    """The events as `dataset.duplicates` leaves them, and how many repeat an earlier one exactly.
+
+    The order of parts of seconds has been seen to; they go.
+    """
     repeats = exact_repeats(events)
     if len(repeats) and rules.duplicates == "refuse":
         first = events.row(repeats[0], named=True)
@@ -117,9 +147,11 @@ def _once(events: pl.DataFrame, rules: Dataset) -> tuple[pl.DataFrame, int]:
             f"{len(repeats)} of the {len(events)} events of the data set {rules.name} repeat an earlier one "
             f"exactly, as does {shown}: dataset.duplicates=drop leaves such events out, keep keeps them."
         )
+    if PART in events.columns:
+        events.drop_in_place(PART)
     if len(repeats) and rules.duplicates == "drop":
-        gone = pl.int_range(pl.len()).is_in(repeats.cast(pl.Int64).implode())
-        return events.filter(~gone), len(repeats)
+        gone = pl.int_range(len(events), dtype=pl.UInt32, eager=True).is_in(repeats.implode())
+        return only(events, ~gone), len(repeats)
     return events, len(repeats)
 
 
@@ -127,7 +159,7 @@ def _whys(items: pl.Series, judged: pl.DataFrame) -> pl.Series:
     """[len] Enum: why the item of each event is not used; of one that is not judged, that it has no title."""
     numbers = coded(items)
     told = known(numbers).to_frame("item").join(judged, on="item", how="left", maintain_order="left")
-    return coded(told["why"].fill_null("no title")).gather(numbers.to_physical())
+    return coded(told["why"].fill_null("no title")).gather(numbers.to_physical()).alias("why")
 
 
 def _fault(rules: Dataset) -> pl.Expr:

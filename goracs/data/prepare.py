@@ -3,8 +3,8 @@
 Files   train, valid and test.parquet (one example a row), catalogue.parquet (item, title), seen.parquet
         (user, items) and statistics.json. The same input gives the same bytes (with one version of polars).
 Order   examples as the split leaves them; items and users by their first event, in the order of `split.ties`.
-Memory  ids are codes, and the rows of a step go when the next one has them. Examples are worded and written a
-        chunk at a time: all prompts at once are many times the events.
+Memory  ids are codes, a sample is a number of a row, and what sorts does so by parts (`goracs.data.parts`).
+        Examples are worded and written a chunk at a time: all prompts at once are many times the events.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from goracs.data.codes import coded
+from goracs.data.codes import coded, known, recoded
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.filters import Kept, usable
+from goracs.data.parts import by_parts, first_rows, of_users
 from goracs.data.samples import flip, samples, subsample, user_logs, with_history
 from goracs.data.splits import LeaveOneOut, Split, Splitter
-from goracs.data.statistics import check, sizes, statistics
+from goracs.data.statistics import check, of_events, sizes, statistics
 from goracs.data.tasks import EXAMPLE, Ctr, Task, as_examples
 from goracs.data.ties import in_order
 from goracs.types import Example, InvalidInput
@@ -67,19 +69,19 @@ def prepare(dataset: Dataset, split: Splitter, task: Task) -> Prepared:
     raw = replace(raw, events=in_order(raw.events, split.ties, split.ties_seed))
     of_raw, seen = sizes(raw.events), _seen(raw.events)
     kept = usable(raw, dataset)
-    raw = replace(raw, events=raw.events.clear())  # the rows of a step go when the next one has them
     catalogue = _catalogue(kept)
     log = user_logs(kept.events)
-    kept = replace(kept, events=kept.events.clear())
+    of_log = of_events(log)
     rows = samples(log, dataset.history, dataset.min_history, split.every_event)
     _refuse_empty(dataset, of_raw["events"], kept.excluded, log, rows)
+    log = log.select("item", "rating")  # the other columns go before the items are
+    log = log.with_columns(recoded(log["item"], pl.Enum(catalogue["item"])))
     whole = split.assign(rows)
     pool = subsample(whole.train, dataset.size, dataset.sample, dataset.seed)
     noise = task.flipped if isinstance(task, Ctr) else 0
     drawn = Split(flip(pool, noise, dataset.seed) if noise else pool, whole.valid, whole.test)
-    counts = statistics(raw, of_raw, kept, log, rows, whole, drawn, task.like_threshold)
+    counts = statistics(raw, of_raw, kept, of_log, log, rows, whole, drawn, task.like_threshold)
     check(dataset.expected, counts, whole)
-    log = log.select(pl.col("item").cast(pl.Enum(catalogue["item"])), "rating")
     return Prepared(
         **{part: examples(getattr(drawn, part), log, catalogue, task) for part in PARTS},
         catalogue=catalogue,
@@ -156,12 +158,22 @@ def _coded(raw: Interactions) -> Interactions:
 
 
 def _catalogue(kept: Kept) -> pl.DataFrame:
-    rated = kept.events.select("item").unique(maintain_order=True).cast(pl.String)
+    items, first = known(kept.events["item"]), first_rows(kept.events["item"])
+    rated = pl.DataFrame({"item": items.gather(np.argsort(first)[: np.sum(first < len(kept.events))])})
     return rated.join(kept.titles, on="item", maintain_order="left")
 
 
 def _seen(events: pl.DataFrame) -> pl.DataFrame:
-    return events.group_by("user", maintain_order=True).agg(items=pl.col("item").unique(maintain_order=True))
+    """user, items, users and items by their first event."""
+    users = events["user"]
+
+    def items(rows: pl.Series) -> pl.Series:
+        some = events.select(pl.col("user", "item").gather(rows)).group_by("user", maintain_order=True)
+        return (
+            some.agg(items=pl.col("item").unique(maintain_order=True)).select(pl.struct(pl.all())).to_series()
+        )
+
+    return by_parts(of_users(users, first_rows(users)), items).struct.unnest()
 
 
 def _refuse_untimed(raw: Interactions, split: Splitter) -> None:

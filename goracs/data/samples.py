@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from goracs.data.codes import coded
+from goracs.data.parts import by_parts, first_rows, moved, of_times, of_users
 from goracs.types import InvalidInput
 
 Draw = Literal["uniform", "newest", "users", "half_oldest"]
@@ -29,21 +31,12 @@ def user_logs(events: pl.DataFrame) -> pl.DataFrame:
     """Events user by user (first appearance first), each user's in time order.
 
     Args:
-        events: user str, item str, rating f64, time i64 (seconds); in the order that
-            decides ties.
+        events: user, item (texts or codes), rating f64, time i64 (seconds); in the order that decides ties;
+            emptied where another table is returned.
 
-    Returns: the same columns and `place` u32, 0..n-1 among the user's `count` u32 events.
+    Returns: the same columns.
     """
-    row = pl.col("row")
-    return (
-        events.with_row_index("row")
-        .with_columns(first=row.min().over("user"))
-        .sort("first", "time", "row")
-        .with_columns(
-            place=pl.int_range(pl.len(), dtype=pl.UInt32).over("first"), count=pl.len().over("first")
-        )
-        .drop("row", "first")
-    )
+    return events if _is_log(events) else moved(events, _by_user(events))
 
 
 def samples(log: pl.DataFrame, history: int, min_history: int, every_event: bool) -> pl.DataFrame:
@@ -55,25 +48,32 @@ def samples(log: pl.DataFrame, history: int, min_history: int, every_event: bool
         min_history: samples with fewer history items are left out.
         every_event: whether every event but a user's first is a target, too few behind it or not.
 
-    Returns: user, item, rating, time of the target, its `row` in the log, how many rows before that one are
-        `shown`, and whether the last of these is `tied`: at the target's own time.
+    Returns: user and time of the target, its `row` in the log, how many rows before that one are `shown`, and
+        whether the last of these is `tied`: at the target's own time.
     """
-    place, shown = pl.col("place"), pl.col("shown")
+    row, user, place = pl.int_range(pl.len(), dtype=pl.UInt32), pl.col("user"), pl.col("place")
+    start = pl.when(user.ne_missing(user.shift(1))).then(row).forward_fill()
+    last, tied = user.ne_missing(user.shift(-1)), pl.col("time") == pl.col("time").shift(1)
     first = 1 if every_event else history
-    return (
-        log.with_row_index("row")
-        .with_columns(
-            shown=pl.min_horizontal(place, pl.lit(history, pl.UInt32)),
-            tied=(place > 0) & (pl.col("time") == pl.col("time").shift(1)),
-        )
-        .filter(place >= pl.min_horizontal(pl.lit(first), pl.col("count") - 1), shown >= min_history)
-        .select("user", "item", "rating", "time", "row", "shown", "tied")
-        .sort("time", maintain_order=True)
+    places = log.select(place=row - start, last=last, tied=tied).select(
+        "place",
+        tied=(place > 0) & pl.col("tied"),
+        target=((place >= first) | pl.col("last")) & (place >= min_history) & (min_history <= history),
+    )
+    rows = _by_time(log["time"], places["target"])
+    return pl.DataFrame(
+        {
+            "row": rows,
+            "shown": places.drop_in_place("place").gather(rows).clip(upper_bound=history),
+            "tied": places["tied"].gather(rows),
+            "user": log["user"].gather(rows),
+            "time": log["time"].gather(rows),
+        }
     )
 
 
 def with_history(rows: pl.DataFrame, log: pl.DataFrame) -> pl.DataFrame:
-    """Samples with `history` (items, oldest first) and `history_rating`, looked up in their log."""
+    """Samples with `item`, `rating`, `history` (items, oldest first) and `history_rating` of their log."""
     here = pl.col("row").cast(pl.Int64)
     numbered = rows.with_row_index("sample")
     before = pl.int_ranges(here - pl.col("shown"), here, dtype=pl.UInt32)
@@ -81,7 +81,8 @@ def with_history(rows: pl.DataFrame, log: pl.DataFrame) -> pl.DataFrame:
     looked_up = shown.select("sample", *(log[name].gather(shown["row"]) for name in ("item", "rating")))
     histories = looked_up.group_by("sample", maintain_order=True).agg(history="item", history_rating="rating")
     return (
-        numbered.join(histories, on="sample", how="left", maintain_order="left")
+        numbered.with_columns(log[name].gather(rows["row"]) for name in ("item", "rating"))
+        .join(histories, on="sample", how="left", maintain_order="left")
         .with_columns(pl.col("history", "history_rating").fill_null([]))
         .drop("sample")
     )
@@ -142,3 +143,41 @@ def _rows_of_users(pool: pl.DataFrame, rng: np.random.Generator) -> npt.NDArray[
     drawn = users["row"].list.reverse().gather(rng.permutation(len(users)))
     rows: npt.NDArray[np.int64] = drawn.explode().to_numpy()
     return rows
+
+
+def _is_log(events: pl.DataFrame) -> bool:
+    """Whether the events are in that order, as those are that were sorted for their ties."""
+    user, time = pl.col("user"), pl.col("time")
+    same = user.eq_missing(user.shift(1))
+    together = (~same).sum() == user.n_unique()
+    in_time = (same & (time < time.shift(1))).sum() == 0
+    return bool(events.select(together & in_time).item())
+
+
+def _by_user(events: pl.DataFrame) -> pl.Series:
+    """[len] u32: the numbers of the rows user by user, each user's in time order."""
+    users = coded(events["user"])
+    first = first_rows(users)
+
+    def ordered(rows: pl.Series) -> pl.Series:
+        keyed = pl.DataFrame(
+            {
+                "first": pl.Series(first).gather(users.to_physical().gather(rows)),
+                "time": events["time"].gather(rows),
+                "row": rows,
+            }
+        )
+        return keyed.sort(pl.all())["row"]
+
+    return by_parts(of_users(users, first), ordered)
+
+
+def _by_time(time: pl.Series, target: pl.Series) -> pl.Series:
+    """[samples] u32: the numbers of the rows that are targets, in time order."""
+
+    def ordered(rows: pl.Series) -> pl.Series:
+        targets = rows.filter(target.gather(rows))
+        keyed = pl.DataFrame({"row": targets, "time": time.gather(targets)})
+        return keyed.sort("time", maintain_order=True)["row"]
+
+    return by_parts(of_times(time), ordered)

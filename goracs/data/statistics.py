@@ -27,6 +27,7 @@ def statistics(
     raw: Interactions,
     of_raw: Mapping[str, int],
     kept: Kept,
+    of_log: Mapping[str, Any],
     log: pl.DataFrame,
     rows: pl.DataFrame,
     whole: Split,
@@ -39,43 +40,49 @@ def statistics(
         raw: what the reader told; its events are not looked at.
         of_raw: `sizes` of the events before the filters.
         kept: what the filters told; its events are not looked at.
-        log: the events after the filters, in any order.
+        of_log: `of_events` of the events after the filters.
+        log: item and rating of those events, in the order that samples count them.
         rows: all samples.
         whole: their parts.
         drawn: the same after the draw from the pool.
         threshold: a like is a rating above it.
     """
-    total = of_part(rows, threshold, raw)
+    total = of_part(rows, log, threshold, raw)
     return {
         **of_raw,
-        "kept": sizes(log),
+        "kept": of_log["kept"],
         "excluded": {**raw.excluded, **kept.excluded},
         "noted": dict(raw.noted),
         "duplicates": kept.duplicates,
-        "time": [log["time"].min(), log["time"].max()],
+        "time": of_log["time"],
         "titles_cleaned": kept.cleaned,
         "samples": total["samples"],
         "left_out": len(rows) - sum(len(getattr(whole, part)) for part in PARTS),
         "liked": total["liked"],
         "like_rate": total["liked"] / total["samples"] if raw.rated else None,
         "pool": len(whole.train),
-        "splits": {part: of_part(getattr(drawn, part), threshold, raw) for part in PARTS},
+        "splits": {part: of_part(getattr(drawn, part), log, threshold, raw) for part in PARTS},
     }
 
 
-def of_part(rows: pl.DataFrame, threshold: float, raw: Interactions) -> dict[str, Any]:
+def of_part(rows: pl.DataFrame, log: pl.DataFrame, threshold: float, raw: Interactions) -> dict[str, Any]:
     """Counts of some samples, and the first and the last; None where `raw` has no ratings or no times."""
-    targets = rows.select("user", pl.col("item").cast(pl.String), "time")
     noise = {"flipped": int(rows["flipped"].sum())} if "flipped" in rows.columns else {}
+    liked = (log["rating"] > threshold).gather(rows["row"])
     return {
         "samples": len(rows),
-        "liked": int((rows["rating"] > threshold).sum()) if raw.rated else None,
+        "liked": int(liked.sum()) if raw.rated else None,
         "users": rows["user"].n_unique(),
         "tied": int(rows["tied"].sum()) if raw.timed else None,
-        "first": targets.row(0, named=True),
-        "last": targets.row(-1, named=True),
+        "first": _target(rows, log, 0),
+        "last": _target(rows, log, -1),
         **noise,
     }
+
+
+def _target(rows: pl.DataFrame, log: pl.DataFrame, place: int) -> dict[str, Any]:
+    sample = rows.row(place, named=True)
+    return {"user": sample["user"], "item": log["item"][sample["row"]], "time": sample["time"]}
 
 
 def check(expected: Mapping[str, int] | None, found: Mapping[str, Any], whole: Split) -> None:
@@ -104,3 +111,8 @@ def sizes(events: pl.DataFrame) -> dict[str, int]:
         "users": events["user"].n_unique(),
         "items": events["item"].n_unique(),
     }
+
+
+def of_events(events: pl.DataFrame) -> dict[str, Any]:
+    """`sizes` of the kept events, and their first and last time."""
+    return {"kept": sizes(events), "time": [events["time"].min(), events["time"].max()]}

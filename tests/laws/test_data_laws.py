@@ -40,7 +40,7 @@ ALIKE: Any = {"seed": 0, "ties": "file", "ties_seed": 0, "every_event": False}
 
 
 def cut(events: pl.DataFrame, history: int, min_history: int, every_event: bool = False) -> pl.DataFrame:
-    log = user_logs(events)
+    log = user_logs(events.clone())
     return with_history(samples(log, history, min_history, every_event), log).select(SHOWN)
 
 

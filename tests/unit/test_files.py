@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from goracs.data.prepare import prepare, write
 from goracs.data.readers.files import Files, digest_of, listed
 from goracs.types import InvalidInput
+from tests.unit.test_prepare import configured, digests
 
+TIES = ["hash", "file"]
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
 START = 1_500_000_000
 LOG = pl.DataFrame(
@@ -73,6 +76,30 @@ def test_rows_of_any_cut_come_in_the_order_of_names(
     assert reader(folder / "log-*.parquet", None).read().events["time"].to_list() == LOG["time"].to_list()
 
 
+@settings(max_examples=6)
+@given(st.sets(st.integers(1, 11), max_size=4), st.sampled_from(["csv", "parquet"]), st.sampled_from(TIES))
+def test_a_log_is_prepared_alike_however_it_is_cut_into_files(
+    tmp_path_factory: pytest.TempPathFactory, places: set[int], end: str, ties: str
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    cut(folder / "many", end, *sorted(places))
+    cut(folder / "one", end)
+    split, task = configured("split/leave_one_out", ties=ties), configured("task/ctr")
+    for name in ("many", "one"):
+        read = reader(folder / name / f"log-*.{end}", None, history=2)
+        write(prepare(read, split, task), folder / f"{name}-prepared")
+    assert digests(folder / "many-prepared") == digests(folder / "one-prepared")
+
+
+def test_times_may_be_numbers_in_one_file_and_texts_in_another(tmp_path: Path) -> None:
+    LOG.write_parquet(tmp_path / "log-0.parquet")
+    LOG.cast({"time": pl.String}).write_parquet(tmp_path / "log-1.parquet")
+    LOG.cast({"time": pl.UInt64}).write_parquet(tmp_path / "log-2.parquet")
+    for order in ("[012]", "[12]"):
+        found = reader(tmp_path / f"log-{order}.parquet", None).read().events["time"]
+        assert found.to_list() == LOG["time"].to_list() * (len(order) - 2)
+
+
 def test_files_of_inner_folders_come_folder_by_folder(tmp_path: Path) -> None:
     names = ["a-1/x.csv", "a/b/y.csv", "a/z.csv", "a.csv"]
     for name in names:
@@ -124,7 +151,7 @@ def test_files_of_other_types_or_formats_are_refused_and_named(tmp_path: Path) -
     cut(tmp_path, "parquet", 5)
     dated = LOG.with_columns(time=pl.from_epoch("time"))
     dated.write_parquet(tmp_path / "log-2.parquet")
-    with pytest.raises(InvalidInput, match=r"log-2.parquet has time as Datetime.* but .*log-0.parquet as St"):
+    with pytest.raises(InvalidInput, match=r"log-2.parquet has time as Datetime.* but .*log-0.parquet as In"):
         reader(tmp_path / "log-*.parquet", None).read()
     LOG.write_csv(tmp_path / "log-3.csv")
     with pytest.raises(InvalidInput, match=r"several formats, .*log-3.csv \(csv\) and .*\(parquet\)"):

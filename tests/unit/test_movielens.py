@@ -12,6 +12,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from goracs.data.codes import ID
 from goracs.data.dataset import Interactions
 from goracs.data.readers import movielens
 from goracs.data.readers.movielens import MovieLens
@@ -66,12 +67,7 @@ def test_bundled_copy_keeps_its_terms_beside_it() -> None:
 def test_read_equals_the_files_in_file_order(tmp_path: Path) -> None:
     found = folder(tmp_path).read()
     assert found.events.rows() == [("7", "1", 4.0, 1000000100), ("7", "2", 3.5, 1000000090)]
-    assert found.events.schema == {
-        "user": pl.String,
-        "item": pl.String,
-        "rating": pl.Float64,
-        "time": pl.Int64,
-    }
+    assert found.events.schema == {"user": ID, "item": ID, "rating": pl.Float64, "time": pl.Int64}
     assert found.items.rows() == [("1", "Toy Story (1995)"), ("2", "American President, The (1995)")]
     assert found.items.schema == {"item": pl.String, "title": pl.String}
 
@@ -142,9 +138,7 @@ def test_every_layout_equals_the_same_tables(tmp_path: Path, files: dict[str, st
     found = layout(tmp_path, files)
     assert found.events.rows() == [("7", "1", 4.0, 1000000100), ("7", "2", 3.5, 1000000090)]
     assert found.items.rows() == [("1", "Toy Story (1995)"), ("2", "American President, The (1995)")]
-    assert found.events.schema == pl.Schema(
-        {"user": pl.String, "item": pl.String, "rating": pl.Float64, "time": pl.Int64}
-    )
+    assert found.events.schema == {"user": ID, "item": ID, "rating": pl.Float64, "time": pl.Int64}
 
 
 @pytest.mark.parametrize("files", LAYOUTS.values(), ids=LAYOUTS)

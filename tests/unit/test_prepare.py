@@ -16,6 +16,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from goracs.data import parts
 from goracs.data import prepare as module
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.prepare import PARTS, Prepared, prepare, read_catalogue, read_examples, read_seen, write
@@ -247,6 +248,22 @@ def test_chunks_of_any_size_give_the_same_examples(monkeypatch: pytest.MonkeyPat
         found.append(digests(tmp_path / str(size)))
         assert prepared.train.collect_schema() == pl.Schema(EXAMPLE)
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(("split", "ties"), [("users", "hash"), ("paper", "file"), ("leave_one_out", "file")])
+def test_parts_of_any_size_give_the_same_artifact(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, split: str, ties: str
+) -> None:
+    """What is sorted, grouped and compared part by part equals what is at once; also its bytes."""
+    rows = random.Random(2).sample([*MANY, *MANY[::9]], len(MANY) + len(MANY[::9]))
+    dataset = made(rows, {**NAMES, "i1": None}, history=3, core=3, duplicates="drop", size=9)
+    found = []
+    for size in (9, 1 << 21):
+        monkeypatch.setattr(parts, "PARTITION", size)
+        rule = configured(f"split/{split}", valid=5, test=5, ties=ties)
+        write(prepare(dataset, rule, configured("task/ctr")), tmp_path / str(size))
+        found.append(digests(tmp_path / str(size)))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("split", ["paper", "users", "leave_one_out"])

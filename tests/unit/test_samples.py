@@ -26,7 +26,7 @@ ORDERED = "sha256_ordered (user\\titem\\ttimestamp lines, \\n joined)"
 
 
 def cut(events: pl.DataFrame, history: int, min_history: int, every_event: bool = False) -> pl.DataFrame:
-    log = user_logs(events)
+    log = user_logs(events.clone())
     found = with_history(samples(log, history, min_history, every_event), log)
     return found.select("user", "item", "rating", "time", "history", "history_rating")
 

@@ -41,7 +41,8 @@ def rows(count: int, of: int = 1) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def movielens() -> pl.DataFrame:
     log = user_logs(format_of_movielens.read("bundled", None).events)
-    return samples(log, 10, 0, every_event=False).drop("row").with_row_index("row")
+    found = samples(log, 10, 0, every_event=False)
+    return found.with_columns(log["item"].gather(found["row"])).drop("row").with_row_index("row")
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from typing import Literal
 
 import polars as pl
 
+from goracs.data.codes import ID
 from goracs.data.dataset import Interactions
 from goracs.data.readers.encoding import shown
 from goracs.data.readers.events import WHOLE, Unit, checked, refuse, untitled
@@ -59,7 +60,12 @@ def review_events(
     types = {"user": pl.String(), "item": pl.String(), "rating": pl.Float64(), "time": pl.Float64()}
     asked = {field: types[name] for name, field in fields.items()}
     needed, most = list(asked), broken_lines
-    rows, origin = joined(files, lambda file: json_lines(file, asked, needed, most), most)
+
+    def read(file: Path) -> Rows:
+        rows = json_lines(file, asked, needed, most)
+        return rows._replace(table=rows.table.cast({fields[name]: ID for name in ("user", "item")}))
+
+    rows, origin = joined(files, read, most)
     events, time = rows.table.select(**fields), rows.table[fields["time"]]
     wrong = (time != time.round()) | (time.abs() >= WHOLE)
     refuse(origin, "has a time that is no whole number", time, wrong)

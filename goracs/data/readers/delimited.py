@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from goracs.data.codes import ID
 from goracs.data.readers.encoding import mended
 from goracs.data.readers.ending import UNKNOWN, fields, open_ended, refuse_cut_time
 from goracs.data.readers.events import refuse, whole_numbers
@@ -126,7 +127,7 @@ def _read(
 ) -> pl.DataFrame:
     """By place: two columns of a file may have one name."""
     labels = [name if name not in there[:place] else f"{place} {name}" for place, name in enumerate(there)]
-    wanted = {names[name]: kind for name, kind in types.items()}
+    wanted = {names[name]: pl.String() if kind == ID else kind for name, kind in types.items()}
     table = pl.scan_csv(
         content,
         separator=form.separator if form.quoted else UNIT,
@@ -137,7 +138,7 @@ def _read(
         missing_columns="insert",
         glob=False,
     )
-    return collected(file, table.select(**{name: pl.col(written) for name, written in names.items()}))
+    return collected(file, table.select(**{name: pl.col(names[name]).cast(types[name]) for name in names}))
 
 
 def _read_again(

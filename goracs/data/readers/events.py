@@ -37,7 +37,7 @@ def checked(
     """The events of one file with their time in seconds, if nothing is wrong with them.
 
     Args:
-        frame: user str, item str, rating f64, time i64 in `unit`; in file order.
+        frame: user, item (texts or codes), rating f64, time i64 in `unit`; in file order.
         file: where they are from, for messages.
         scale: the least and the greatest rating; None: any finite number.
         unit: of `frame`'s time; `step`: of numbers only the order counts, they stay; `date`: milliseconds of
@@ -84,6 +84,9 @@ def refuse(file: Origin, fault: str, values: pl.Series, wrong: pl.Series, advice
 
 def whole_numbers(texts: pl.Series) -> pl.Series:
     """[len] i64: the numbers that texts are, also as in 12.0; null where one is none."""
+    numbers = texts.cast(pl.Int64, strict=False)
+    if numbers.null_count() == texts.null_count():
+        return numbers
     plain = texts.str.strip_chars()
     numbers, floats = plain.cast(pl.Int64, strict=False), plain.cast(pl.Float64, strict=False)
     exact = (floats == floats.round()) & (floats.abs() < WHOLE)
@@ -93,14 +96,19 @@ def whole_numbers(texts: pl.Series) -> pl.Series:
 
 
 def plain_ids(values: pl.Series) -> pl.Series:
-    """[len] str: ids, without the .0 of whole numbers where every one of them has it."""
-    floats = all(series.str.contains(r"^-?\d+\.0+$").all() for series in (values.head(1), values))
-    return values.str.replace(r"\.0+$", "") if floats else values
+    """[len] texts or codes: ids, without the .0 of whole numbers where every one of them has it."""
+    if not _end_in_zeros(values.head(1)) or not _end_in_zeros(values.unique()):
+        return values
+    return values.cast(pl.String).str.replace(r"\.0+$", "").cast(values.dtype)
+
+
+def _end_in_zeros(values: pl.Series) -> bool:
+    return values.cast(pl.String).str.contains(r"^-?\d+\.0+$").all()
 
 
 def untitled(events: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """The catalogue of events without metadata: every item in order, its id as title; told and counted."""
-    items = events.select("item", title="item").unique("item", maintain_order=True)
+    items = events.select("item").unique(maintain_order=True).cast(pl.String).with_columns(title="item")
     log.warning("no metadata (dataset.items=null): the ids of %d items are their titles", len(items))
     return items, {"item without metadata, its id is its title": len(items)}
 

@@ -104,9 +104,8 @@ def joined(
             f"dataset.broken_lines={most_broken}: {'; '.join(left_out)}. Mend the files or raise that."
         )
     sizes = [len(part.table) for part in parts]
-    return Rows(pl.concat([part.table for part in parts]), left_out, noted), Files(
-        files.name, files.files, sizes
-    )
+    table = pl.concat([part.table for part in parts], how="vertical_relaxed")
+    return Rows(table, left_out, noted), Files(files.name, files.files, sizes)
 
 
 def _part(files: Files, number: int, one: Callable[[Path], Rows]) -> Rows:
@@ -130,9 +129,11 @@ def _rows(place: Place, one: Callable[[Path], Rows]) -> Rows:
 
 
 def _refuse_other_types(files: Files, tables: Sequence[pl.DataFrame]) -> None:
+    """Whole numbers may stand beside texts, as which they are read then."""
     first = tables[0].schema
     for file, table in zip(files.files, tables, strict=True):
-        other = [name for name in first if table.schema[name] != first[name]]
+        pairs = {name: {table.schema[name], first[name]} for name in first}
+        other = [name for name, pair in pairs.items() if len(pair) > 1 and pair != {pl.Int64(), pl.String()}]
         if other:
             raise InvalidInput(
                 f"{file} has {other[0]} as {table.schema[other[0]]}, but {files.files[0]} as "

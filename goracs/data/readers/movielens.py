@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 
 import polars as pl
 
+from goracs.data.codes import ID
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers.delimited import Form, columns
 from goracs.data.readers.encoding import mended
@@ -28,7 +29,7 @@ from goracs.types import InvalidInput
 
 BUNDLED = Path(__file__).parents[2] / "bundled" / "ml-latest-small"
 ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
-EVENT = {"user": pl.String(), "item": pl.String(), "rating": pl.Float64(), "time": pl.Int64()}
+EVENT = {"user": ID, "item": ID, "rating": pl.Float64(), "time": pl.Int64()}
 ITEM = {"item": pl.String(), "title": pl.String()}
 RATINGS = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
 MOVIES = {"movieId": "item", "title": "title"}

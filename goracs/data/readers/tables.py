@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 
 import polars as pl
 
+from goracs.data.codes import ID
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import packed
 from goracs.data.readers.delimited import TAB, Form, columns, counted, sniffed
@@ -118,13 +119,13 @@ class Tables(Dataset):
         user, item = str(self.columns.user), str(self.columns.item)
         rating = None if self.columns.rating is None else str(self.columns.rating)
         name = None if self.columns.time is None else str(self.columns.time)
-        types: dict[str, pl.DataType] = {user: pl.String(), item: pl.String()}
+        types: dict[str, pl.DataType] = {user: ID, item: ID}
         if rating is not None:
             types[rating] = pl.Float64()
         if name is not None:
             types[name] = pl.String()
         try:
-            rows, origin = self._table(files, types, list(types), None if self.time_unit == "step" else name)
+            rows, origin = self._table(files, types, list(types), name)
         except MissingColumn as error:
             raise InvalidInput(f"{error} {HINT}") from error
         table = rows.table
@@ -151,7 +152,7 @@ class Tables(Dataset):
     def _table(
         self, files: Place | Files, types: Mapping[str, pl.DataType], needed: Sequence[str], time: str | None
     ) -> tuple[Rows, Origin]:
-        """The columns in `types` of a table; `time` is as in `goracs.data.readers.delimited.columns`."""
+        """The columns in `types` of a table; `time` is the one of times."""
         return joined(files, lambda file: self._file(file, types, needed, time), self.broken_lines)
 
     def _file(
@@ -159,13 +160,18 @@ class Tables(Dataset):
     ) -> Rows:
         match _format_of(file):
             case "jsonl":
-                return json_rows(file, types, needed, self.broken_lines, ())
+                texts = {name: pl.String() if kind == ID else kind for name, kind in types.items()}
+                rows = json_rows(file, texts, needed, self.broken_lines, ())
+                return rows._replace(
+                    table=rows.table.cast({name: ID for name, kind in types.items() if kind == ID})
+                )
             case "parquet":
-                return Rows(_parquet(file, types), {}, {})
+                return Rows(_parquet(file, types, time), {}, {})
             case kind:
                 form = self._form(file, kind, list(types))
+                last = None if self.time_unit == "step" else time
                 try:
-                    return columns(file, form, types, self.broken_lines, time)
+                    return columns(file, form, types, self.broken_lines, last)
                 except MissingColumn as error:
                     raise MissingColumn(f"{error} {self._separated(form.separator)}") from error
 
@@ -212,24 +218,33 @@ def _format_of(file: Place) -> str:
     return "jsonl" if last in JSON else last if last in ("tsv", "parquet") else "csv"
 
 
-def _parquet(file: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """The columns of a Parquet file in the wanted types; dates stay what they are."""
+def _parquet(file: Path, types: Mapping[str, pl.DataType], time: str | None) -> pl.DataFrame:
+    """The columns of a Parquet file in the wanted types; dates, and times that are numbers, stay such."""
     try:
         there = pl.scan_parquet(file, glob=False)
-        names = columns_of(file, list(types), there.collect_schema().names())
+        schema = there.collect_schema()
+        names = columns_of(file, list(types), schema.names())
         packed.refuse_rows(file, there.select(pl.len()).collect().item(), len(types))
-        table = collected(file, there.select(**{name: names[name] for name in types}))
-        dates = [name for name in types if table[name].dtype.is_temporal()]
-        return table.cast({name: kind for name, kind in types.items() if name not in dates})
+        read = {name: _read(schema, names[name], kind, name == time) for name, kind in types.items()}
+        return collected(file, there.select(**read))
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InvalidInput(f"{file} is no Parquet table with {', '.join(types)}: {reason}.") from error
 
 
+def _read(schema: pl.Schema, name: str, kind: pl.DataType, is_time: bool) -> pl.Expr:
+    column, there = pl.col(name), schema[name]
+    if there.is_temporal():
+        return column
+    if is_time and there.is_integer() and there != pl.UInt64:
+        return column.cast(pl.Int64)
+    return column.cast(pl.String).cast(ID) if kind == ID else column.cast(kind)
+
+
 def _time(file: Origin, values: pl.Series, unit: Unit) -> tuple[pl.Series, Unit | Literal["date"]]:
     """Times as whole numbers, and their unit."""
-    if values.dtype == pl.String:
-        numbers = whole_numbers(values)
+    if not values.dtype.is_temporal():
+        numbers = values if values.dtype == pl.Int64 else whole_numbers(values)
         if numbers.null_count() < len(values):
             wrong = numbers.is_null() & values.is_not_null()
             refuse(file, "has a time that is no whole number", values, wrong)
