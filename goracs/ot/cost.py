@@ -17,6 +17,7 @@ from goracs.types import FloatArray, InvalidInput, Scale, SelectionProblem, Spre
 
 ROUNDING = 1e-12  # relative
 SMALLEST = 1e-300  # of a largest gradient norm that is not 0
+CLOSEST = 1e-145  # of a largest distance that is not 0: squares of less lose digits, or are 0
 UNIT = 2.0**-53  # the relative error of one float64 operation
 
 
@@ -48,8 +49,11 @@ def measure_scale(pool: FloatArray, target: FloatArray, gradients: FloatArray | 
 
     Returns:
         The scale; a maximum of 0 counts as 1 (`degenerate_terms` says so in words).
+
+    Raises:
+        InvalidInput: as `unit_scale`, or rows that differ by less than float64 can square.
     """
-    return unit_scale(largest_distance(pool, target), None if gradients is None else float(gradients.max()))
+    return _of_widest(largest_distance(pool, target), pool, target, gradients)
 
 
 def scale_of(problem: SelectionProblem, gradients: FloatArray | None, spread: Spread | None) -> Scale:
@@ -58,13 +62,27 @@ def scale_of(problem: SelectionProblem, gradients: FloatArray | None, spread: Sp
         return problem.scale
     largest = largest_distance if spread is None else spread.largest_distance
     widest = largest(problem.features, problem.target_features)
+    return _of_widest(widest, problem.features, problem.target_features, gradients)
+
+
+def _of_widest(widest: float, pool: FloatArray, target: FloatArray, gradients: FloatArray | None) -> Scale:
+    if widest < CLOSEST and not _all_equal(pool, target):
+        raise InvalidInput(
+            f"the largest distance is below {CLOSEST:g}, too small for float64 to square: rescale the "
+            "embeddings."
+        )
     return unit_scale(widest, None if gradients is None else float(gradients.max()))
+
+
+def _all_equal(pool: FloatArray, target: FloatArray) -> bool:
+    first = target[0]
+    return bool((pool[0] == first).all() and (pool == first).all() and (target == first).all())
 
 
 def degenerate_terms(pool: FloatArray, target: FloatArray, gradients: FloatArray | None) -> list[str]:
     """A warning for each term of the cost that is 0 everywhere; arguments as in `measure_scale`."""
     found = []
-    if (pool[0] == target[0]).all() and (pool == target[0]).all() and (target == target[0]).all():
+    if _all_equal(pool, target):
         found.append("all embeddings are equal: every distance is 0, and their maximum counts as 1.")
     if gradients is not None and not gradients.any():
         found.append("all gradient norms are 0: their maximum counts as 1.")

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from goracs.ot.cost import CLOSEST
 from goracs.ot.neighbours import nearest
 from goracs.selection.scores import constant_warnings, matrix
 from goracs.selection.spot import prototypes
@@ -49,11 +50,11 @@ class Craig:
         the unit of the sketches, and `largest_weight`, the largest share of the pool that is nearest to one.
 
         Raises:
-            InvalidInput: no `sketch` of several columns, one too large for float64, a memory that is no
-                number > 0.
+            InvalidInput: no `sketch` of several columns, one too large or too small for float64, a memory
+                that is no number > 0.
         """
         sketches = matrix(problem, SCORE, "selector craig")
-        _refuse_large(sketches)
+        _refuse_sizes(sketches)
         others = {**problem.scores, "features": problem.features}  # for the order of rows of one sketch
         within = SelectionProblem(sketches, sketches, scores=others)
         rows = prototypes(within, budget, self.memory, "selector craig")
@@ -66,7 +67,12 @@ class Craig:
         return Coreset(rows, budget, problem.pool_size, report)
 
 
-def _refuse_large(sketches: FloatArray) -> None:
-    """Where |a - b|^2 <= 4 k max^2 could overflow: said here of the score, else it would be of embeddings."""
+def _refuse_sizes(sketches: FloatArray) -> None:
+    """Where |a - b|^2 <= 4 k max^2 could overflow, or vanishes: said here of the score, not of embeddings."""
     if np.abs(sketches).max() > (np.finfo(np.float64).max / (4 * sketches.shape[1])) ** 0.5:
         raise InvalidInput(f"selector craig: distances of the score '{SCORE}' overflow float64: rescale it.")
+    if 0 < np.abs(sketches - sketches[:1]).max() < CLOSEST:
+        raise InvalidInput(
+            f"selector craig: distances of the score '{SCORE}' are too small for float64 to square: rescale "
+            "it."
+        )

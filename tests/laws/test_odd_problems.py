@@ -144,6 +144,11 @@ REASONS: tuple[tuple[str, Callable[[Odd], bool]], ...] = (
     ("too small for float64 to divide by", lambda given: given.scores == "tiny"),
     ("spans more than float64 holds|overflow", lambda given: given.scores == "huge"),
     ("too large|too far apart|float64 does not hold", lambda given: given.size == 1e200),
+    (
+        "largest distance is .* too small for float64 to square",
+        lambda given: given.size == 1e-200 and given.features != "zero",
+    ),
+    ("'sketch' are too small for float64 to square", lambda given: given.sketches == "tiny"),
     ("checkpoints at least", lambda given: given.scores == "wide"),
     ("overflow float64", lambda given: given.sketches == "huge"),
     (r"needs the score '\w+' as \[rows, k\]", lambda given: given.sketches == "flat"),

@@ -66,6 +66,18 @@ def test_unit_scale_refuses_an_overflow() -> None:
         cost.measure_scale(huge, -huge, None)
 
 
+@pytest.mark.parametrize("size", [1e-160, 1e-200, 2.0**-1060])
+def test_measure_scale_refuses_distances_whose_squares_vanish(size: float) -> None:
+    """They came as 0, or with no digit right, and nobody said so."""
+    pool, target = table(5, 3), table(4, 3, seed=1)
+    with pytest.raises(
+        InvalidInput, match="largest distance is below 1e-145, too small for float64 to square"
+    ):
+        cost.measure_scale(size * pool, size * target, None)
+    whole, small = (cost.measure_scale(by * pool, by * target, None).distance for by in (1.0, 1e-144))
+    assert small == pytest.approx(1e-144 * whole, rel=ROUNDING)
+
+
 def test_unit_scale_refuses_norms_that_nothing_can_be_divided_by() -> None:
     """lam / max g would overflow; a largest norm of 0 counts as 1."""
     with pytest.raises(InvalidInput, match="largest gradient norm is 1e-310, too small"):
