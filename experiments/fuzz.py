@@ -19,7 +19,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from goracs.types import GoracsError
 
 LIMIT = 20  # seconds after which an input hangs
 MOST = 4  # changes of an input
+WELL = ("read", "refused")
 WHOLE = 0.6  # of the JSON inputs are still JSON
 NASTY = (
     *(b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b'"', b'""', b"'", b",", b"\t", b"::", b"\n", b"\r"),
@@ -49,7 +50,7 @@ Draw = np.random.Generator
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input: read, refused, crashed, hung or left; and of the last three the traceback."""
+    """What became of an input (read, refused, crashed, hung, left, wrong), and what was said of it."""
 
     kind: str
     said: str = ""
@@ -127,7 +128,9 @@ WAYS = (_turned, _cut, _doubled, _told, _told, _spliced, _valued)
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def limited() -> Iterator[None]:
+    """Ends what takes longer than LIMIT by a TimeoutError."""
+
     def end(*_: object) -> None:
         raise TimeoutError(f"no end after {LIMIT} seconds")
 
@@ -146,7 +149,7 @@ def tried(target: Target, folder: Path, files: Mapping[str, bytes]) -> Outcome:
         (folder / name).write_bytes(content)
     before = sorted(folder.rglob("*"))
     try:
-        with _limited():
+        with limited():
             target.read(folder)
     except GoracsError as error:
         kind, said = "refused", str(error)
@@ -172,32 +175,39 @@ def trial(target: Target, seed: int, number: int) -> tuple[dict[str, bytes], Out
         return files, tried(target, Path(folder), files)
 
 
-def main(words: list[str]) -> int:
-    """Try the inputs and print the table; 1 where something ended without words."""
-    asked = {"reader": "all", "inputs": "1000", "seed": "0"}
-    asked |= dict(word.split("=", 1) for word in words)
-    logging.disable(logging.CRITICAL)
-    names = list(TARGETS) if asked["reader"] == "all" else asked["reader"].split(",")
+def table(names: list[str], tried: Callable[[str, int], Outcome], inputs: int, seed: str) -> int:
+    """Try so many inputs of each reader and print the table; 1 where something ended without words."""
     found = {name: Counter[str]() for name in names}
     seen: set[str] = set()
     for name in names:
-        for number in range(int(asked["inputs"])):
-            _, outcome = trial(TARGETS[name], int(asked["seed"]), number)
+        for number in range(inputs):
+            outcome = tried(name, number)
             found[name][outcome.kind] += 1
             end = "\n".join(outcome.said.splitlines()[-4:])
-            if outcome.kind not in ("read", "refused") and end not in seen:
+            if outcome.kind not in WELL and end not in seen:
                 seen.add(end)
-                print(
-                    f"{name}, seed {asked['seed']}, input {number}: {outcome.kind}\n{outcome.said}",
-                    flush=True,
-                )
+                print(f"{name}, seed {seed}, input {number}: {outcome.kind}\n{outcome.said}", flush=True)
         print(f"{name}: {dict(found[name])}", file=sys.stderr, flush=True)
-    print("\n| reader | inputs | read | refused in words | crashed | hung | left something |")
+    print("\n| reader | inputs | read | refused in words | crashed | hung | left or wrong |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, counts in found.items():
-        kinds = " | ".join(f"{counts[kind]:,}" for kind in ("read", "refused", "crashed", "hung", "left"))
+        counts["left"] += counts.pop("wrong", 0)
+        kinds = " | ".join(f"{counts[kind]:,}" for kind in (*WELL, "crashed", "hung", "left"))
         print(f"| {name} | {counts.total():,} | {kinds} |")
-    return int(any(counts[kind] for counts in found.values() for kind in ("crashed", "hung", "left")))
+    return int(any(counts[kind] for counts in found.values() for kind in counts if kind not in WELL))
+
+
+def main(words: list[str]) -> int:
+    """Try the inputs and print the table; 1 where something ended without words."""
+    asked = {"reader": "all", "inputs": "1000", "seed": "0"} | dict(word.split("=", 1) for word in words)
+    logging.disable(logging.CRITICAL)
+    names = list(TARGETS) if asked["reader"] == "all" else asked["reader"].split(",")
+    return table(
+        names,
+        lambda name, number: trial(TARGETS[name], int(asked["seed"]), number)[1],
+        int(asked["inputs"]),
+        asked["seed"],
+    )
 
 
 if __name__ == "__main__":

@@ -15,18 +15,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from goracs.commands import report
 from goracs.config import build, composed
 from goracs.data import prepare
 from goracs.data.readers import alpaca, sequences
 from goracs.jobs import plan
 from goracs.llm import saved_adapter
 from goracs.report import markdown, trace
+from goracs.report.page import markdown as page
 from goracs.report.results import read_results
 from goracs.report.table import aggregate
 from goracs.store import MANIFEST, Stage, Store
 
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS = 6, 12
+RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,28 @@ def _result() -> Target:
     return Target({"a/result.json": found, "b/result.json": found}, read, ("a/result.json",))
 
 
+def _page() -> Target:
+    """A folder of two jobs, read as `goracs report` reads it, up to the text of the page."""
+    places = {"a": "goracs-seed0", "b": "random-seed0"}
+    results = ROOT / "docs/results/quickstart"
+    files = {
+        f"{job}/result.json": (results / was / "result.json").read_bytes() for job, was in places.items()
+    }
+    curve = [{"step": step, "loss": 1 / step, "lr": 0.1, "tokens": 9 * step} for step in (1, 2)]
+    left = {
+        "trace.json": [{"phase": "start", "seconds": 0.1, "objective": 0.5, "bound": 0.4, "class": 1}],
+        "curve.json": [curve[0], {**curve[1], "valid_loss": 0.4}],
+        "indices.json": list(range(24)),
+        "outcome.json": {"status": "failed", "words": "seed=0", "message": "no"},
+    }
+    files |= {f"a/{name}": json.dumps(told).encode() for name, told in left.items()}
+
+    def read(folder: Path) -> object:
+        return page.text(report.made([folder], folder / "store"))
+
+    return Target(files, read)
+
+
 def _plan() -> Target:
     jobs = [{"overrides": ["seed=0", "budget=8"], "key": "ab", "folder": "0"}]
     told = {"schema": 1, "command": "goracs -m seed=0", "code": {"goracs": "0.1.0", "digest": "ab"}}
@@ -223,6 +248,7 @@ TARGETS: dict[str, Target] = {
     **{f"prompts {end}": _prompts(end) for end in ("json", "jsonl")},
     "sequences": _sequences(),
     "result.json": _result(),
+    "job folders": _page(),
     "plan.json": _plan(),
     "manifest.json": _manifest(),
     "adapter": _adapter(),

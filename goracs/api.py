@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from goracs import config
 from goracs.cluster.joined import joined
 from goracs.cluster.settings import Cluster, refuse
-from goracs.config import conf_dir
 from goracs.selection import by_class
-from goracs.types import Coreset, GoracsError, InvalidInput, SelectionProblem, Selector, resolve_budget
+from goracs.types import Coreset, InvalidInput, SelectionProblem, Selector, resolve_budget
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -64,44 +64,44 @@ def build(selector: str, overrides: dict[str, Any]) -> Selector:
     """The selector of that name, its fields from its YAML file but for the overrides.
 
     Raises:
-        InvalidInput: an unknown selector or field.
+        InvalidInput: an unknown selector or field, or a value that its field does not take.
     """
     built: Selector = _built("selector", selector, overrides)
     return built
 
 
 def _cluster(asked: str | Mapping[str, Any]) -> Cluster:
+    if not isinstance(asked, str | Mapping):
+        raise InvalidInput(f"cluster must be a name or fields of ray, got {asked!r}.")
     name, overrides = (asked, {}) if isinstance(asked, str) else ("ray", asked)
     cluster: Cluster = _built("cluster", name, overrides)
     return cluster
 
 
 def _built(group: str, name: str, overrides: Mapping[str, Any]) -> Any:
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     node = _node(group, name)
     fields = sorted(set(node) - {"_target_"})
-    unknown = sorted(set(overrides) - set(fields))
+    unknown = sorted(map(str, set(overrides) - set(fields)))
     if unknown:
         raise InvalidInput(f"{group} {name} has no {', '.join(unknown)}; its fields: {', '.join(fields)}.")
     plain = {
         field: value.item() if isinstance(value, np.generic) else value for field, value in overrides.items()
     }
     try:
-        return instantiate(OmegaConf.merge(node, plain))
-    except InstantiationException as wrapped:
-        if isinstance(wrapped.__cause__, GoracsError):
-            raise wrapped.__cause__ from None
-        raise
+        return config.build(OmegaConf.create({group: OmegaConf.merge(node, plain)}))[group]
+    except OmegaConfBaseException as error:
+        why = str(error).partition("\n")[0]
+        raise InvalidInput(f"{group} {name} takes plain values, got {plain}: {why}.") from error
 
 
 def _node(group: str, name: str) -> DictConfig:
     from omegaconf import DictConfig, OmegaConf
 
-    known = {path.stem: path for path in sorted((conf_dir() / group).glob("*.yaml"))}
-    if name not in known:
+    known = {path.stem: path for path in sorted((config.conf_dir() / group).glob("*.yaml"))}
+    if not isinstance(name, str) or name not in known:
         raise InvalidInput(f"there is no {group} {name!r}; the {group}s: {', '.join(known)}.")
     node = OmegaConf.load(known[name])
     assert isinstance(node, DictConfig)

@@ -268,6 +268,8 @@ def _fits(value: Any, wanted: Any) -> bool:
         return isinstance(value, str | int) and value in get_args(wanted)
     if get_origin(wanted) in (Sequence, Mapping):
         return _fits_inside(value, get_args(wanted))
+    if get_origin(wanted) is tuple and get_args(wanted)[1:] == (...,):
+        return _fits_inside(value, get_args(wanted)[:1])
     if wanted in (int, float):
         number = isinstance(value, (int, float) if wanted is float else int) and not isinstance(value, bool)
         return number and math.isfinite(value)

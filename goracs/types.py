@@ -57,10 +57,19 @@ class Scale:
     """The units of the ground cost: `distance` = max d over pool x target, `gradient` = max g over the pool.
 
     Both in the unit of what they measure, > 0: a maximum of 0 counts as 1, since its term is then 0.
+
+    Raises:
+        InvalidInput: one that is no finite number > 0.
     """
 
     distance: float
     gradient: float
+
+    def __post_init__(self) -> None:
+        for name, value in (("distance", self.distance), ("gradient", self.gradient)):
+            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            if not number or not 0 < value < np.inf:
+                raise InvalidInput(f"the {name} of a Scale must be a finite number > 0, got {value!r}.")
 
 
 class Spread(Protocol):
@@ -91,8 +100,8 @@ class SelectionProblem:
         spread: who makes the passes over a large pool; None: this process.
 
     Raises:
-        InvalidInput: an empty side, widths or lengths that differ, a non-finite number (the rows are named),
-            labels on one side only.
+        InvalidInput: an empty side, widths or lengths that differ, what is no real number or not finite (the
+            rows are named), labels on one side only.
     """
 
     features: FloatArray
@@ -115,6 +124,8 @@ class SelectionProblem:
             )
         if (self.labels is None) != (self.target_labels is None):
             raise InvalidInput("labels and target_labels go together: one of them is missing.")
+        if not isinstance(self.scale, Scale | None):
+            raise InvalidInput(f"scale must be a Scale or None, got {self.scale!r}.")
         _freeze(self, "features", pool)
         _freeze(self, "target_features", target)
         _freeze(self, "scores", _checked_scores("scores", self.scores, len(pool)))
@@ -177,7 +188,7 @@ class Coreset:
         trace: the course of the search, oldest first, plain JSON values.
 
     Raises:
-        InvalidInput: not exactly `budget` distinct rows within 0..N-1.
+        InvalidInput: not exactly `budget` distinct rows within 0..N-1, sizes that are no whole numbers.
     """
 
     indices: IndexArray
@@ -187,7 +198,10 @@ class Coreset:
     trace: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        rows = np.sort(_whole_numbers(self.indices))
+        for name, size in (("budget", self.budget), ("pool_size", self.pool_size)):
+            if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
+                raise InvalidInput(f"{name} must be a whole number, got {size!r}.")
+        rows = np.sort(whole_numbers("row numbers", self.indices))
         if len(rows) != self.budget or len(np.unique(rows)) != len(rows):
             raise InvalidInput(
                 f"a coreset of budget {self.budget} needs as many distinct rows, "
@@ -244,6 +258,35 @@ def resolve_budget(asked: float | str, pool_size: int) -> int:
     return budget
 
 
+def numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Values as an array of real numbers of whatever type; no copy of an array.
+
+    Raises:
+        InvalidInput: rows of unequal length, or what is no real number: text, objects, dates, complex or
+            masked values.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} must be an array of numbers: {error}.") from error
+    if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
+        what = "masked values" if isinstance(values, np.ma.MaskedArray) else f"values of type {array.dtype}"
+        raise InvalidInput(f"{name} must be an array of real numbers, got {what}.")
+    return array
+
+
+def whole_numbers(name: str, values: npt.ArrayLike) -> IndexArray:
+    """Values as int64 [k].
+
+    Raises:
+        InvalidInput: as `numbers`, or no list of integers.
+    """
+    whole = numbers(name, values)
+    if whole.ndim != 1 or (len(whole) and not np.issubdtype(whole.dtype, np.integer)):
+        raise InvalidInput(f"{name} must be a list of integers, got {whole.dtype} of shape {whole.shape}.")
+    return whole.astype(np.int64)
+
+
 def _score(scores: Mapping[str, FloatArray], name: str, reader: str, side: str) -> FloatArray:
     if name not in scores:
         have = ", ".join(sorted(scores)) or "none"
@@ -260,34 +303,29 @@ def _meant(asked: object) -> str:
     return f" For {int(asked)} rows: budget={int(asked)}."
 
 
-def _whole_numbers(values: IndexArray) -> IndexArray:
-    rows = np.asarray(values)
-    if rows.ndim != 1 or (len(rows) and not np.issubdtype(rows.dtype, np.integer)):
-        raise InvalidInput(f"row numbers must be a list of integers, got {rows.dtype} of shape {rows.shape}.")
-    return rows.astype(np.int64)
-
-
 def _checked_matrix(name: str, values: FloatArray) -> FloatArray:
-    matrix = np.asarray(values)
+    matrix = numbers(name, values)
     if matrix.ndim != 2 or len(matrix) == 0:
         raise InvalidInput(f"{name} must be a matrix with at least one row, got shape {matrix.shape}.")
     return _finite(name, matrix)
 
 
 def _checked_scores(name: str, scores: Mapping[str, FloatArray], length: int) -> Mapping[str, FloatArray]:
+    if not isinstance(scores, Mapping) or not all(isinstance(key, str) for key in scores):
+        raise InvalidInput(f"{name} must be arrays by name, as in {{'gradient_norm': g}}.")
     checked = {key: _checked_score(f"{name}['{key}']", scores[key], length) for key in sorted(scores)}
     return MappingProxyType(checked)
 
 
 def _checked_score(name: str, values: FloatArray, length: int) -> FloatArray:
-    score = np.asarray(values)
+    score = numbers(name, values)
     if score.ndim not in (1, 2) or len(score) != length:
         raise InvalidInput(f"{name} must have one entry for each of {length} rows, got shape {score.shape}.")
     return _finite(name, score)
 
 
 def _checked_labels(name: str, values: IndexArray, length: int) -> IndexArray:
-    labels = np.asarray(values)
+    labels = numbers(name, values)
     if labels.shape != (length,) or not np.issubdtype(labels.dtype, np.integer):
         raise InvalidInput(f"{name} must be {length} integers, got {labels.dtype} of shape {labels.shape}.")
     return _read_only(labels.astype(np.int64))

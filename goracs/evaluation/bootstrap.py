@@ -22,6 +22,7 @@ from goracs.types import FloatArray, IndexArray, InvalidInput
 Users = npt.NDArray[np.str_] | list[str]
 Statistic = Callable[[FloatArray], FloatArray]
 
+MOST = 1_000_000  # draws
 CELLS = 1 << 20  # weights held at once: 8 MiB of float64
 
 
@@ -65,7 +66,7 @@ def estimate(
     Raises:
         InvalidInput: no samples, or fewer than one draw.
     """
-    checked_draws(users, draws)
+    checked_draws(users, draws, seed)
     count = len(set(users))
     if value is None or count < 2:
         return Estimate(value, None, None, n, count)
@@ -89,7 +90,7 @@ def mean_estimate(values: FloatArray, users: Users, *, draws: int, seed: int) ->
     Raises:
         InvalidInput: no samples, lengths that differ, or fewer than one draw.
     """
-    checked_draws(users, draws)
+    checked_draws(users, draws, seed)
     if len(values) != len(users):
         raise InvalidInput(f"a mean over users needs one user per value, got {len(users)} for {len(values)}.")
 
@@ -121,9 +122,20 @@ def owners(users: Users) -> IndexArray:
     return np.unique(np.asarray(users), return_inverse=True)[1].astype(np.int64)
 
 
-def checked_draws(users: Users, draws: int) -> None:
-    """Raises InvalidInput where there is nothing to resample, or no draw is asked for."""
+def checked_draws(users: Users, draws: int, seed: int) -> None:
+    """Raises InvalidInput where there is nothing to resample, no draw is asked for, or there is no seed."""
+    if isinstance(users, np.ndarray):
+        named = users.ndim == 1 and users.dtype.kind in "Uiu" and not isinstance(users, np.ma.MaskedArray)
+    else:
+        named = isinstance(users, list | tuple) and all(isinstance(one, str | int) for one in users)
+    if not named:
+        raise InvalidInput("users must be a list of names, one for each sample.")
     if len(users) == 0:
         raise InvalidInput("metrics need at least one test sample, got none.")
+    for name, value in (("draws", draws), ("seed", seed)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
+            raise InvalidInput(f"the bootstrap's {name} must be a whole number >= 0, got {value!r}.")
     if draws < 1:
         raise InvalidInput(f"the bootstrap needs at least 1 draw, got {draws}.")
+    if draws > MOST:
+        raise InvalidInput(f"the bootstrap makes at most {MOST:,} draws, got {draws}.")

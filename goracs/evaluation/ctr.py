@@ -28,7 +28,7 @@ from goracs.evaluation.bootstrap import (
     owners,
     user_weights,
 )
-from goracs.types import FloatArray, IndexArray, InvalidInput
+from goracs.types import FloatArray, IndexArray, InvalidInput, numbers
 
 BINS = 15  # of the ECE
 
@@ -61,9 +61,9 @@ def ctr_metrics(
         InvalidInput: no samples, lengths that differ, scores that are not finite, shares outside [0, 1],
             labels that are not 0 or 1.
     """
-    checked_draws(users, draws)
-    scores = _checked_scores(np.asarray(scores, dtype=np.float64), len(users), scores_are)
-    labels = _checked_labels(np.asarray(labels), len(users))
+    checked_draws(users, draws, seed)
+    scores = _checked_scores(numbers("scores", scores).astype(np.float64), len(users), scores_are)
+    labels = _checked_labels(numbers("labels", labels), len(users))
 
     def resampled_auc(weights: FloatArray) -> FloatArray:
         return weighted_auc(scores, labels, weights)

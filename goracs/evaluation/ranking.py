@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goracs.evaluation.bootstrap import Estimate, Users, mean_estimate
-from goracs.types import FloatArray, IndexArray, InvalidInput
+from goracs.types import FloatArray, IndexArray, InvalidInput, numbers, whole_numbers
 
 CUTOFFS = (5, 10)
 PLACES = max(CUTOFFS)  # those of MRR, coverage and popularity
@@ -49,6 +49,7 @@ def ranks(distances: FloatArray, target: IndexArray) -> IndexArray:
     Raises:
         InvalidInput: shapes that do not fit, a column out of range, NaN, a target without a finite distance.
     """
+    distances, target = numbers("distances", distances), whole_numbers("targets", target)
     if distances.ndim != 2 or target.shape != (len(distances),):
         raise InvalidInput(
             f"ranks need one target per row of distances, got {target.shape}, {distances.shape}."
@@ -167,6 +168,7 @@ def ranking_metrics(
     Raises:
         InvalidInput: no samples, lengths that differ, a rank below 1, or fewer than one draw.
     """
+    positions = whole_numbers("ranks", positions)
     if len(positions) and positions.min() < 1:
         raise InvalidInput(f"ranks start at 1, got {positions.min()}.")
     values = {f"ndcg@{k}": ndcg(positions, k) for k in CUTOFFS} | {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.types import FloatArray, IndexArray, InvalidInput
+from goracs.types import FloatArray, IndexArray, InvalidInput, numbers
 
 BLOCK_BYTES = 8 * 2**20  # of one float32 block: it stays in the cache
 ROUNDING = 2.0**-24  # of float32
@@ -30,8 +30,14 @@ def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
         [N, m] float64, in feature units; computed in float64 from the differences, so exact near 0 too.
 
     Raises:
-        InvalidInput: embeddings without columns, or too far apart for float64.
+        InvalidInput: what are no two matrices of one width, embeddings without columns, or too far apart
+            for float64.
     """
+    pool, target = numbers("embeddings", pool), numbers("embeddings", target)
+    if pool.ndim != 2 or target.ndim != 2 or pool.shape[1] != target.shape[1]:
+        raise InvalidInput(
+            f"distances need two matrices of one width, got shapes {pool.shape} and {target.shape}."
+        )
     refuse_no_columns(pool)
     from scipy.spatial.distance import cdist
 

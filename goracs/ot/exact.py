@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from goracs.types import FloatArray, GoracsError, InvalidInput
+from goracs.types import FloatArray, GoracsError, InvalidInput, numbers
 
 CERTIFIED = 1e-11  # largest gap, relative to the costs at stake, that passes for rounding (seen: 1e-14)
 UNIT = 2.0**-52  # what a dual may be off by, relative to the largest
@@ -82,7 +82,7 @@ def solve(costs: FloatArray) -> Transport:
 
 
 def _checked(costs: FloatArray) -> FloatArray:
-    costs = np.asarray(costs, dtype=np.float64)
+    costs = np.asarray(numbers("a cost matrix", costs), dtype=np.float64)
     if costs.ndim != 2 or costs.size == 0:
         raise InvalidInput(f"transport needs a cost matrix [n, m] with entries, got shape {costs.shape}.")
     bad = np.flatnonzero(~np.isfinite(costs).all(axis=1))

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from goracs.report.shape import odd, odd_left
 from goracs.types import GoracsError
 
 Result = dict[str, Any]
 
 SCHEMA = 1
-FIELDS = {
-    "config": dict,
-    "command": str,
-    "seed": int,
-    "coreset": dict | None,
-    "metrics": dict | None,
-    "digests": dict,
-}
-GROUPS = ("dataset", "split", "task", "encoder", "backbone", "features", "selector", "finetune", "evaluate")
-FIGURE = ("value", "low", "high", "n", "users")
+FIELDS = ("config", "command", "seed", "coreset", "metrics", "digests")  # that every version wrote
+SHOWN = 5  # of the fields that are not as they should be
 UNASKED = "auto"  # the precision of a backbone that no stage of the run asked for
 
 
@@ -63,32 +56,28 @@ def read_result(file: Path) -> Result:
         raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise GoracsError(f"{file} is not a result of schema {SCHEMA}: run its job again, or remove it.")
-    bad = [key for key, kinds in FIELDS.items() if key not in result or not isinstance(result[key], kinds)]
-    bad = bad or list(_odd(result))
+    bad = [key for key in FIELDS if key not in result] or sorted(odd(result))
     if bad:
-        raise GoracsError(f"{file} has no valid {', '.join(bad)}: run its job again, or remove it.")
+        shown = ", ".join(bad[:SHOWN]) + (", ..." if len(bad) > SHOWN else "")
+        raise GoracsError(f"{file} has no valid {shown}: run its job again, or remove it.")
     return {**result, "file": str(file)}
 
 
-def _odd(result: Result) -> Iterator[str]:
-    """The names of what is inside the fields and not of its kind: tables and reports rely on it."""
-    yield from (f"digests.{name}" for name, key in result["digests"].items() if not isinstance(key, str))
-    groups = [name for name in GROUPS if not isinstance(result["config"].get(name, {}), dict)]
-    yield from (f"config.{name}" for name in groups)
-    told = result.get("precision") or {}
-    if not isinstance(told, dict) or any(isinstance(value, dict | list) for value in told.values()):
-        yield "precision"
-    for part, cells in (result["metrics"] or {}).items():
-        if not isinstance(cells, dict | None):
-            yield f"metrics.{part}"
-            continue
-        yield from (f"metrics.{part}.{name}" for name, one in (cells or {}).items() if not _is_figure(one))
+def read_left(file: Path) -> Any:
+    """What a JSON file that a job left beside its result says, checked; None where it is not there.
 
-
-def _is_figure(cell: Any) -> bool:
-    """Whether its five fields are numbers or null."""
-    numbers = (cell.get(name) for name in FIGURE) if isinstance(cell, dict) else [""]
-    return all(isinstance(one, int | float | None) and not isinstance(one, bool) for one in numbers)
+    Raises:
+        GoracsError: it cannot be read, or is not what a report relies on.
+    """
+    if not file.exists():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
+    if bad := odd_left(file.name, found):
+        raise GoracsError(f"{file} has no valid {', '.join(bad[:SHOWN])}: run its job again.")
+    return found
 
 
 def setting_of(result: Result) -> str | None:
@@ -100,4 +89,4 @@ def setting_of(result: Result) -> str | None:
     if precision == UNASKED:
         return None
     others = [str(told[name]) for name in ("quantize", "attention") if told.get(name) not in (None, "auto")]
-    return ", ".join([precision, *others, f"batch_tokens {batch_tokens}"])
+    return ", ".join([str(precision), *others, f"batch_tokens {batch_tokens}"])

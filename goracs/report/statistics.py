@@ -21,9 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goracs.types import FloatArray, InvalidInput
+from goracs.types import FloatArray, InvalidInput, numbers
 
 LEVEL = 0.95
+LARGEST = 1e150  # of a difference
 ROUNDING = 1e-12  # of the largest difference: what is less apart is equal
 
 
@@ -56,13 +57,21 @@ def difference(values: FloatArray, resampled: FloatArray) -> Difference:
         resampled: [S, B] the same under resampled users, column b the same users in every row.
 
     Raises:
-        InvalidInput: no seeds, or shapes that do not go together.
+        InvalidInput: no seeds, shapes that do not go together, or differences that are no numbers, or whose
+            squares overflow.
     """
+    values = numbers("differences", values).astype(np.float64)
+    resampled = numbers("resampled differences", resampled).astype(np.float64)
     if values.ndim != 1 or not len(values) or resampled.shape[:1] != values.shape or resampled.ndim != 2:
         raise InvalidInput(
             f"a difference takes values [S] and resampled values [S, B], got {values.shape} and "
             f"{resampled.shape}."
         )
+    if resampled.shape[1] < 2:
+        raise InvalidInput(f"a difference takes at least two resamples, got {resampled.shape[1]}.")
+    known = resampled[~np.isnan(resampled)]
+    if not (np.abs(values) < LARGEST).all() or not (np.abs(known) < LARGEST).all():
+        raise InvalidInput(f"differences must be numbers below {LARGEST:g}: their squares are added.")
     several = len(values) > 1
     return Difference(
         mean=float(values.mean()),
@@ -99,7 +108,7 @@ def _error_of_both(values: FloatArray, resampled: FloatArray) -> tuple[float, fl
     if not np.isfinite(of_users):
         return None
     share = of_seeds / (of_seeds + of_users or 1.0)
-    degrees = (len(values) - 1) / share**2 if share else np.inf
+    degrees = (len(values) - 1) / share**2 if share**2 else np.inf  # a small share has no square
     return float(np.hypot(of_seeds**0.5, of_users**0.5)), float(degrees)
 
 
@@ -138,18 +147,35 @@ def effect_size(values: FloatArray) -> float | None:
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """Each p, corrected for their number (Holm 1979)."""
-    order, corrected, largest = np.argsort(chances, kind="stable"), [0.0] * len(chances), 0.0
+    """Each p, corrected for their number (Holm 1979).
+
+    Raises:
+        InvalidInput: what is no list of chances in [0, 1].
+    """
+    given = numbers("chances", chances).astype(np.float64)
+    if given.ndim != 1 or not ((given >= 0) & (given <= 1)).all():
+        raise InvalidInput(f"chances must be a list of numbers in [0, 1], got {chances!r}.")
+    order, corrected, largest = np.argsort(given, kind="stable"), [0.0] * len(given), 0.0
     for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(chances) - rank) * chances[place]))
+        largest = max(largest, min(1.0, float((len(given) - rank) * given[place])))
         corrected[place] = largest
     return corrected
 
 
 def rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
-    """Spearman's, None where one side is constant."""
+    """Spearman's, None where one side is constant.
+
+    Raises:
+        InvalidInput: what are no two lists of as many finite numbers.
+    """
     from scipy.stats import spearmanr
 
+    first, second = (numbers("figures", side).astype(np.float64) for side in (first, second))
+    finite = np.isfinite(first).all() and np.isfinite(second).all()
+    if first.ndim != 1 or not len(first) or first.shape != second.shape or not finite:
+        raise InvalidInput(
+            f"a rank correlation takes two lists of as many finite numbers, got {first} and {second}."
+        )
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(spearmanr(first, second).statistic)

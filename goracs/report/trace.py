@@ -10,7 +10,6 @@ Reads    result.json, trace.json and indices.json of a job folder, the features 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from goracs.ot.cost import gap
-from goracs.report.results import Result, read_results
+from goracs.report.results import Result, read_left, read_results
 from goracs.types import FloatArray, GoracsError, InvalidInput
 
 MARKERS = {"start": "s", "bound": "^", "alternate": "D", "exchange": "o", "chain": "v", "branch": "*"}
@@ -43,18 +42,16 @@ def read_trace(folder: Path) -> list[Step]:
     """The steps of a job's search, oldest first in each class.
 
     Raises:
-        InvalidInput: no trace.json, one that cannot be read, or one without a step.
+        InvalidInput: no trace.json, or one without a step.
+        GoracsError: as `read_left`.
     """
     file = folder / "trace.json"
-    try:
-        steps: list[Step] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    steps: list[Step] | None = read_left(file)
+    if steps is None:
         raise InvalidInput(
             f"{file} is missing: run the job again (see command in {folder / 'result.json'}), which leaves "
             "a trace beside its result."
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{file} cannot be read as JSON ({error}): run its job again.") from error
+        )
     if not steps:
         raise InvalidInput(f"{file} has no step: this selector does not search, so there is nothing to draw.")
     return steps
@@ -70,7 +67,7 @@ def projected(result: Result, folder: Path, store: Path) -> dict[str, FloatArray
     if not all(file.is_file() for file in files):
         return None
     pool, target = (np.load(file, mmap_mode="r") for file in files)
-    rows = json.loads((folder / result["coreset"]["indices_file"]).read_text(encoding="utf-8"))
+    rows = read_left(folder / result["coreset"]["indices_file"])
     shown = _drawn(pool)
     centre = shown.mean(axis=0)
     axes = np.linalg.svd(shown - centre, full_matrices=False)[2][:2]

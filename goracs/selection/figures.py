@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from goracs.ot import cost, distance, exact
-from goracs.types import Coreset, FloatArray, InvalidInput, Scale, SelectionProblem
+from goracs.types import Coreset, FloatArray, InvalidInput, Scale, SelectionProblem, numbers
+
+LARGEST = 1e290  # lam: leaves room for sums of costs
 
 
 def assess(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def assess(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> dic
     Raises:
         InvalidInput: rows that are no coreset of this pool, a negative lam, lam > 0 without `gradient_norm`.
     """
-    rows = np.asarray(indices)
+    rows = numbers("assess: indices", indices)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
         raise InvalidInput(
             f"assess needs a list of at least one row number, got {rows.dtype} of shape {rows.shape}."
@@ -84,6 +86,8 @@ def gradient_norms(problem: SelectionProblem, lam: float, reader: str) -> FloatA
         or not 0 <= lam < np.inf
     ):
         raise InvalidInput(f"lam must be a number >= 0, got {lam!r}.")
+    if lam > LARGEST:
+        raise InvalidInput(f"lam must be at most {LARGEST:g}: sums of larger costs overflow float64.")
     if lam == 0 and "gradient_norm" not in problem.scores:
         return None
     norms = problem.score("gradient_norm", f"{reader} with lam={lam}").astype(np.float64)

@@ -70,6 +70,24 @@ FINDS = [  # what the long form found: reader, file, place in it, value
     ("result.json", "a/result.json", ["precision", "backbone"], ["bf16"]),
     ("result.json", "a/result.json", ["config", "backbone"], 3),
     ("result.json", "a/result.json", ["digests", "select"], 3),
+    ("result.json", "a/result.json", ["metrics", "tuned", "auc", "high"], None),
+    ("result.json", "a/result.json", ["metrics", "tuned", "auc"], {"low": 0.1, "high": 0.2}),
+    ("result.json", "a/result.json", ["metrics"], []),
+    ("result.json", "a/result.json", ["precision", "backbone"], 1.5),
+    ("result.json", "a/result.json", ["coreset", "selector"], 3),
+    ("result.json", "a/result.json", ["coreset"], {"selector": "random", "budget": 4}),
+    ("result.json", "a/result.json", ["coreset", "assessment", "poo"], float("nan")),
+    ("result.json", "a/result.json", ["seed"], True),
+    ("result.json", "a/result.json", ["command"], None),
+    ("job folders", "a/result.json", ["stages", "select", "seconds"], "7"),
+    ("job folders", "a/result.json", ["coreset", "report", "classes"], {}),
+    ("job folders", "a/trace.json", [0], 3),
+    ("job folders", "a/trace.json", [0, "objective"], None),
+    ("job folders", "a/trace.json", [0, "class"], "none such"),
+    ("job folders", "a/trace.json", [0, "seconds"], float("inf")),
+    ("job folders", "a/curve.json", [0], {"loss": 0.1}),
+    ("job folders", "a/curve.json", [1, "valid_loss"], {}),
+    ("job folders", "a/indices.json", [0], "0"),
     ("plan.json", "plan.json", ["code"], {"goracs": "0.1.0"}),
     ("plan.json", "plan.json", ["code"], "0.1.0"),
     ("plan.json", "plan.json", ["jobs", 0, "overrides"], [["seed=0"]]),
@@ -87,6 +105,13 @@ def test_what_was_found_is_refused_in_words(
     file = name or next(one for one in target.files if one.endswith("manifest.json"))
     files = {**target.files, file: put(target.files[file], place, value)}
     assert fuzz.tried(target, tmp_path, files).kind == "refused"
+
+
+def test_objects_within_objects_beyond_measure_are_refused(tmp_path: Path) -> None:
+    """Python reads 500 of them; what then walks through them does not."""
+    target, deep = TARGETS["result.json"], json.loads('{"a":' * 500 + "1" + "}" * 500)
+    files = {**target.files, "a/result.json": put(target.files["a/result.json"], ["config", "x"], deep)}
+    assert "too deep within each other" in fuzz.tried(target, tmp_path, files).said
 
 
 @pytest.mark.parametrize("reader", ["result.json", "plan.json", "manifest.json", "adapter", "trace.json"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from goracs.report.blocks import Block, Entry, blocks, settled
-from goracs.report.results import Result
+from goracs.report.results import Result, read_left
 from goracs.report.table import REFERENCES, Table, aggregate
 from goracs.types import GoracsError
 
@@ -37,15 +37,9 @@ class Job:
         """What a JSON file of its folder says, None where it is not there.
 
         Raises:
-            GoracsError: it cannot be read.
+            GoracsError: as `read_left`.
         """
-        file = self.folder / name
-        if not file.exists():
-            return None
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
+        return read_left(self.folder / name)
 
 
 @dataclass(frozen=True)

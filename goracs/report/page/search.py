@@ -9,6 +9,7 @@ from goracs.ot.cost import gap
 from goracs.report.page.charts import coloured, known, quantity, spec, tip
 from goracs.report.page.document import Chart, Part, Section, Text, counted
 from goracs.report.page.gathered import Gathered, Job
+from goracs.types import GoracsError
 
 DRAWN = 6  # searches
 PHASES = ("start", "bound", "alternate", "exchange", "chain", "branch")
@@ -52,16 +53,24 @@ def _steps(job: Job, steps: Sequence[Mapping[str, Any]]) -> list[Step]:
     rows = []
     for step in steps:
         label = step.get("class")
-        far = None if step["bound"] is None else gap(step["objective"], step["bound"], _lowest(job, label))
+        bound = step.get("bound")
+        far = None if bound is None else gap(step["objective"], bound, _lowest(job, label))
         part = "all rows" if label is None else f"class {label}"
-        rows.append({**step, "part": part, "gap": far})
+        rows.append({**step, "bound": bound, "part": part, "gap": far})
     return rows
 
 
 def _lowest(job: Job, label: int | None) -> float:
     """The smallest cost of a row of a part; where a search has bounds, its report has that."""
-    report = job.result["coreset"]["report"]
-    return float((report if label is None else report["classes"][str(label)])["lowest_cost"])
+    report = job.result["coreset"].get("report") or {}
+    told = report if label is None else (report.get("classes") or {}).get(str(label))
+    lowest = told.get("lowest_cost") if isinstance(told, dict) else None
+    if not isinstance(lowest, int | float):
+        of = "" if label is None else f" of class {label}"
+        raise GoracsError(
+            f"{job.folder}: result.json has no lowest_cost{of}, trace.json has bounds: run its job again."
+        )
+    return float(lowest)
 
 
 def _name(job: Job) -> str:

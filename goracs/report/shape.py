@@ -1,0 +1,106 @@
+"""What result.json and the files beside it look like inside, as far as tables and reports rely on it.
+
+Numbers are finite; those of metrics are not asked here, since a report says of them whose they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+GROUPS = ("dataset", "split", "task", "encoder", "backbone", "features", "selector", "finetune", "evaluate")
+DEEPEST = 30  # lists and objects within each other
+NUMBER = int | float
+ASKED = int | float | str
+PLAIN = int | float | str | bool
+FIGURE = {"value?": NUMBER, "low?": NUMBER, "high?": NUMBER, "n?": int, "users?": int}
+FIGURES = {"*?": FIGURE}
+JUDGED = {
+    **{f"{name}?": NUMBER for name in ("poo", "transport", "mean_gradient", "max_distance", "max_gradient")},
+    **{f"{name}?": NUMBER for name in ("lam", "lower_bound", "gap", "gap_absolute")},
+    "warnings?": [str],
+}
+SHAPE = {  # a name with ? may be missing or null, * stands for every other name
+    "config": {f"{name}?": {} for name in GROUPS},
+    "command": str,
+    "seed": int,
+    "status?": str,
+    "versions?": {"*?": str},
+    "warnings?": [str],
+    "digests": {"*": str},
+    "precision?": {"backbone?": str, "*?": PLAIN},
+    "coreset?": {
+        "selector": str,
+        "budget_asked": ASKED,
+        "budget": int,
+        "indices_file?": str,
+        "report?": {**JUDGED, "status?": str, "classes?": {}, "auto?": {}},
+        "assessment?": JUDGED,
+    },
+    "metrics?": {"*?": FIGURES},
+    "steps?": int,
+    "tokens_trained?": int,
+    "kept_step?": int,
+    "prompts?": {"*?": {"*?": int}},
+    "stages?": {"*?": {"seconds?": NUMBER, "peak_mb?": NUMBER, "cached?": bool}},
+}
+STEP = {"phase": str, "seconds": NUMBER, "objective": NUMBER, "bound?": NUMBER, "class?": ASKED}
+POINT = {"step": int, "loss?": NUMBER, "valid_loss?": NUMBER, "lr?": NUMBER, "tokens?": int}
+LEFT = {"trace.json": [STEP], "curve.json": [POINT]}  # other files that a report reads are lists of rows
+
+
+def odd_left(name: str, found: Any) -> list[str]:
+    """The names of what is in a file of a job folder and not as a report needs it."""
+    return list(_odd(found, LEFT.get(name, [int]), name))
+
+
+def odd(result: Mapping[str, Any]) -> Iterator[str]:
+    """The names of what is not as `SHAPE` has it."""
+    if _too_deep(result, DEEPEST):
+        yield "depth: lists and objects lie too deep within each other"
+        return
+    yield from _odd(result, SHAPE, "")
+    parts = result.get("metrics")
+    for part, figures in parts.items() if isinstance(parts, dict) else ():
+        for name, figure in figures.items() if isinstance(figures, dict) else ():
+            if isinstance(figure, dict) and ("value" not in figure or not _both_ends(figure)):
+                yield f"metrics.{part}.{name}"
+
+
+def _odd(value: Any, shape: Any, place: str) -> Iterator[str]:
+    if isinstance(shape, list | dict) and not isinstance(value, type(shape)):
+        yield place
+    elif isinstance(shape, list):
+        for number, one in enumerate(value):
+            yield from _odd(one, shape[0], f"{place}.{number}")
+    elif isinstance(shape, dict):
+        yield from _odd_inside(value, shape, f"{place}." if place else "")
+    elif not _fits(value, shape, finite=not place.startswith("metrics.")):
+        yield place
+
+
+def _fits(value: Any, shape: Any, finite: bool) -> bool:
+    if isinstance(value, bool):
+        return shape in (bool, PLAIN)
+    known = not finite or not isinstance(value, float) or math.isfinite(value)
+    return isinstance(value, shape) and known
+
+
+def _odd_inside(value: Mapping[str, Any], shape: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    names = {told.removesuffix("?"): told for told in shape}
+    for name in [*names, *(value.keys() - names.keys() if "*" in names else ())]:
+        told = names.get(name) or names["*"]
+        if value.get(name) is not None:
+            yield from _odd(value[name], shape[told], f"{prefix}{name}")
+        elif not told.endswith("?") and name != "*":
+            yield f"{prefix}{name}"
+
+
+def _both_ends(figure: Mapping[str, Any]) -> bool:
+    return (figure.get("low") is None) == (figure.get("high") is None)
+
+
+def _too_deep(value: Any, left: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return left == 0 or any(_too_deep(one, left - 1) for one in inner)
