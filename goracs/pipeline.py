@@ -86,6 +86,8 @@ class Line:
                 "finetune=head fits the output over the answers Yes and No, and this task's answers are "
                 "texts: take finetune=default, or task=ctr."
             )
+        if not isinstance(self.task, Ctr) and not isinstance(self.made["dataset"], Prompts):
+            self._refuse_classes()
         if self.proxy:
             self._refuse_proxy()
 
@@ -116,6 +118,13 @@ class Line:
             return None
         made = {name: value for name, value in self.made.items() if name != "proxy"}
         return Line(replace(self.job, made={**made, "backbone": self.made["proxy"]}), self.store)
+
+    def _refuse_classes(self) -> None:
+        if asked := self.made["selector"].by_class:
+            raise InvalidInput(
+                f"selector.by_class={str(asked).lower()} splits the problem by label, and next items have "
+                "none: take selector.by_class=false, or task=ctr."
+            )
 
     def _refuse_proxy(self) -> None:
         if self.headed:
@@ -170,12 +179,17 @@ class Line:
 
     @cached_property
     def models(self) -> dict[str, Source]:
-        """The files of every model the line needs: looked for, and missed, all at once before any stage."""
+        """The files of every model the line needs: looked for, and missed, all at once before any stage.
+
+        Raises:
+            GoracsError: models are missing, or a given adapter.
+        """
         used = {self.last}
         if LINE.index(self.last) >= LINE.index("select"):
             used |= self._roles(self.asked)
         asked = {self.made["encoder"].model} if "embed" in used else set()
         if used & {*self._read_by_llm, "finetune", "evaluate"}:
+            adapter.look(self.made["adapter"])
             asked.add(self.made["backbone"].model)
         if self.proxy and "score" in used:
             asked.add(self.made["proxy"].model)

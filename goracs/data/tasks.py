@@ -109,6 +109,10 @@ class Ctr:
     def __post_init__(self) -> None:
         if isinstance(self.flipped, bool) or not 0 <= self.flipped <= 1:
             raise InvalidInput(f"task.flipped must be a share in [0, 1], got {self.flipped!r}.")
+        if self.answer_yes == self.answer_no:
+            raise InvalidInput(
+                f"task.answer_yes and task.answer_no are both {self.answer_yes!r}: they must differ."
+            )
 
     def examples(self, frame: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
         """See `Task`; `label` is 1 (liked) or 0."""

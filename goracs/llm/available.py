@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from goracs.llm.precision import has_gpu
+from goracs.llm.precision import has_gpu, surely_none
 from goracs.llm.settings import Backbone
 from goracs.types import InvalidInput
 
@@ -13,6 +13,12 @@ INSTALL = {
     "flash_attn": "pip install flash-attn --no-build-isolation",
     "bitsandbytes": "pip install 'goracs[quantize]'",
 }
+
+
+def refuse_no_gpu(accelerator: str) -> None:
+    """Raise InvalidInput where a GPU is asked for and the machine shows none; torch is not imported."""
+    if surely_none(accelerator):
+        raise no_device(accelerator)
 
 
 def refuse_unavailable(backbone: Backbone, accelerator: str) -> None:
@@ -30,6 +36,14 @@ def refuse_unavailable(backbone: Backbone, accelerator: str) -> None:
             )
     if backbone.quantize:
         _refuse_absent(f"backbone.quantize={backbone.quantize}", "bitsandbytes", accelerator)
+
+
+def no_device(accelerator: str) -> InvalidInput:
+    """What to say where it is not there."""
+    return InvalidInput(
+        f"runtime.accelerator={accelerator}, and torch finds none on this machine: take "
+        "runtime.accelerator=auto, or see that its driver and torch go together."
+    )
 
 
 def _refuse_absent(setting: str, package: str, accelerator: str) -> None:

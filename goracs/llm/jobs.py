@@ -20,12 +20,13 @@ from pytorch_lightning.callbacks import BasePredictionWriter, TQDMProgressBar
 from torch.utils.data import DataLoader
 
 from goracs import progress, signals
+from goracs.llm.available import no_device
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import Forecast
 from goracs.llm.halving import BOUND, Halving, joined
 from goracs.llm.ranks import TERMINATED, here
 from goracs.llm.settings import Runtime
-from goracs.types import FloatArray, GoracsError, IndexArray, InvalidInput
+from goracs.types import FloatArray, GoracsError, IndexArray
 
 TRAINER_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "float32": "32-true"}
 
@@ -228,10 +229,7 @@ def _shown(name: str, shown: bool) -> list[pl.Callback]:
 def _refuse_absent(accelerator: str) -> None:
     there = {"gpu": torch.cuda.is_available() or _mps(), "mps": _mps()}
     if not there.get(accelerator, True):
-        raise InvalidInput(
-            f"runtime.accelerator={accelerator}, and torch finds none on this machine: take "
-            "runtime.accelerator=auto, or see that its driver and torch go together."
-        )
+        raise no_device(accelerator)
 
 
 def _mps() -> bool:

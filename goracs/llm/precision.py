@@ -63,6 +63,11 @@ def has_gpu(accelerator: str, system: Path = ROOT) -> bool:
     return torch.cuda.is_available()
 
 
+def surely_none(accelerator: str, system: Path = ROOT) -> bool:
+    """Whether the run asks for a GPU on a machine that shows none; what it shows may still not work."""
+    return accelerator in ("gpu", "mps") and bool(_cpu_features(system)) and not _may_have_gpu(system)
+
+
 def _may_have_gpu(system: Path) -> bool:
     return any(True for pattern in GPU_DEVICES for _ in (system / "dev").glob(pattern))
 

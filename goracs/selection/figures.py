@@ -80,14 +80,7 @@ def gradient_norms(problem: SelectionProblem, lam: float, reader: str) -> FloatA
         InvalidInput: a lam that is no number >= 0; lam > 0 without the score; a score that holds no norms, or
             so large ones that their sum overflows.
     """
-    if (
-        isinstance(lam, bool)
-        or not isinstance(lam, (int, float, np.integer, np.floating))
-        or not 0 <= lam < np.inf
-    ):
-        raise InvalidInput(f"lam must be a number >= 0, got {lam!r}.")
-    if lam > LARGEST:
-        raise InvalidInput(f"lam must be at most {LARGEST:g}: sums of larger costs overflow float64.")
+    refuse_lam(lam)
     if lam == 0 and "gradient_norm" not in problem.scores:
         return None
     norms = problem.score("gradient_norm", f"{reader} with lam={lam}").astype(np.float64)
@@ -101,6 +94,15 @@ def gradient_norms(problem: SelectionProblem, lam: float, reader: str) -> FloatA
     if not np.isfinite(total):
         raise InvalidInput("sums of the score 'gradient_norm' overflow float64: rescale it.")
     return norms
+
+
+def refuse_lam(lam: object) -> None:
+    """Raise InvalidInput unless a weight is a number >= 0 whose costs float64 can add."""
+    number = isinstance(lam, (int, float, np.integer, np.floating)) and not isinstance(lam, bool)
+    if not number or not 0 <= lam < np.inf:  # type: ignore[operator]
+        raise InvalidInput(f"lam must be a number >= 0, got {lam!r}.")
+    if lam > LARGEST:  # type: ignore[operator]
+        raise InvalidInput(f"lam must be at most {LARGEST:g}: sums of larger costs overflow float64.")
 
 
 def scale_warnings(problem: SelectionProblem, gradients: FloatArray | None) -> list[str]:

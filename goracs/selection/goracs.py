@@ -19,7 +19,7 @@ from goracs.search.canonical import canonical_order
 from goracs.search.limits import ALONE, EFFORTS, STARTS, Limits
 from goracs.search.watch import Watch
 from goracs.selection import auto
-from goracs.selection.figures import gradient_norms, objective, scale_warnings
+from goracs.selection.figures import gradient_norms, objective, refuse_lam, scale_warnings
 from goracs.types import ByClass, Coreset, InvalidInput, SelectionProblem
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ class Goracs:
     def _settled(self) -> float:
         if isinstance(self.lam, str):
             raise InvalidInput(
-                f"selector goracs: lam must be a number or auto, got {self.lam!r}; auto is settled by "
-                "goracs.select or a run, not by the selector itself."
+                "selector goracs: lam=auto is settled by goracs.select or a run, not by the selector itself."
             )
         return self.lam
 
@@ -157,6 +156,8 @@ class Goracs:
         }
 
     def _check_settings(self) -> None:
+        if self.lam != "auto":
+            refuse_lam(self.lam)
         _one_of("start", self.start, STARTS)
         _one_of("effort", self.effort, (*EFFORTS, ALONE))
         if self.max_exchanges is not None:

@@ -49,6 +49,12 @@ def stage(llm: Llm, settings: AdapterSettings) -> Stage:
     return Stage("adapter", version, trained, llm.inputs, spread(llm.runtime, build))
 
 
+def look(settings: AdapterSettings) -> None:
+    """Raise GoracsError where the folder of a given adapter has none; its content is read later."""
+    if isinstance(settings, PathAdapter):
+        _folder(settings)
+
+
 def linears(settings: AdapterSettings) -> frozenset[str] | None:
     """The names of the linears that an adapter is for; None where only the backbone can tell."""
     if isinstance(settings, PathAdapter):

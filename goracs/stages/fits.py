@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from goracs.data.prepare import Part
+from goracs.data.tasks import Ctr
 from goracs.llm.settings import Evaluate
 from goracs.stages.common import Llm, write_json
 from goracs.store import Stage
@@ -25,6 +26,7 @@ def stage(llm: Llm, parts: Sequence[Part], ranking: Evaluate | None) -> Stage:
         from goracs.data.candidates import rankable
         from goracs.data.fits import check_lengths
         from goracs.data.prepare import read_catalogue, read_examples, read_seen
+        from goracs.data.tokens import answer_tokens
         from goracs.llm.backbone import load_tokenizer
 
         prepared, left_out, asked = inputs["prepare"], None, 0
@@ -34,6 +36,8 @@ def stage(llm: Llm, parts: Sequence[Part], ranking: Evaluate | None) -> Stage:
             asked = len(examples)
             left_out = asked - len(rankable(ranking.candidates, *given, ranking.negatives))
         tokenizer = load_tokenizer(inputs["weights"], llm.backbone.trust_remote_code)
+        if isinstance(task := llm.task, Ctr):
+            answer_tokens(task.answer_no, task.answer_yes, task.template, tokenizer)
         for part in parts:
             check_lengths(prepared, part, llm.task, tokenizer, llm.backbone.max_length)
         write_json(folder / "fits.json", {"left_out": left_out, "asked": asked})

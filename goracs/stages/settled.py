@@ -34,11 +34,12 @@ class Settled:
         Raises:
             InvalidInput: something that this machine cannot serve.
         """
-        from goracs.llm.available import refuse_unavailable
+        from goracs.llm.available import refuse_no_gpu, refuse_unavailable
         from goracs.llm.precision import resolved_precision
 
         asked: Backbone = self.made["backbone"]
         accelerator = self.made["runtime"].accelerator
+        refuse_no_gpu(accelerator)
         settled = replace(asked, precision=resolved_precision(asked.precision, accelerator))
         refuse_unavailable(settled, accelerator)
         return settled

@@ -20,7 +20,8 @@ from goracs.commands import data
 from goracs.data.readers.movielens import BUNDLED
 from goracs.llm import embedding, weights
 from goracs.stages import select
-from tests.pipeline.conftest import Command
+from tests import bare
+from tests.pipeline.conftest import TINY, Command
 
 MISTAKES = [
     (["selector.effort=quick", "until=prepare"], "effort must be one of start, alternate"),  # before anything
@@ -47,10 +48,7 @@ MISTAKES = [
     (["split.valid=100000"], "split"),
     (["dataset.size=10000000"], "dataset.size"),
     (["dataset.path=/nowhere"], "no folder /nowhere"),
-    (["backbone.max_length=20"], r"of \d+ prompts are longer than 20 tokens"),
-    (["task.answer_yes=Absolutely"], r"'Absolutely' is \d+ tokens of this backbone"),
-    (["task.answer_yes=No"], "are the same token"),
-    (["task.template=chat"], "needs a backbone with a chat template"),
+    (["task.answer_yes=No"], "task.answer_yes and task.answer_no are both 'No': they must differ"),
     (["backbone.precision=int3"], "backbone.precision must be auto, bf16, fp16 or float32"),
     (["backbone=hf", "backbone.model=no/such-model"], "'no/such-model' was not found: it is no local folder"),
     (["adapter=path", "adapter.path=/nowhere"], "adapter.path=/nowhere is no peft adapter"),
@@ -111,17 +109,55 @@ MISTAKES = [
 ]  # fmt: skip
 
 
+OF_THE_MODEL = [  # what only the backbone's own tokenizer can tell: it has to be opened
+    (["backbone.max_length=20"], r"of \d+ prompts are longer than 20 tokens"),
+    (["task.answer_yes=Absolutely"], r"'Absolutely' is \d+ tokens of this backbone"),
+    (["task.template=chat"], "needs a backbone with a chat template"),
+]
+
+
+@pytest.fixture(scope="module")
+def told(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bare.Said]:
+    """What is said of each mistake, by its words."""
+    root = tmp_path_factory.mktemp("mistakes")
+    places = [f"hydra.{mode}.dir={root / 'job'}" for mode in ("run", "sweep")]
+    small = [*TINY, f"store.root={shared / 'store'}", *places]
+    commands = []
+    for words, _ in MISTAKES:
+        flags = [word for word in words if word.startswith("-")]
+        commands.append((root, [*flags, *small, *words[len(flags) :]]))
+    said = bare.run(commands, root)
+    return {" ".join(words): one for (words, _), one in zip(MISTAKES, said, strict=True)}
+
+
+@pytest.mark.xdist_group("mistakes")
 @pytest.mark.parametrize(
     ("words", "message"), MISTAKES, ids=lambda value: value[0] if isinstance(value, list) else None
 )
-def test_a_mistake_is_told_in_one_paragraph(goracs: Command, words: list[str], message: str) -> None:
+def test_a_mistake_is_told_at_once_in_one_paragraph(
+    told: dict[str, bare.Said], words: list[str], message: str
+) -> None:
+    """At once: before a framework is imported, which takes seconds."""
+    said = told[" ".join(words)]
+    assert_one_paragraph(said.code, said.text, message)
+    assert said.imported == []
+
+
+@pytest.mark.parametrize(("words", "message"), OF_THE_MODEL)
+def test_a_mistake_that_the_model_has_to_tell_is_told_in_one_paragraph(
+    goracs: Command, words: list[str], message: str
+) -> None:
     ended = goracs(*words)
-    assert ended.code == 1
-    assert "Traceback" not in ended.text
-    assert re.search(message, ended.text), ended.text
-    said = ended.text[ended.text.index("error: ") :].partition("\ngoracs: ")[0].removesuffix("\n1")
+    assert_one_paragraph(ended.code, ended.text, message)
+
+
+def assert_one_paragraph(code: int, text: str, message: str) -> None:
+    assert code == 1
+    assert "Traceback" not in text
+    assert re.search(message, text), text
+    said = text[text.index("error: ") :].partition("\ngoracs: ")[0].rstrip().removesuffix("\n1")
     assert len(said.strip().splitlines()) <= 3, said
-    assert "HYDRA_FULL_ERROR" not in ended.text
+    assert "HYDRA_FULL_ERROR" not in text
 
 
 ODD = "b =[1], (2) {x: y} 'q' \"r\" \\ $z ~ é日 & ; # !"

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
-from pathlib import Path
 
 import pytest
 
-from goracs import cli
+from tests import bare
 from tests.unit.test_results import result, save
 
 MISTAKES = [
@@ -51,20 +49,29 @@ MISTAKES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bare.Said]:
+    """What is said of each mistake, by its command: in a folder with a run, or where "." is one without."""
+    places = {name: tmp_path_factory.mktemp(name) for name in ("ran", "bare")}
+    save(places["ran"] / "run", result())
+    commands = [shlex.split(command) for command, _ in MISTAKES]
+    said = bare.run(
+        [(places["bare" if "." in words else "ran"], words) for words in commands],
+        tmp_path_factory.mktemp("mistakes"),
+    )
+    return {command: one for (command, _), one in zip(MISTAKES, said, strict=True)}
+
+
+@pytest.mark.xdist_group("mistakes")
 @pytest.mark.parametrize(("command", "fix"), MISTAKES, ids=lambda value: value if " " in value else None)
-def test_a_mistake_at_a_word_names_the_fix_in_three_lines(
-    command: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_a_mistake_at_a_word_names_the_fix_in_three_lines_at_once(
+    told: dict[str, bare.Said], command: str, fix: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    save(tmp_path / "run" / "inner" if "." in command.split() else tmp_path / "run", result())
-    if "." in command.split():
-        (tmp_path / "run" / "inner" / "result.json").unlink()
-    monkeypatch.setattr(sys, "argv", ["goracs", *shlex.split(command)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    said = capfd.readouterr().err + (end.value.code if isinstance(end.value.code, str) else "")
-    assert end.value.code == 1 or isinstance(end.value.code, str)
-    assert "Traceback" not in said
-    assert re.search(fix, said), said
-    told = [line for line in said.splitlines() if line.strip() and not line.startswith("goracs: ")]
-    assert len(told) <= 3, said
+    """At once: before a framework is imported, which takes seconds."""
+    said = told[command]
+    assert said.code == 1
+    assert "Traceback" not in said.text
+    assert re.search(fix, said.text), said.text
+    told_lines = [line for line in said.text.splitlines() if line.strip() and not line.startswith("goracs: ")]
+    assert len(told_lines) <= 3, said.text
+    assert said.imported == []
