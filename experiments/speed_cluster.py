@@ -41,7 +41,7 @@ from goracs.types import FloatArray, SelectionProblem
 TARGET, BUDGET = 1000, 200
 ROWS, WIDTH = "100000,1000000", "64"
 TURNS = 2  # passes of each kind
-WORKER = Ray(address=None, workers=1, memory=1.0, folder=None)
+WORKER = Ray(address=None, workers=1, memory=1.0, gpus_per_worker=0, folder=None)
 
 
 class Counted(Actors):

@@ -206,13 +206,15 @@ class Line:
     @cached_property
     def llm(self) -> Llm:
         """What every LLM stage starts from."""
-        return Llm(self.prepared, self.files, self.settled.backbone, self.task, self.runtime)
+        backbone = self.settled.backbone
+        return Llm(self.prepared, self.files, backbone, self.task, self.runtime, self.made["cluster"])
 
     @cached_property
     def embedded(self) -> Stage:
         """Features from the sentence encoder."""
         encoder = self.made["encoder"]
-        return embed.stage(self.prepared, self._files(encoder.model), encoder, self.task, self.runtime)
+        files, cluster = self._files(encoder.model), self.made["cluster"]
+        return embed.stage(self.prepared, files, encoder, self.task, self.runtime, cluster)
 
     @cached_property
     def start(self) -> Stage:

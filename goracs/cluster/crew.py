@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
-from goracs.cluster.questions import Question
-
 
 class Hands(Protocol):
-    """Workers by number, 0 to `count` - 1; each answers as `goracs.cluster.questions.Worker`."""
+    """Workers by number, 0 to `count` - 1.
+
+    Each answers as `goracs.cluster.questions.Worker` does, or `goracs.llm.workers.Worker`, its own questions.
+    """
 
     @property
     def count(self) -> int: ...  # noqa: D102
 
-    def send(self, worker: int, folder: str, numbers: Sequence[int], question: Question) -> Any:
+    def send(self, worker: int, folder: str, numbers: Sequence[int], question: Any) -> Any:
         """A handle of what a worker was asked."""
 
     def first(self, sent: Collection[Any]) -> Any:
@@ -39,7 +40,7 @@ class Crew:
         self.hands, self.folder, self.shards = hands, folder, shards
         self.owner: dict[int, int] = {}
 
-    def passed(self, question: Callable[[], Question]) -> Numbered:
+    def passed(self, question: Callable[[], Any]) -> Numbered:
         """The answer of each shard, as they come; the question is made when it is asked."""
         todo = list(range(self.shards))
 
@@ -52,7 +53,7 @@ class Crew:
 
         return self._asked(take, question)
 
-    def remembered(self, wanted: Collection[int], question: Callable[[], Question]) -> Numbered:
+    def remembered(self, wanted: Collection[int], question: Callable[[], Any]) -> Numbered:
         """The answers of some shards, each by its owner; one that has none gets one."""
         todo = sorted(wanted)
 
@@ -65,7 +66,7 @@ class Crew:
 
         return self._asked(take, question)
 
-    def _asked(self, take: Callable[[int], list[int]], question: Callable[[], Question]) -> Numbered:
+    def _asked(self, take: Callable[[int], list[int]], question: Callable[[], Any]) -> Numbered:
         """Ask each worker about what it takes, until none takes anything."""
         sent: dict[Any, tuple[int, list[int]]] = {}
         idle = list(range(self.hands.count))

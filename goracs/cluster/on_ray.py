@@ -18,10 +18,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from goracs.cluster.crew import Hands
-from goracs.cluster.questions import Question, Worker
+from goracs.cluster.questions import Worker
 from goracs.cluster.settings import Ray
 from goracs.types import GoracsError, InvalidInput
 
@@ -32,13 +33,34 @@ SETTLES = 5.0  # seconds that a cluster may take to tell that workers are gone
 ROOM = 300.0  # seconds until workers have begun; who has not by then is done without
 STORE_BYTES = 128 * 2**20  # of Ray's memory for objects: ours are small
 GB = 2**30
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # of a worker, whatever the command has: it takes one core
 STARTED = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # of a cluster of our own
 log = logging.getLogger("goracs")
 
 
+class OfOneCore(Worker):
+    """A worker whose kernels keep to the core that it has."""
+
+    def __init__(self) -> None:
+        import numba
+
+        super().__init__()
+        numba.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Post:
+    """What each worker is, and what it takes of a machine beside `cluster.memory`."""
+
+    kind: type
+    cores: int
+    gpus: float
+
+
+PASSES = Post(OfOneCore, cores=1, gpus=0)
+
+
 @contextmanager
-def on_ray(settings: Ray) -> Iterator[Callable[[], Hands]]:
+def on_ray(settings: Ray, post: Post = PASSES) -> Iterator[Callable[[], Hands]]:
     """What gives the workers, which are looked for when it is first called; in the end they go.
 
     Raises:
@@ -48,7 +70,7 @@ def on_ray(settings: Ray) -> Iterator[Callable[[], Hands]]:
 
     def hands() -> Actors:
         if not found:
-            found.append(Actors(settings))
+            found.append(Actors(settings, post))
         return found[0]
 
     try:
@@ -61,12 +83,12 @@ def on_ray(settings: Ray) -> Iterator[Callable[[], Hands]]:
 class Actors:
     """`goracs.cluster.crew.Hands` of a Ray cluster."""
 
-    def __init__(self, settings: Ray) -> None:
+    def __init__(self, settings: Ray, post: Post = PASSES) -> None:
         self.ours = _connect(settings)
         self.actors: list[Any] = []
         try:
-            asked = _room(settings)
-            self.actors += [_actor(settings) for _ in range(asked)]
+            asked = _room(settings, post)
+            self.actors += [_actor(settings, post) for _ in range(asked)]
             self._await()
         except BaseException:
             self.close()
@@ -96,7 +118,7 @@ class Actors:
         if late:
             _say_fewer(len(begun), len(there), f"{len(late)} have not begun within {ROOM:.0f} s")
 
-    def send(self, worker: int, folder: str, numbers: Sequence[int], question: Question) -> Any:
+    def send(self, worker: int, folder: str, numbers: Sequence[int], question: Any) -> Any:
         """See `goracs.cluster.crew.Hands`."""
         return self.actors[worker].answers.remote(folder, numbers, question)
 
@@ -111,13 +133,14 @@ class Actors:
 
         Raises:
             GoracsError: what a worker found wrong; or a worker was lost too often.
+            OSError: a worker's file or disk.
         """
         import ray
 
         try:
             found: list[Any] = ray.get(handle)
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, GoracsError):
+            if isinstance(error.cause, (GoracsError, OSError)):
                 raise error.cause from None
             raise
         except ray.exceptions.RayActorError as error:
@@ -134,27 +157,18 @@ class Actors:
             ray.shutdown()
 
 
-class OfOneCore(Worker):
-    """A worker whose kernels keep to the core that it has."""
-
-    def __init__(self) -> None:
-        import numba
-
-        super().__init__()
-        numba.set_num_threads(1)
-
-
-def _actor(settings: Ray) -> Any:
+def _actor(settings: Ray, post: Post) -> Any:
     import ray
 
     remote = ray.remote(
-        num_cpus=1,
+        num_cpus=post.cores,
+        num_gpus=post.gpus,
         memory=int(settings.memory * GB),
         max_restarts=RESTARTS,
         max_task_retries=RESTARTS,
-        runtime_env={"env_vars": ONE_THREAD},
+        runtime_env={"env_vars": {"OMP_NUM_THREADS": str(post.cores)}},  # whatever the command has
     )
-    return remote(OfOneCore).remote()
+    return remote(post.kind).remote()
 
 
 def _connect(settings: Ray) -> bool:
@@ -191,26 +205,39 @@ def _refuse_nobody(address: str) -> None:
         ) from error
 
 
-def _room(settings: Ray) -> int:
-    """For how many of the workers the cluster has cores and memory; what others leave takes a moment."""
+def _room(settings: Ray, post: Post) -> int:
+    """For how many of the workers the cluster has room; what others leave takes a moment."""
     import ray
 
+    takes = {"CPU": post.cores, "GPU": post.gpus, "memory": settings.memory * GB}
+
+    def room_in(resources: Mapping[str, float]) -> int:
+        each = [int(resources.get(name, 0) / amount) for name, amount in takes.items() if amount]
+        return min(settings.workers, *each)
+
     deadline = time.monotonic() + SETTLES
-    while True:
-        there, free = ray.cluster_resources(), ray.available_resources()
-        cores, memory = int(free.get("CPU", 0)), free.get("memory", 0) / GB
-        room = min(settings.workers, cores, int(memory / settings.memory))
-        if room >= min(settings.workers, there.get("CPU", 0)) or time.monotonic() > deadline:
+    while (room := room_in(free := ray.available_resources())) < room_in(ray.cluster_resources()):
+        if time.monotonic() > deadline:
             break
         time.sleep(0.1)
     if room < 1:
         raise InvalidInput(
-            f"the Ray cluster has {cores} cores and {memory:.1f} GB free, and a worker takes a core and "
-            f"cluster.memory={settings.memory} GB: free some, or ask for less memory."
+            f"the Ray cluster has {_amounts(free, post)} free, and a worker takes {_of_one(post)} and "
+            f"cluster.memory={settings.memory} GB: free some, or ask for less (docs/scale.md)."
         )
     if room < settings.workers:
-        _say_fewer(settings.workers, room, f"{cores} cores and {memory:.1f} GB are free")
+        _say_fewer(settings.workers, room, f"{_amounts(free, post)} are free")
     return room
+
+
+def _amounts(free: Mapping[str, float], post: Post) -> str:
+    gpus = f", {free.get('GPU', 0):g} GPUs" if post.gpus else ""
+    return f"{free.get('CPU', 0):g} cores{gpus} and {free.get('memory', 0) / GB:.1f} GB"
+
+
+def _of_one(post: Post) -> str:
+    cores = "a core" if post.cores == 1 else f"{post.cores} cores"
+    return f"{cores}, cluster.gpus_per_worker={post.gpus:g}" if post.gpus else cores
 
 
 def _say_fewer(asked: int, there: int, why: str) -> None:

@@ -1,11 +1,11 @@
-"""Where passes over a large pool are made; never part of a key, since the coreset is the same everywhere."""
+"""Where passes over a large pool are made; never part of a key, since the same is found everywhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from goracs.data.numbers import check_memory, check_whole
+from goracs.data.numbers import check_memory, check_whole, is_number
 from goracs.types import InvalidInput, Selector
 
 
@@ -16,7 +16,7 @@ class Local:
 
 @dataclass(frozen=True)
 class Ray:
-    """By workers on a Ray cluster, a core each.
+    """By workers on a Ray cluster, a core each; those that ask a model take `gpus_per_worker` too.
 
     `address` is HOST:PORT of its head, auto for the cluster of this machine, or None: one of this machine's
     cores is started, and ends with the selection. For each of `workers` Ray sets `memory` GB aside. What
@@ -27,11 +27,17 @@ class Ray:
     address: str | None
     workers: int
     memory: float
+    gpus_per_worker: float
     folder: str | None
 
     def __post_init__(self) -> None:
         check_whole("cluster.workers", self.workers, 1)
         check_memory("cluster", self.memory)
+        if not is_number(self.gpus_per_worker) or not 0 <= self.gpus_per_worker <= 1:
+            raise InvalidInput(
+                "cluster.gpus_per_worker must be 1, a share of one that workers have in common, or 0; "
+                f"got {self.gpus_per_worker!r}."
+            )
         if not isinstance(self.folder, str | None):
             raise InvalidInput(f"cluster.folder must be the path of a folder or null, got {self.folder!r}.")
         if self.address is not None and not _is_address(self.address):
@@ -65,3 +71,19 @@ def refuse(cluster: Cluster, selector: Selector, name: str) -> None:
         )
     if find_spec("ray") is None:
         raise InvalidInput("cluster=ray needs a package that is not there: pip install 'goracs[ray]'.")
+
+
+def refuse_devices(cluster: Cluster, accelerator: str) -> None:
+    """Raise InvalidInput where workers that ask a model would not have the device that is asked for."""
+    if isinstance(cluster, Local):
+        return
+    if accelerator == "gpu" and not cluster.gpus_per_worker:
+        raise InvalidInput(
+            "runtime.accelerator=gpu, and cluster.gpus_per_worker=0 gives the workers of the cluster none: "
+            "take cluster.gpus_per_worker=1, or runtime.accelerator=auto."
+        )
+    if accelerator == "cpu" and cluster.gpus_per_worker:
+        raise InvalidInput(
+            f"cluster.gpus_per_worker={cluster.gpus_per_worker}, and with runtime.accelerator=cpu no worker "
+            "would use it: take runtime.accelerator=auto, or cluster.gpus_per_worker=0."
+        )

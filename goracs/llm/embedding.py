@@ -16,7 +16,7 @@ from goracs.llm.backbone import explained, load_tokenizer
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import SHORTER
 from goracs.llm.jobs import Job
-from goracs.llm.rows import fill
+from goracs.llm.rows import Pass
 from goracs.llm.settings import Encoder, Runtime
 
 log = logging.getLogger("goracs")
@@ -69,14 +69,10 @@ def job(encoder: Encoder, runtime: Runtime, side: str) -> Job:
     return Job(f"embed {side}", "float32", encoder.batch_tokens, runtime, SHORTER[side])
 
 
-def embed(
+def embedding(
     texts: Sequence[str], weights: Path, encoder: Encoder, runtime: Runtime, folder: Path, side: str
-) -> None:
-    """Write folder/<side>_embedding.npy, float32 [len(texts), d]; go on from what an interrupted call left.
-
-    Raises:
-        GoracsError: an embedding is not finite; the rows are named.
-    """
+) -> Pass:
+    """The pass that writes folder/<side>_embedding.npy, float32 [len(texts), d]."""
     model, asked = load(weights), read(texts, weights, encoder, side)
     shapes = {"embedding": (model.config.hidden_size,)}
-    fill(EmbeddingModule(model), asked, shapes, job(encoder, runtime, side), folder, side)
+    return Pass(EmbeddingModule(model), asked, shapes, job(encoder, runtime, side), folder, side)

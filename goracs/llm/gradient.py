@@ -29,7 +29,7 @@ from goracs.llm.batch import Batch, Texts
 from goracs.llm.chances import FIGURES
 from goracs.llm.jobs import Job
 from goracs.llm.losses import Loss, Outcome
-from goracs.llm.rows import fill
+from goracs.llm.rows import Pass, fill
 from goracs.llm.settings import Score
 from goracs.types import InvalidInput
 
@@ -221,20 +221,37 @@ def score(
     job: Job,
     folder: Path,
     side: str,
-    moments: Path | None = None,
 ) -> None:
-    """Write folder/<side>_<name>.npy, float32 [count], hidden [count, d], sketch [count, k].
-
-    What an interrupted call left in the folder is not scored again. `settings` and `moments` as for
-    `module`.
+    """Make the pass that `scoring` describes.
 
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    scoring = module(model, loss, settings, names, job.precision, moments)
+    fill(scoring(model, loss, texts, settings, names, job, folder, side))
+
+
+def scoring(
+    model: Any,
+    loss: Loss,
+    texts: Texts,
+    settings: Score | None,
+    names: frozenset[str],
+    job: Job,
+    folder: Path,
+    side: str,
+    moments: Path | None = None,
+) -> Pass:
+    """The pass that writes folder/<side>_<name>.npy, float32 [count], hidden [count, d], sketch [count, k].
+
+    `settings` and `moments` as for `module`.
+
+    Raises:
+        InvalidInput: as `module`.
+    """
+    scores = module(model, loss, settings, names, job.precision, moments)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), ())
     if "hidden" in names:
         shapes["hidden"] = (model.config.get_text_config().hidden_size,)
-    if scoring.projections:
-        shapes["sketch"] = (len(scoring.projections[0]),)
-    fill(scoring, texts, shapes, job, folder, side)
+    if scores.projections:
+        shapes["sketch"] = (len(scores.projections[0]),)
+    return Pass(scores, texts, shapes, job, folder, side)

@@ -29,8 +29,8 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 from goracs import signals
 from goracs.llm.launched import Launch
 from goracs.llm.ranks import Address, Rank, Work
+from goracs.llm.seen import Sign, blind, unseen
 from goracs.llm.starter import Group, Keeper, begin, end, group, terminable
-from goracs.types import InvalidInput
 
 JOINING = timedelta(minutes=10)  # for all to come
 CUT_OFF = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}  # seconds, seconds, times
@@ -110,8 +110,9 @@ def serve(launch: Launch) -> int:
 
 def _work(pipe: Connection, rank: Rank, work: Work, places: Sequence[Path]) -> None:
     """Have a process do the rank's part of a stage; rank 0 hears of it as of one of its own."""
-    if unseen := _unseen(work, places):
-        pipe.send(("end", (_blind(rank, unseen), True)))
+    assert isinstance(work.meeting, Address)
+    if place := unseen(Sign(places[0], work.meeting.name), places[1:]):
+        pipe.send(("end", (blind(str(rank), place, "rank 0"), True)))
         pipe.send(("gone", 1))
         return
     started = begin(work, rank)
@@ -125,23 +126,6 @@ def _work(pipe: Connection, rank: Rank, work: Work, places: Sequence[Path]) -> N
     finally:
         end([started])
     pipe.send(("gone", started.code))
-
-
-def _unseen(work: Work, places: Sequence[Path]) -> Path | None:
-    """The first of some places that is not here, or not the one that rank 0 sees."""
-    sign, *others = places
-    assert isinstance(work.meeting, Address)
-    if not sign.exists() or sign.read_text() != work.meeting.name:
-        return sign.parent
-    return next((place for place in others if not place.exists()), None)
-
-
-def _blind(rank: Rank, place: Path) -> InvalidInput:
-    return InvalidInput(
-        f"{rank} (on {socket.gethostname()}) does not see {place} as rank 0 does. Several machines work on "
-        "one store: set store.root to a folder of a file system that all of them have under the same path, "
-        "and have the files of the models there too, or on each of them."
-    )
 
 
 def _watched(pipe: Any) -> Any:

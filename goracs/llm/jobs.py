@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -172,7 +172,8 @@ def predict_own(
 
 def in_parts(module: pl.LightningModule, job: Job) -> pl.LightningModule:
     """A module that predicts a batch in parts where it does not fit into memory."""
-    step, halving = module.predict_step, job.halving
+    step = partial(type(module).predict_step, module)  # not what an earlier part of a pass made of it
+    halving = job.halving
 
     def predict_step(batch: Batch, batch_idx: int) -> Any:  # a name that Lightning looks for
         def parts() -> Any:

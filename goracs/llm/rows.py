@@ -2,7 +2,8 @@
 
 Files   folder/<side>_<name>.npy, float32 [count, ...], memory-mapped, and folder/<side>.json: of which job
         they are, how many of its batches are in them, and a digest of these batches' values.
-Ranks   several write their batches into the same arrays, each with a note of its own.
+Parts   a pass may be cut into several, which ranks or workers write into the same arrays, each with a note of
+        its own. An interrupted pass keeps its parts, unless there are fewer than who is to share them.
 Law     a batch counts once its rows are on disk: the arrays are flushed, then the note of the count is
         replaced by one rename. So a job that is killed at any moment goes on from whole batches, and since
         batches do not touch each other it ends with the arrays of an undisturbed one, byte by byte.
@@ -18,7 +19,9 @@ import logging
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,42 +38,70 @@ from goracs.types import GoracsError, IndexArray
 log = logging.getLogger("goracs")
 
 
-class RowWriter(BasePredictionWriter):
-    """Writes what a job predicts, (rows, {name: values}) per batch, and keeps count of the batches.
+@dataclass(frozen=True)
+class Pass:
+    """What a module predicts of texts: folder/<side>_<name>.npy, float32 [len(texts), *shape] for each name.
 
-    Args:
-        folder: where the files are, or an interrupted job left them.
-        side: the first part of their names.
-        shapes: of each array by name.
-        groups: the rows of each batch.
-        job: anything that tells this job from others that could have left files there.
-        every: seconds between two counts.
+    What an interrupted call left in the folder is not predicted again.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        side: str,
-        shapes: Mapping[str, tuple[int, ...]],
-        groups: Sequence[IndexArray],
-        job: str,
-        every: float,
-    ) -> None:
+    module: pl.LightningModule
+    texts: Texts
+    shapes: Mapping[str, tuple[int, ...]]
+    job: Job
+    folder: Path
+    side: str
+
+    @cached_property
+    def groups(self) -> list[IndexArray]:
+        """The rows of each batch."""
+        return batches(self.texts.lengths, self.job.batch_tokens)
+
+    @cached_property
+    def whole(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each array by name."""
+        return {name: (len(self.texts), *shape) for name, shape in self.shapes.items()}
+
+    @cached_property
+    def name(self) -> str:
+        """A digest of what the batches and the arrays follow from."""
+        parts = [self.texts.lengths.tolist(), self.job.batch_tokens, sorted(self.whole.items())]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def file(self, name: str) -> Path:
+        """Of an array."""
+        return self.folder / f"{self.side}_{name}.npy"
+
+    @property
+    def files(self) -> dict[Path, tuple[int, ...]]:
+        """Those of all arrays, with their shapes."""
+        return {self.file(name): shape for name, shape in self.whole.items()}
+
+    def note(self, number: int, parts: int) -> Path:
+        """Of one of so many parts."""
+        return self.folder / (f"{self.side}.json" if parts == 1 else f"{self.side}.{number}of{parts}.json")
+
+    @property
+    def notes(self) -> list[Path]:
+        """All that are there, of whatever job."""
+        return sorted(self.folder.glob(f"{self.side}.*json"))
+
+    def part(self, number: int, parts: int) -> list[IndexArray]:
+        """Its batches."""
+        return self.groups[number::parts]
+
+
+class RowWriter(BasePredictionWriter):
+    """Writes what is predicted of a part of a pass, (rows, {name: values}) per batch, and counts the batches.
+
+    The arrays are there (`make`).
+    """
+
+    def __init__(self, one: Pass, number: int, parts: int) -> None:
         super().__init__(write_interval="batch")
-        folder.mkdir(exist_ok=True)
-        self.notes = [folder / f"{side}{_of(rank, here().count)}.json" for rank in range(here().count)]
-        self.note, self.job, self.every = self.notes[here().number], job, every
-        self.groups, self.kept_at = groups, time.monotonic()
-        files = {folder / f"{side}_{name}.npy": shape for name, shape in shapes.items()}
-        there = all(_is_whole(file, shape) for file, shape in files.items())
-        if here().first and not (there and any(map(self._noted, self.notes))):
-            for note in folder.glob(f"{side}.*json"):
-                note.unlink()  # before the arrays that it tells of are emptied
-            for file, shape in files.items():
-                _make(file, shape)
-        here().meet()
-        arrays = [np.lib.format.open_memmap(file, mode="r+") for file in files]
-        self.arrays = dict(zip(shapes, arrays, strict=True))
+        self.note, self.job, self.every = one.note(number, parts), one.name, one.job.runtime.keep_every
+        self.groups, self.kept_at = one.part(number, parts), time.monotonic()
+        self.arrays = {name: np.lib.format.open_memmap(one.file(name), mode="r+") for name in one.whole}
         self.done, self.digest = self._taken_up()
 
     def write_on_batch_end(self, _trainer: Any, _module: Any, prediction: Any, *_: Any) -> None:
@@ -87,100 +118,126 @@ class RowWriter(BasePredictionWriter):
         """Bring the arrays to the disk, then the count of the batches in them."""
         for array in self.arrays.values():
             array.flush()
-        partial = self.note.with_suffix(".partial")
-        with partial.open("w") as file:
-            told = {"job": self.job, "batches": self.done, "digest": self.digest.hexdigest()}
-            file.write(json.dumps(told))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.note)
+        _write_note(self.note, self.job, self.done, self.digest.hexdigest())
         self.kept_at = time.monotonic()
-
-    def refuse_non_finite(self, what: str) -> None:
-        """Raise GoracsError naming the rows of `what` that are not finite; then nothing is kept of them."""
-        try:
-            for name, array in self.arrays.items():
-                refuse_non_finite(array, f"The {name.replace('_', ' ')} of {what}")
-        except GoracsError:
-            for file in (*self.notes, *(Path(str(array.filename)) for array in self.arrays.values())):
-                file.unlink(missing_ok=True)
-            if not any(self.note.parent.iterdir()):
-                self.note.parent.rmdir()
-            raise
-
-    def _noted(self, note: Path) -> dict[str, Any] | None:
-        """What a note of this job says, of at least one batch."""
-        if not note.exists():
-            return None
-        try:
-            noted: dict[str, Any] = json.loads(note.read_text())
-            ours = noted["job"] == self.job and int(noted["batches"]) > 0
-        except (ValueError, KeyError, TypeError) as error:
-            self._tell_anew(f"cannot be read ({type(error).__name__}: {error})")
-            return None
-        return noted if ours else None
 
     def _taken_up(self) -> tuple[int, Any]:
         """How many batches are there as they were noted, and the digest of their values."""
-        noted, found = self._noted(self.note), hashlib.sha256()
+        noted, found = _noted(self.note, self.job), hashlib.sha256()
         if noted is None:
             return 0, found
         for group in self.groups[: int(noted["batches"])]:
             self._add(found, group)
         if found.hexdigest() == noted.get("digest"):
             return int(noted["batches"]), found
-        self._tell_anew("is not what was written")
+        _tell_anew(self.note, "is not what was written")
         return 0, hashlib.sha256()
 
     def _add(self, found: Any, group: IndexArray) -> None:
         for name in sorted(self.arrays):
             found.update(self.arrays[name][group].tobytes())
 
-    def _tell_anew(self, why: str) -> None:
-        log.warning("  what an interrupted run kept by %s %s: it starts anew", self.note, why)
 
-
-def fill(
-    module: pl.LightningModule,
-    texts: Texts,
-    shapes: Mapping[str, tuple[int, ...]],
-    job: Job,
-    folder: Path,
-    side: str,
-) -> None:
-    """Write folder/<side>_<name>.npy, float32 [len(texts), *shape], of what a module predicts of texts.
-
-    What an interrupted call left in the folder is not predicted again.
+def fill(one: Pass) -> None:
+    """Make a pass, of several ranks each with its share.
 
     Raises:
         GoracsError: a number is not finite; the rows are named.
     """
-    groups = here().share(batches(texts.lengths, job.batch_tokens))
-    whole = {name: (len(texts), *shape) for name, shape in shapes.items()}
-    writer = RowWriter(folder, side, whole, groups, _name(texts, whole, job), job.runtime.keep_every)
-    if writer.done:
-        rows = sum(map(len, groups[: writer.done]))
-        of = sum(map(len, groups))
-        log.info("  %s: going on after %s of %s examples", job.name, f"{rows:,}", f"{of:,}")
-    try:
-        predict_own(module, Batches(texts, groups[writer.done :]), job, writer)
-    finally:
-        writer.keep()
-    job.agree()
     if here().first:
-        writer.refuse_non_finite(f"{side} examples")
+        make(one, here().count, here().count)
+    here().meet()
+    parts = parts_there(one)
+    for number in here().share(range(parts)):
+        write(one, number, parts)
+    one.job.agree()
+    if here().first:
+        refuse_unwritten(one)
     here().meet()
 
 
-def _name(texts: Texts, shapes: Mapping[str, tuple[int, ...]], job: Job) -> str:
-    """A digest of what the batches of a job and its arrays follow from."""
-    parts = [texts.lengths.tolist(), job.batch_tokens, sorted(shapes.items())]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def make(one: Pass, least: int, asked: int) -> int:
+    """See that the arrays of a pass are there; into how many parts it is cut.
+
+    Into those of an interrupted one, where these are at least `least`; else it begins anew, in `asked` parts.
+    """
+    parts = parts_there(one)
+    if parts < least:
+        one.folder.mkdir(exist_ok=True)
+        for note in one.notes:
+            note.unlink()  # before the arrays that it tells of are emptied
+        for file, shape in one.files.items():
+            _make(file, shape)
+        _write_note(one.note(0, asked), one.name, 0, hashlib.sha256().hexdigest())
+        return asked
+    if done := _rows_noted(one, parts):
+        log.info("  %s: going on after %s of %s examples", one.job.name, f"{done:,}", f"{len(one.texts):,}")
+    return parts
 
 
-def _of(rank: int, count: int) -> str:
-    """What tells the notes of several ranks apart, and from those of another number of them."""
-    return "" if count == 1 else f".{rank}of{count}"
+def parts_there(one: Pass) -> int:
+    """Into how many parts a pass is cut whose arrays are there; 0 where there is nothing to go on from."""
+    if not all(_is_whole(file, shape) for file, shape in one.files.items()):
+        return 0
+    found = (note for note in one.notes if _noted(note, one.name))
+    return next((int(note.stem.rpartition("of")[2]) if "." in note.stem else 1 for note in found), 0)
+
+
+def write(one: Pass, number: int, parts: int) -> None:
+    """Predict the batches of one of the parts of a pass, as far as they are not there."""
+    writer = RowWriter(one, number, parts)
+    try:
+        predict_own(one.module, Batches(one.texts, writer.groups[writer.done :]), one.job, writer)
+    finally:
+        writer.keep()
+
+
+def refuse_unwritten(one: Pass) -> None:
+    """Raise GoracsError naming the rows that are not finite; then nothing is kept of the pass."""
+    try:
+        for name in one.whole:
+            values = np.load(one.file(name), mmap_mode="r")
+            refuse_non_finite(values, f"The {name.replace('_', ' ')} of {one.side} examples")
+    except GoracsError:
+        for file in (*one.notes, *one.files):
+            file.unlink(missing_ok=True)
+        if not any(one.folder.iterdir()):
+            one.folder.rmdir()
+        raise
+
+
+def _rows_noted(one: Pass, parts: int) -> int:
+    """How many rows are there, as the notes say."""
+    noted = {number: _noted(one.note(number, parts), one.name) for number in range(parts)}
+    there = {number: int(note["batches"]) for number, note in noted.items() if note}
+    return sum(len(group) for number, done in there.items() for group in one.part(number, parts)[:done])
+
+
+def _write_note(note: Path, job: str, done: int, digest: str) -> None:
+    """Write how many batches of a job are there, and a digest of their values, at once or not at all."""
+    partial = note.with_suffix(".partial")
+    with partial.open("w") as file:
+        file.write(json.dumps({"job": job, "batches": done, "digest": digest}))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(note)
+
+
+def _noted(note: Path, job: str) -> dict[str, Any] | None:
+    """What a note says, if it is there and of this job."""
+    if not note.exists():
+        return None
+    try:
+        noted: dict[str, Any] = json.loads(note.read_text())
+        ours = noted["job"] == job and int(noted["batches"]) >= 0
+    except (ValueError, KeyError, TypeError) as error:
+        _tell_anew(note, f"cannot be read ({type(error).__name__}: {error})")
+        return None
+    return noted if ours else None
+
+
+def _tell_anew(note: Path, why: str) -> None:
+    log.warning("  what an interrupted run kept by %s %s: it starts anew", note, why)
 
 
 def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:

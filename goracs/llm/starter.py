@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ import torch
 from goracs import memory, signals
 from goracs.llm.launched import refuse_misfit
 from goracs.llm.ranks import TERMINATED, Address, Build, Rank, Work, live
+from goracs.llm.seen import signed
 from goracs.llm.settings import Runtime
 from goracs.types import GoracsError, InvalidInput
 
@@ -145,12 +145,8 @@ def _meeting(folder: Path) -> Iterator[tuple[Path | Address, Path]]:
         with tempfile.TemporaryDirectory() as place:
             yield Path(place) / "meeting", Path(place)
         return
-    sign, name = folder.with_suffix(".meeting"), uuid.uuid4().hex
-    sign.write_text(name)
-    try:
-        yield Address(group[0].host, group[0].port, name), sign
-    finally:
-        sign.unlink()
+    with signed(folder) as sign:
+        yield Address(group[0].host, group[0].port, sign.word), sign.file
 
 
 def _start(ranks: list[Started], work: Work, places: Sequence[Path], runtime: Runtime) -> None:
@@ -216,7 +212,7 @@ def _wait(ranks: Sequence[Started]) -> None:
     Raises:
         BaseException: what one of them found wrong, or that it has not.
     """
-    running, lost, told = list(ranks), list[BaseException](), _Told()
+    running, lost, told = list(ranks), list[BaseException](), Told()
     while running:
         if not wait([rank.pipe for rank in running], FAREWELL if lost else None):
             raise lost[0]
@@ -234,7 +230,7 @@ def _wait(ranks: Sequence[Started]) -> None:
         raise lost[0]
 
 
-class _Told:
+class Told:
     """What the ranks had to tell; what several warn of is told once."""
 
     def __init__(self) -> None:

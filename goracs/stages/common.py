@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from goracs.cluster.settings import Cluster, Local, refuse_devices
 from goracs.data.tasks import Task
 from goracs.llm import launched
 from goracs.llm.settings import Backbone, Runtime
@@ -19,9 +20,11 @@ from goracs.types import Example, IndexArray
 
 if TYPE_CHECKING:
     from goracs.llm.recommender import Recommender
+    from goracs.llm.rows import Pass
 
 Source = Stage | External
 Build = Callable[[Path, Mapping[str, Path]], None]
+Passes = Callable[[Path, Mapping[str, Path]], "Iterator[Pass]"]
 SIDES = {"pool": "train", "target": "valid"}
 READ_BY = ("precision", "max_length", "batch_tokens", "attention", "quantize", "trust_remote_code")
 PROMPTS = "prompts.json"  # how many prompts a stage of the LLM read, and how many of them it shortened
@@ -29,13 +32,14 @@ PROMPTS = "prompts.json"  # how many prompts a stage of the LLM read, and how ma
 
 @dataclass(frozen=True)
 class Llm:
-    """What every LLM stage starts from: examples, the backbone with its files, the task, the machine."""
+    """What every LLM stage starts from: examples, the backbone with its files, the task, the machines."""
 
     prepared: Stage
     files: Source
     backbone: Backbone
     task: Task
     runtime: Runtime
+    cluster: Cluster
 
     @property
     def inputs(self) -> dict[str, Source]:
@@ -66,6 +70,32 @@ def spread(runtime: Runtime, build: Build) -> Build:
         starter.run(build, folder, inputs, runtime)
 
     return by_ranks
+
+
+def passed(runtime: Runtime, cluster: Cluster, passes: Passes) -> Build:
+    """The work of a stage that yields passes, each made before it goes on, and writes files after the last.
+
+    They are made by as many processes as the runtime has devices, or by the workers of a cluster; of these
+    several yield the passes, and one goes on after the last.
+
+    Raises:
+        InvalidInput: a cluster whose workers would not have the device that the runtime asks for.
+    """
+    refuse_devices(cluster, runtime.accelerator)
+
+    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm.rows import fill
+
+        for _ in map(fill, passes(folder, inputs)):  # none is held any more when the next is made
+            pass
+
+    def by_workers(folder: Path, inputs: Mapping[str, Path]) -> None:
+        from goracs.llm import workers
+
+        assert not isinstance(cluster, Local)
+        workers.run(passes, folder, inputs, cluster, runtime)
+
+    return spread(runtime, build) if isinstance(cluster, Local) else by_workers
 
 
 def trained_by(runtime: Runtime) -> dict[str, int]:

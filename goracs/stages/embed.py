@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from goracs.cluster.settings import Cluster
 from goracs.data.tasks import Task
 from goracs.llm.settings import Encoder, Runtime
-from goracs.stages.common import SIDES, Source, checkpoint, examples, spread, take_arrays
+from goracs.stages.common import SIDES, Source, checkpoint, examples, passed, take_arrays
 from goracs.store import Stage
 
+if TYPE_CHECKING:
+    from goracs.llm.rows import Pass
 
-def stage(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime: Runtime) -> Stage:
+
+def stage(
+    prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime: Runtime, cluster: Cluster
+) -> Stage:
     """pool_embedding.npy [N, d] and target_embedding.npy [m, d], float32.
 
     An interrupted run leaves finished batches in a checkpoint; the next one goes on from there.
     """
 
-    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+    def passes(folder: Path, inputs: Mapping[str, Path]) -> Iterator[Pass]:
         from goracs.data.prompts import embedding_text
-        from goracs.llm.embedding import embed
+        from goracs.llm.embedding import embedding
 
         kept = checkpoint(folder)
         for side, part in SIDES.items():
             texts = [embedding_text(example, task.embed_output) for example in examples(inputs, part)]
-            embed(texts, inputs["weights"], encoder, runtime, kept, side)
+            yield embedding(texts, inputs["weights"], encoder, runtime, kept, side)
         take_arrays(kept, folder)
 
     params = {
@@ -32,4 +39,5 @@ def stage(prepared: Stage, files: Source, encoder: Encoder, task: Task, runtime:
         "batch_tokens": encoder.batch_tokens,
         "embed_output": task.embed_output,
     }
-    return Stage("embed", 1, params, {"prepare": prepared, "weights": files}, spread(runtime, build))
+    inputs = {"prepare": prepared, "weights": files}
+    return Stage("embed", 1, params, inputs, passed(runtime, cluster, passes))

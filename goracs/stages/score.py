@@ -12,7 +12,7 @@ ifd     loss of the answer after its prompt / that of the answer alone, of texts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,14 @@ import numpy as np
 
 from goracs.data.tasks import Ctr, Task
 from goracs.llm.settings import Score
-from goracs.stages.common import PROMPTS, SIDES, Llm, checkpoint, examples, spread, take_arrays, write_json
+from goracs.stages.common import PROMPTS, SIDES, Llm, checkpoint, examples, passed, take_arrays, write_json
 from goracs.store import Stage
 from goracs.types import FloatArray, InvalidInput
 
 if TYPE_CHECKING:
     from goracs.llm.batch import Texts
     from goracs.llm.recommender import Recommender
+    from goracs.llm.rows import Pass
 
 TOGETHER = frozenset({"gradient_norm", "loss", "el2n"})
 OF_BOTH_SIDES = frozenset({"hidden", "margin", "sketch", "unit_sketch"})
@@ -65,16 +66,17 @@ def stage(
     if adapted is not None and takes_gradients(wanted, settings):
         settings.among(adapted)
 
-    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
+    def passes(folder: Path, inputs: Mapping[str, Path]) -> Iterator[Pass]:
         opened, kept = llm.open(inputs), checkpoint(folder)
         asked = _by_side(names - DERIVED, "ifd" in names)
-        passes = _Passes(opened, settings, _read(opened, inputs, asked))
-        passes.run(inputs["adapter"] / "adapter", kept, asked, _moments(inputs["adapter"], settings))
+        scored = _Scored(opened, settings, _read(opened, inputs, asked))
+        warmed = inputs["adapter"]
+        yield from scored.by(warmed / "adapter", kept, asked, _moments(warmed, settings))
+        places, weights = yield from _follow(warmed, kept, scored, followed(names, settings))
         take_arrays(kept, folder)
         if "ifd" in names:
             (folder / "alone_answer_loss.npy").unlink()
             np.save(folder / "pool_ifd.npy", _ifd(kept))
-        places, weights = _follow(inputs["adapter"], kept, passes, followed(names, settings))
         _write_combinations(names, settings, places, weights, folder)
         write_json(folder / PROMPTS, opened.prompts)
 
@@ -84,30 +86,31 @@ def stage(
     if "sketch" in names:
         params["sketch"] = {"dim": settings.sketch_dim, "seed": settings.sketch_seed}
         params["sketch"] |= {"adam": True} if settings.adam else {}
-    return Stage("score", 6, params, {**llm.inputs, "adapter": start}, spread(llm.runtime, build))
+    sources = {**llm.inputs, "adapter": start}
+    return Stage("score", 6, params, sources, passed(llm.runtime, llm.cluster, passes))
 
 
 @dataclass(frozen=True)
-class _Passes:
+class _Scored:
     """What the stage reads, by side, and how it is scored."""
 
     opened: Recommender
     settings: Score
     sides: Mapping[str, Texts]
 
-    def run(self, adapter: Path, place: Path, asked: Asked, moments: Path | None) -> None:
-        """Write what is asked of every side, as an adapter has it, to a folder.
+    def by(self, adapter: Path, place: Path, asked: Asked, moments: Path | None) -> Iterator[Pass]:
+        """The passes that write what is asked of every side, as an adapter has it, to a folder.
 
         `moments` is the checkpoint by which the pool's sketches are of Adam's steps.
         """
         from goracs.llm.forecast import SHORTER
-        from goracs.llm.gradient import score
+        from goracs.llm.gradient import scoring
 
         model = self.opened.adapted(adapter)
         for side, names in asked.items():
             job = self.opened.job(f"score {side}", SHORTER.get(side, SHORTER["pool"]))
-            known = moments if side == "pool" else None
-            score(model, self.opened.loss, self.sides[side], self.settings, names, job, place, side, known)
+            known, read = moments if side == "pool" else None, self.sides[side]
+            yield scoring(model, self.opened.loss, read, self.settings, names, job, place, side, known)
 
 
 def _by_side(names: frozenset[str], alone: bool) -> Asked:
@@ -131,17 +134,17 @@ def followed(names: frozenset[str], settings: Score) -> frozenset[str]:
 
 
 def _follow(
-    warmed: Path, kept: Path, passes: _Passes, names: frozenset[str]
-) -> tuple[list[Path], list[float]]:
-    """Where the numbers at each checkpoint of a warm-up are, and its weight; the last is its end."""
+    warmed: Path, kept: Path, scored: _Scored, names: frozenset[str]
+) -> Generator[Pass, None, tuple[list[Path], list[float]]]:
+    """The passes at a warm-up's checkpoints; where the numbers of each are, and its weight, its end last."""
     from goracs.llm.course import weighted_checkpoints
 
     if not names:
         return [kept], [1.0]
     *earlier, (_, last) = weighted_checkpoints(warmed)
     for adapter, _ in earlier:
-        moments = adapter if passes.settings.adam else None
-        passes.run(adapter, kept / adapter.name, _by_side(names, alone=False), moments)
+        moments = adapter if scored.settings.adam else None
+        yield from scored.by(adapter, kept / adapter.name, _by_side(names, alone=False), moments)
     return [*(kept / adapter.name for adapter, _ in earlier), kept], [*(w for _, w in earlier), last]
 
 

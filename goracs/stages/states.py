@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from goracs.data.tasks import Ctr
-from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, spread, without, write_json
+from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, passed, without, write_json
 from goracs.store import Stage
 from goracs.types import InvalidInput
+
+if TYPE_CHECKING:
+    from goracs.llm.rows import Pass
 
 NAMES = frozenset({"hidden", "margin"})
 
@@ -33,17 +37,17 @@ def stage(llm: Llm, start: Stage, part: str) -> Stage:
             "heads (goracs lab, finetune=head) does not go with it."
         )
 
-    def build(folder: Path, inputs: Mapping[str, Path]) -> None:
-        from goracs.llm.gradient import score
+    def passes(folder: Path, inputs: Mapping[str, Path]) -> Iterator[Pass]:
+        from goracs.llm.gradient import scoring
 
         opened, kept = llm.open(inputs), checkpoint(folder)
         model = opened.adapted(inputs["adapter"] / "adapter")
         texts = opened.asked(examples(inputs, part))
         job = opened.job(f"states {part}", f"split.{part} or dataset.history")
-        score(model, opened.pair, texts, None, NAMES, job, kept, part)
+        yield scoring(model, opened.pair, texts, None, NAMES, job, kept, part)
         for name in sorted(NAMES):
             shutil.copyfile(kept / f"{part}_{name}.npy", folder / f"{name}.npy")
         write_json(folder / PROMPTS, opened.prompts)
 
     params, inputs = {"part": part, **without(llm.params, "loss")}, {**llm.inputs, "adapter": start}
-    return Stage("states", 1, params, inputs, spread(llm.runtime, build))
+    return Stage("states", 1, params, inputs, passed(llm.runtime, llm.cluster, passes))

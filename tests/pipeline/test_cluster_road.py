@@ -21,17 +21,18 @@ import pytest
 import goracs as package
 from goracs import api
 from goracs.cluster import on_ray
+from goracs.cluster.on_ray import Post
 from goracs.cluster.settings import Ray
 from goracs.cluster.spread import Joined
 from goracs.search.watch import Watch
 from goracs.selection import by_class
 from goracs.selection.goracs import Goracs
-from goracs.types import InvalidInput, SelectionProblem
+from goracs.types import GoracsError, InvalidInput, SelectionProblem
 from tests.pipeline.conftest import Command
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.xdist_group("ray")
-CLUSTER = Ray(address=None, workers=2, memory=0.1, folder=None)
+CLUSTER = Ray(address=None, workers=2, memory=0.1, gpus_per_worker=0, folder=None)
 FIELDS: dict[str, Any] = {"workers": 2, "memory": 0.1}
 SMALL: dict[str, Any] = {"lam": 0.1, "memory": 1e-9}  # no costs are held
 PATIENCE = 30.0
@@ -77,8 +78,8 @@ def test_the_coreset_is_the_same_on_a_cluster_that_stays(
 class Deadly(on_ray.Actors):
     """Workers of which one is killed each time it has been asked something for the k-th time."""
 
-    def __init__(self, settings: Ray, at: set[int]) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Ray, at: set[int], post: Post = on_ray.PASSES) -> None:
+        super().__init__(settings, post)
         self.at, self.sent, self.killed = at, 0, 0
 
     def send(self, worker: int, *asked: Any) -> Any:
@@ -152,6 +153,62 @@ def test_a_run_goes_the_road_on_a_cluster_under_the_same_key(
     found = [np.load(root / place / "indices.npy") for root in (store_root, tmp_path / "store")]
     np.testing.assert_array_equal(*found)
     assert not list((store_root / "select").rglob("goracs-cluster-*"))
+
+
+def test_an_llm_scores_on_a_cluster_though_a_worker_is_killed(
+    address: str, goracs: Command, store_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of the pool; the numbers are those of one process, under the same key."""
+    score = ("assess=true", "selector=random", "until=score", "score.together=[hidden]")
+    words = ("adapter=init", "backbone.batch_tokens=512", *score)
+    alone = goracs(*words)
+    made = list[Deadly]()
+
+    def deadly(settings: Ray, post: Post) -> Deadly:
+        made.append(Deadly(settings, {4}, post))
+        return made[-1]
+
+    monkeypatch.setattr(on_ray, "Actors", deadly)
+    asked = ("cluster=ray", f"cluster.address={address}", "cluster.memory=0.1", "runtime.keep_every=0")
+    there = goracs(*words, *asked, store=tmp_path / "store")
+    assert there.code == 0, there.text
+    assert [hands.killed for hands in made] == [1]
+    assert there.result["digests"] == alone.result["digests"]
+    place = Path("score") / there.result["digests"]["score"][:24]
+    names = {file.name for file in (store_root / place).glob("*.npy")}
+    assert {"pool_gradient_norm.npy", "pool_hidden.npy", "target_hidden.npy"} <= names
+    for name in sorted(names):
+        found, whole = (np.load(root / place / name) for root in (tmp_path / "store", store_root))
+        np.testing.assert_allclose(found, whole, rtol=1e-5, err_msg=name)
+    left = {path.name for path in (tmp_path / "store" / "score").iterdir()}
+    assert left <= {place.name, f"{place.name}.lock"}
+
+
+def test_a_gpu_where_the_cluster_has_none_is_refused_and_nothing_is_left(
+    address: str, goracs: Command, tmp_path: Path
+) -> None:
+    words = ("adapter=init", "selector=random", "score.together=[loss]", "until=score", "cluster=ray")
+    device = ("runtime.accelerator=auto", "cluster.gpus_per_worker=1", "cluster.memory=0.1")
+    ended = goracs(*words, *device, f"cluster.address={address}", store=tmp_path)
+    assert ended.code == 1
+    assert "has 2 cores, 0 GPUs and" in ended.text
+    assert "a worker takes a core, cluster.gpus_per_worker=1 and" in ended.text
+    assert not [place for place in (tmp_path / "score").glob("*") if place.suffix != ".lock"]
+
+
+def test_a_worker_that_is_lost_too_often_is_told_in_a_paragraph(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_ray, "RESTARTS", 0)
+    hands = on_ray.Actors(replace(CLUSTER, workers=1))
+    try:
+        last = hands.actors[0].__ray_call__.remote(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(GoracsError, match=r"^a worker of the Ray cluster was lost 0 times") as error:
+            hands.answers(last)
+    finally:
+        hands.close()
+    assert "\n" not in str(error.value)
+    assert ray.is_initialized()
 
 
 def test_a_method_that_does_not_work_there_says_so_before_anything(goracs: Command, tmp_path: Path) -> None:

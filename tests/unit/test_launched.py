@@ -11,7 +11,8 @@ import pytest
 from goracs import cli
 from goracs.llm import group, launched, starter
 from goracs.llm.launched import Launch
-from goracs.llm.ranks import Address, Rank, Work
+from goracs.llm.ranks import Rank
+from goracs.llm.seen import blind, signed, unseen
 from goracs.types import InvalidInput
 from tests.conftest import RUNTIME
 
@@ -76,17 +77,15 @@ def test_what_contradicts_torchrun_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_the_files_is_named(tmp_path: Path) -> None:
-    sign, there = tmp_path / "made.meeting", tmp_path / "there"
-    work = Work(b"", tmp_path / "made.partial", Address("first", 1, "this stage"))
+    there, absent = tmp_path / "there", tmp_path / "absent"
     there.touch()
-    assert group._unseen(work, [sign, there]) == tmp_path
-    sign.write_text("another stage")
-    assert group._unseen(work, [sign, there]) == tmp_path
-    sign.write_text("this stage")
-    assert group._unseen(work, [sign, there, tmp_path / "absent"]) == tmp_path / "absent"
-    assert group._unseen(work, [sign, there]) is None
+    with signed(tmp_path / "made.partial") as sign:
+        assert unseen(replace(sign, word="another stage"), [there]) == tmp_path
+        assert unseen(sign, [there, absent]) == absent
+        assert unseen(sign, [there]) is None
+    assert unseen(sign, [there]) == tmp_path
     with pytest.raises(InvalidInput, match=r"^rank 5 of 6 \(on .*\) does not see /there as rank 0 does"):
-        raise group._blind(Rank(5, 6, 2), Path("/there"))
+        raise blind(str(Rank(5, 6, 2)), Path("/there"), "rank 0")
 
 
 def test_an_environment_of_no_numbers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

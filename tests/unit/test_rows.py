@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ import torch
 
 from goracs.llm import rows
 from goracs.llm.batch import Batch, Texts
-from goracs.llm.jobs import Job
-from goracs.llm.rows import fill
+from goracs.llm.jobs import Job, in_parts
+from goracs.llm.rows import Pass, fill
 from goracs.types import GoracsError
 from tests.conftest import RUNTIME
 
@@ -58,7 +59,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a job leaves that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    fill(Sums(), texts(), SHAPES, JOB, folder, "pool")
+    fill(Pass(Sums(), texts(), SHAPES, JOB, folder, "pool"))
     return contents(folder)
 
 
@@ -74,9 +75,9 @@ def test_an_interrupted_job_goes_on_where_it_stopped(
     caplog.set_level(logging.INFO, "goracs")
     first, second = Sums(ends), Sums()
     with pytest.raises(Halt):
-        fill(first, texts(), SHAPES, often, tmp_path / "kept", "pool")
+        fill(Pass(first, texts(), SHAPES, often, tmp_path / "kept", "pool"))
     assert contents(tmp_path / "kept") != whole
-    fill(second, texts(), SHAPES, often, tmp_path / "kept", "pool")
+    fill(Pass(second, texts(), SHAPES, often, tmp_path / "kept", "pool"))
     assert sorted(first.read + second.read) == list(range(12))
     assert contents(tmp_path / "kept") == whole
     said = f"score pool: going on after {len(first.read)} of 12 examples"
@@ -84,9 +85,9 @@ def test_an_interrupted_job_goes_on_where_it_stopped(
 
 
 def test_a_finished_job_is_not_done_again(whole: dict[str, bytes], tmp_path: Path) -> None:
-    fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    fill(Pass(Sums(), texts(), SHAPES, JOB, tmp_path, "pool"))
     again = Sums()
-    fill(again, texts(), SHAPES, JOB, tmp_path, "pool")
+    fill(Pass(again, texts(), SHAPES, JOB, tmp_path, "pool"))
     assert again.read == []
     assert contents(tmp_path) == whole
 
@@ -94,13 +95,13 @@ def test_a_finished_job_is_not_done_again(whole: dict[str, bytes], tmp_path: Pat
 @pytest.mark.parametrize("other", ["texts", "bound", "shapes", "an array is gone"])
 def test_a_job_never_goes_on_from_what_another_left(tmp_path: Path, other: str) -> None:
     with pytest.raises(Halt):
-        fill(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool")
+        fill(Pass(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool"))
     if other == "an array is gone":
         (tmp_path / "pool_loss.npy").unlink()
     width = 4 if other == "shapes" else 3
     second, asked = Sums(width=width), texts(11 if other == "texts" else 12)
     job = replace(JOB, batch_tokens=60) if other == "bound" else JOB
-    fill(second, asked, {"loss": (), "sketch": (width,)}, job, tmp_path, "pool")
+    fill(Pass(second, asked, {"loss": (), "sketch": (width,)}, job, tmp_path, "pool"))
     assert sorted(second.read) == list(range(len(asked)))
 
 
@@ -113,14 +114,14 @@ def test_a_job_never_goes_on_from_what_was_damaged_in_silence(
     for place in (0, 5, 20, 100, -1, -9):
         folder = tmp_path / f"{place}"
         with pytest.raises(Halt):
-            fill(Sums(3), texts(), SHAPES, JOB, folder, "pool")
+            fill(Pass(Sums(3), texts(), SHAPES, JOB, folder, "pool"))
         kept = (folder / name).read_bytes()
         spot = place % len(kept)
         flipped = kept[:spot] + bytes([kept[spot] ^ 1]) + kept[spot + 1 :]
         zeros = kept[:spot] + bytes(len(kept) - spot)
         made = {"flipped": flipped, "cut": kept[:spot], "emptied": b"", "zeros behind": zeros}
         (folder / name).write_bytes(made[damage])
-        fill(Sums(), texts(), SHAPES, JOB, folder, "pool")
+        fill(Pass(Sums(), texts(), SHAPES, JOB, folder, "pool"))
         assert {n: c for n, c in contents(folder).items() if n.endswith("npy")} == {
             n: c for n, c in whole.items() if n.endswith("npy")
         }
@@ -129,10 +130,10 @@ def test_a_job_never_goes_on_from_what_was_damaged_in_silence(
 def test_an_array_that_is_not_what_was_written_is_told(
     whole: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    fill(Pass(Sums(), texts(), SHAPES, JOB, tmp_path, "pool"))
     array = np.load(tmp_path / "pool_loss.npy")
     np.save(tmp_path / "pool_loss.npy", array + 1)
-    fill(again := Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+    fill(Pass(again := Sums(), texts(), SHAPES, JOB, tmp_path, "pool"))
     assert sorted(again.read) == list(range(12))
     assert "pool.json is not what was written: it starts anew" in caplog.text
     assert contents(tmp_path) == whole
@@ -148,7 +149,7 @@ def test_a_disk_without_room_is_told_before_anything_is_mapped(
 
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
-        fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+        fill(Pass(Sums(), texts(), SHAPES, JOB, tmp_path, "pool"))
 
 
 def test_a_note_never_outlives_the_arrays_it_tells_of(
@@ -163,20 +164,45 @@ def test_a_note_never_outlives_the_arrays_it_tells_of(
 
     make = rows._make
     with pytest.raises(Halt):
-        fill(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool")
+        fill(Pass(Sums(2), texts(), SHAPES, JOB, tmp_path, "pool"))
     with monkeypatch.context() as patch:
         patch.setattr(rows, "_make", killed)
         with pytest.raises(Halt):
-            fill(Sums(), texts(), SHAPES, replace(JOB, batch_tokens=60), tmp_path, "pool")
-    fill(Sums(), texts(), SHAPES, JOB, tmp_path, "pool")
+            fill(Pass(Sums(), texts(), SHAPES, replace(JOB, batch_tokens=60), tmp_path, "pool"))
+    fill(Pass(Sums(), texts(), SHAPES, JOB, tmp_path, "pool"))
     assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("begun", [1, 3, 7])
+def test_a_pass_that_was_cut_into_parts_goes_on_in_one_process(
+    whole: dict[str, bytes], tmp_path: Path, begun: int
+) -> None:
+    """As several ranks or workers had begun it; only arrays are the same then, notes tell of parts."""
+    first, second = Sums(), Sums()
+    one = Pass(first, texts(), SHAPES, JOB, tmp_path, "pool")
+    assert rows.make(one, begun, begun) == begun
+    for number in range(0, begun, 2):
+        rows.write(one, number, begun)
+    fill(replace(one, module=second))
+    assert sorted(first.read + second.read) == list(range(12))
+    assert {name: contents(tmp_path)[name] for name in whole if name.endswith("npy")} == {
+        name: content for name, content in whole.items() if name.endswith("npy")
+    }
+
+
+def test_a_module_predicts_any_number_of_parts() -> None:
+    module = Sums()
+    for _ in range(sys.getrecursionlimit()):
+        in_parts(module, JOB)
+    read, _ = module.predict_step(texts().batch(np.arange(3)), 0)
+    assert read.tolist() == [0, 1, 2]
 
 
 def test_numbers_that_are_not_finite_leave_nothing_to_go_on_from(tmp_path: Path) -> None:
     with pytest.raises(GoracsError, match=r"The loss of pool examples is not finite for 1 of 12.*rows 5\)"):
-        fill(Sums(spoilt=5), texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+        fill(Pass(Sums(spoilt=5), texts(), SHAPES, JOB, tmp_path / "kept", "pool"))
     assert not (tmp_path / "kept").exists()
-    fill(Sums(), texts(), SHAPES, JOB, tmp_path / "kept", "target")
+    fill(Pass(Sums(), texts(), SHAPES, JOB, tmp_path / "kept", "target"))
     with pytest.raises(GoracsError, match="rows 5"):
-        fill(Sums(spoilt=5), texts(), SHAPES, JOB, tmp_path / "kept", "pool")
+        fill(Pass(Sums(spoilt=5), texts(), SHAPES, JOB, tmp_path / "kept", "pool"))
     assert {name.partition(".")[0].partition("_")[0] for name in contents(tmp_path / "kept")} == {"target"}
