@@ -60,7 +60,7 @@ class Kept:
 def usable(raw: Interactions, rules: Dataset) -> Kept:
     """The events that the duplicate rule, the title rules and the core of a data set leave.
 
-    The table of `raw` is emptied if it has others.
+    The table of `raw` is emptied.
 
     Raises:
         InvalidInput: a duplicate where `dataset.duplicates=refuse`.
@@ -95,7 +95,7 @@ def unescaped(titles: pl.Series) -> pl.Series:
 def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
     """The largest part of the events in which every user and every item has at least k of them, in order.
 
-    The table is emptied if it has others.
+    The table is emptied.
     """
     return only(events, _in_core([coded(events[name]) for name in ("user", "item")], k))
 

@@ -56,11 +56,12 @@ def first_rows(users: pl.Series) -> npt.NDArray[np.uint32]:
     return first
 
 
-def moved(table: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
-    """The rows with these numbers, in their order; `table` is emptied."""
-    return pl.DataFrame([table.drop_in_place(name).gather(rows) for name in table.columns])
+def moved(table: pl.DataFrame, rows: pl.Series | None) -> pl.DataFrame:
+    """The rows with these numbers, in their order, or all; `table` is emptied."""
+    columns = (table.drop_in_place(name) for name in table.columns)
+    return pl.DataFrame([values if rows is None else values.gather(rows) for values in columns])
 
 
 def only(table: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
-    """The rows where `mask` is true, in order; `table` is emptied if it has others."""
-    return table if mask.all() else moved(table, mask.arg_true())
+    """The rows where `mask` is true, in order; `table` is emptied."""
+    return moved(table, None if mask.all() else mask.arg_true())

@@ -32,11 +32,11 @@ def user_logs(events: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         events: user, item (texts or codes), rating f64, time i64 (seconds); in the order that decides ties;
-            emptied where another table is returned.
+            emptied.
 
     Returns: the same columns.
     """
-    return events if _is_log(events) else moved(events, _by_user(events))
+    return moved(events, None if _is_log(events) else _by_user(events))
 
 
 def samples(log: pl.DataFrame, history: int, min_history: int, every_event: bool) -> pl.DataFrame:

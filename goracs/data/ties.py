@@ -33,13 +33,13 @@ def in_order(events: pl.DataFrame, ties: Ties, seed: int) -> pl.DataFrame:
     """Events in the order that decides ties.
 
     Args:
-        events: as in `Interactions`; where they are put into another order the table is emptied.
+        events: as in `Interactions`; emptied.
         ties: `file`: as they are; `hash`: by user, time and event, see above.
         seed: of the hash.
 
     Returns: the same columns.
     """
-    return events if ties == "file" else moved(events, _by_hash(events, seed))
+    return moved(events, None if ties == "file" else _by_hash(events, seed))
 
 
 def _by_hash(events: pl.DataFrame, seed: int) -> pl.Series:

@@ -57,7 +57,10 @@ def test_codes_stand_for_the_texts(texts: list[str], read: bool) -> None:
 
 
 def test_what_is_moved_leaves_nothing_behind() -> None:
+    rows, mask = pl.Series([2, 0], dtype=pl.UInt32), pl.Series([True, False, True])
     table = pl.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
-    assert parts.only(table, pl.Series([True] * 3)) is table
-    assert parts.moved(table, pl.Series([2, 0], dtype=pl.UInt32)).rows() == [(3, "z"), (1, "x")]
-    assert table.columns == []
+    given = [table.clone() for _ in range(3)]
+    assert parts.moved(given[0], rows).rows() == [(3, "z"), (1, "x")]
+    assert parts.only(given[1], mask).rows() == [(1, "x"), (3, "z")]
+    assert parts.only(given[2], mask | ~mask).equals(table)
+    assert [left.columns for left in given] == [[], [], []]
