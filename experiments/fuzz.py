@@ -1,8 +1,8 @@
 """Does anything that is read end without words? Valid files, broken in every way, given to every reader.
 
-`python -m experiments.fuzz [reader=all] [inputs=1000] [seed=0]` prints a table: a line for
-each reader, with how many inputs were tried, read and refused in words, and of how many the reader crashed,
-hung (`LIMIT` seconds) or left something; those are named, by reader, seed and number, which make them again.
+`python -m experiments.fuzz [reader=all] [inputs=1000] [first=0] [seed=0]` prints a table: a line for each
+reader, with how many inputs were tried, read and refused in words, and of how many the reader crashed,
+hung or left something; those are named, by reader, seed and number, which make them again.
 
 Input    one to four changes of one file of a valid set: bytes turned, cut, doubled, of another reader's file,
          words of `NASTY`; in JSON also a value in the place of another. What is packed is packed again, or
@@ -30,7 +30,7 @@ import numpy as np
 from experiments.fuzz_files import TARGETS, Target
 from goracs.types import GoracsError
 
-LIMIT = 20  # seconds after which an input hangs
+LIMIT, IDLE = 20, 900  # seconds of work, and in all, after which an input hangs
 MOST = 4  # changes of an input
 WELL = ("read", "refused")
 WHOLE = 0.6  # of the JSON inputs are still JSON
@@ -129,16 +129,19 @@ WAYS = (_turned, _cut, _doubled, _told, _told, _spliced, _valued)
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Ends what takes longer than LIMIT by a TimeoutError."""
+    """Ends what computes longer than LIMIT, or takes longer than IDLE, by a TimeoutError."""
 
     def end(*_: object) -> None:
-        raise TimeoutError(f"no end after {LIMIT} seconds")
+        raise TimeoutError(f"no end after {LIMIT} seconds of work, or {IDLE} in all")
 
+    signal.signal(signal.SIGPROF, end)
     signal.signal(signal.SIGALRM, end)
-    signal.alarm(LIMIT)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)  # so that a busy machine lets nothing hang
+    signal.alarm(IDLE)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
 
 
@@ -175,18 +178,26 @@ def trial(target: Target, seed: int, number: int) -> tuple[dict[str, bytes], Out
         return files, tried(target, Path(folder), files)
 
 
-def table(names: list[str], tried: Callable[[str, int], Outcome], inputs: int, seed: str) -> int:
-    """Try so many inputs of each reader and print the table; 1 where something ended without words."""
+def table(asked: Mapping[str, str], names: list[str], tried: Callable[[str, int], Outcome]) -> int:
+    """Try so many inputs of each name and print the table; 1 where something ended without words.
+
+    Args:
+        asked: `inputs`, how many; `first`, the number of the first; `seed`.
+        names: what is tried, one after the other.
+        tried: what became of an input of a name, by its number.
+    """
+    logging.disable(logging.CRITICAL)
     found = {name: Counter[str]() for name in names}
     seen: set[str] = set()
     for name in names:
-        for number in range(inputs):
+        for number in range(int(asked["first"]), int(asked["first"]) + int(asked["inputs"])):
             outcome = tried(name, number)
             found[name][outcome.kind] += 1
             end = "\n".join(outcome.said.splitlines()[-4:])
             if outcome.kind not in WELL and end not in seen:
                 seen.add(end)
-                print(f"{name}, seed {seed}, input {number}: {outcome.kind}\n{outcome.said}", flush=True)
+                said = f"{name}, seed {asked['seed']}, input {number}: {outcome.kind}\n{outcome.said}"
+                print(said, flush=True)
         print(f"{name}: {dict(found[name])}", file=sys.stderr, flush=True)
     print("\n| reader | inputs | read | refused in words | crashed | hung | left or wrong |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -197,17 +208,17 @@ def table(names: list[str], tried: Callable[[str, int], Outcome], inputs: int, s
     return int(any(counts[kind] for counts in found.values() for kind in counts if kind not in WELL))
 
 
+def asked_for(words: list[str], what: str) -> dict[str, str]:
+    """What the words ask for, or all of it."""
+    usual = {what: "all", "inputs": "1000", "first": "0", "seed": "0"}
+    return usual | dict(word.split("=", 1) for word in words)
+
+
 def main(words: list[str]) -> int:
     """Try the inputs and print the table; 1 where something ended without words."""
-    asked = {"reader": "all", "inputs": "1000", "seed": "0"} | dict(word.split("=", 1) for word in words)
-    logging.disable(logging.CRITICAL)
+    asked = asked_for(words, "reader")
     names = list(TARGETS) if asked["reader"] == "all" else asked["reader"].split(",")
-    return table(
-        names,
-        lambda name, number: trial(TARGETS[name], int(asked["seed"]), number)[1],
-        int(asked["inputs"]),
-        asked["seed"],
-    )
+    return table(asked, names, lambda name, number: trial(TARGETS[name], int(asked["seed"]), number)[1])
 
 
 if __name__ == "__main__":

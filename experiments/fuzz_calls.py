@@ -1,7 +1,7 @@
 """Does a public function take anything odd for a number? Calls with odd arguments, in one process.
 
-`python -m experiments.fuzz_calls [call=all] [inputs=1000] [seed=0]` prints the table of `experiments.fuzz`:
-how many calls of each function were answered, refused in words, and how many ended otherwise:
+`python -m experiments.fuzz_calls [call=all] [inputs=1000] [first=0] [seed=0]` prints a table as
+`experiments.fuzz` does, of calls that were answered, refused in words, or ended otherwise:
 
 crashed   another exception, or a warning.
 hung      no end after `fuzz.LIMIT` seconds.
@@ -11,7 +11,6 @@ wrong     an answer that is not the one for the same arguments as plain float64,
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
 import warnings
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import goracs
-from experiments.fuzz import ODD, Draw, Outcome, limited, table
+from experiments.fuzz import ODD, Draw, Outcome, asked_for, limited, table
 from goracs.api import build
 from goracs.config import conf_dir
 from goracs.evaluation import ctr, ranking
@@ -324,16 +323,10 @@ def trial(name: str, seed: int, number: int) -> tuple[Given, Outcome]:
 
 
 def main(words: list[str]) -> int:
-    """Make the calls and print the table; 1 where one crashed, hung or was wrong."""
-    asked = {"call": "all", "inputs": "1000", "seed": "0"} | dict(word.split("=", 1) for word in words)
-    logging.disable(logging.CRITICAL)
+    """Try the inputs and print the table; 1 where one ended otherwise."""
+    asked = asked_for(words, "call")
     names = list(CALLS) if asked["call"] == "all" else asked["call"].split(",")
-    return table(
-        names,
-        lambda name, number: trial(name, int(asked["seed"]), number)[1],
-        int(asked["inputs"]),
-        asked["seed"],
-    )
+    return table(asked, names, lambda name, number: trial(name, int(asked["seed"]), number)[1])
 
 
 if __name__ == "__main__":
