@@ -27,7 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fuzz_files import TARGETS, Target
+from experiments.fuzz_files import TARGETS
+from experiments.fuzz_kept import LATE
+from experiments.fuzz_target import Target
 from goracs.types import GoracsError
 
 LIMIT, IDLE = 20, 900  # seconds of work, and in all, after which an input hangs
@@ -217,8 +219,9 @@ def asked_for(words: list[str], what: str) -> dict[str, str]:
 def main(words: list[str]) -> int:
     """Try the inputs and print the table; 1 where something ended without words."""
     asked = asked_for(words, "reader")
-    names = list(TARGETS) if asked["reader"] == "all" else asked["reader"].split(",")
-    return table(asked, names, lambda name, number: trial(TARGETS[name], int(asked["seed"]), number)[1])
+    names = [*TARGETS, *LATE] if asked["reader"] == "all" else asked["reader"].split(",")
+    targets = {name: TARGETS[name] if name in TARGETS else LATE[name]() for name in names}
+    return table(asked, names, lambda name, number: trial(targets[name], int(asked["seed"]), number)[1])
 
 
 if __name__ == "__main__":

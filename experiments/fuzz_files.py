@@ -7,7 +7,6 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from experiments import fuzz_kept
+from experiments.fuzz_target import Target
 from goracs.commands import report
 from goracs.config import build, composed
 from goracs.data import prepare
@@ -30,15 +31,6 @@ from goracs.store import MANIFEST, Stage, Store
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS = 6, 12
 RESULT = "result.json"
-
-
-@dataclass(frozen=True)
-class Target:
-    """A valid set of files by name, what reads it in its folder, and which of them are changed (all)."""
-
-    files: Mapping[str, bytes]
-    read: Callable[[Path], object]
-    changed: Sequence[str] = field(default=())
 
 
 def events() -> list[tuple[str, str, float, int]]:
@@ -253,4 +245,5 @@ TARGETS: dict[str, Target] = {
     "manifest.json": _manifest(),
     "adapter": _adapter(),
     "trace.json": _trace(),
+    **fuzz_kept.TARGETS,
 }

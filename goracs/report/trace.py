@@ -10,6 +10,7 @@ Reads    result.json, trace.json and indices.json of a job folder, the features 
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +26,9 @@ MARKERS = {"start": "s", "bound": "^", "alternate": "D", "exchange": "o", "chain
 LINE_STYLES = ("-", "--", ":", "-.")  # of the classes
 SHOWN = 4000  # rows of a side that are drawn at most
 FLAT = 1e-5  # below it the scale of the gap is linear, so that 0 has a place
+BROKEN = (  # what numpy may raise of a file that is no array
+    OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError, tokenize.TokenError
+)  # fmt: skip
 Step = Mapping[str, Any]
 
 
@@ -66,13 +70,33 @@ def projected(result: Result, folder: Path, store: Path) -> dict[str, FloatArray
     files = [stored / f"{side}.npy" for side in ("pool", "target")]
     if not all(file.is_file() for file in files):
         return None
-    pool, target = (np.load(file, mmap_mode="r") for file in files)
-    rows = read_left(folder / result["coreset"]["indices_file"])
+    pool, target = map(_features, files)
+    if pool.shape[1] != target.shape[1]:
+        raise InvalidInput(f"the features in {stored} are of different widths: delete the folder.")
+    chosen = folder / result["coreset"]["indices_file"]
+    rows = read_left(chosen)
+    if rows is None:
+        raise InvalidInput(f"{chosen} is missing: run the job again.")
+    if max(rows, default=-1) >= len(pool) or min(rows, default=0) < 0:
+        raise InvalidInput(f"{chosen} names rows beyond the pool's {len(pool)}: run the job again.")
     shown = _drawn(pool)
     centre = shown.mean(axis=0)
     axes = np.linalg.svd(shown - centre, full_matrices=False)[2][:2]
     sides = {"pool": shown, "validation": _drawn(target), "coreset": np.asarray(pool[rows])}
     return {name: (side - centre) @ axes.T for name, side in sides.items()}
+
+
+def _features(file: Path) -> FloatArray:
+    """A matrix of the store, whose manifest is not asked: a large one would be read for a few rows."""
+    try:
+        found: FloatArray = np.load(file, mmap_mode="r")
+        whole = found.ndim == 2 and found.size > 0 and found.dtype.kind == "f"
+        whole = whole and bool(np.isfinite(_drawn(found)).all())
+    except BROKEN as error:
+        raise GoracsError(f"{file} is damaged ({error}): delete its folder.") from error
+    if not whole:
+        raise GoracsError(f"{file} is damaged (no matrix of finite numbers): delete its folder.")
+    return found
 
 
 def draw(result: Result, steps: Sequence[Step], places: Mapping[str, FloatArray] | None, out: Path) -> None:

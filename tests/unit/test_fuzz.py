@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from experiments import fuzz
-from experiments.fuzz_files import TARGETS, Target
+from experiments.fuzz_files import TARGETS
+from experiments.fuzz_target import Target
 from goracs.types import InvalidInput
 
 INPUTS = 15  # of each reader; 10,000 in the long form

@@ -13,6 +13,7 @@ import pytest
 
 from goracs.commands import trace as command
 from goracs.report import trace
+from goracs.types import GoracsError
 from tests.unit.test_results import result, save
 
 STEPS = [
@@ -148,3 +149,25 @@ def test_rows_that_are_gone_are_told_in_one_paragraph(
     error = capsys.readouterr().err
     assert "indices.json" in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x20\x00{'descr': '<f4', (" + b" " * 16, b"not an array"],
+)
+def test_features_that_are_damaged_are_told(job: Path, store: Path, content: bytes) -> None:
+    place = store / "features" / ("e" * 24)
+    (place / "target.npy").write_bytes(content)
+    with pytest.raises(GoracsError, match=r"target\.npy is damaged .*: delete its folder"):
+        trace.projected(trace.read_job(job), job, store)
+
+
+def test_features_and_rows_that_do_not_fit_are_told(job: Path, store: Path) -> None:
+    place, found = store / "features" / ("e" * 24), trace.read_job(job)
+    (job / "indices.json").write_text("[1, 30]")
+    with pytest.raises(GoracsError, match=r"indices\.json names rows beyond the pool's 30"):
+        trace.projected(found, job, store)
+    for rows, said in ((np.full((6, 5), np.nan), "no matrix of finite numbers"), (np.ones((6, 4)), "widths")):
+        np.save(place / "target.npy", rows)
+        with pytest.raises(GoracsError, match=said):
+            trace.projected(found, job, store)

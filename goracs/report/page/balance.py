@@ -13,6 +13,7 @@ from goracs.data.popularity import popularity
 from goracs.report.page.charts import named, quantity, spec, tip
 from goracs.report.page.document import Chart, Grid, Part, Section, Text, number
 from goracs.report.page.gathered import Gathered, Job
+from goracs.types import GoracsError
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 DRAWN = 14  # lines of a figure
@@ -70,7 +71,10 @@ def _frames(found: Gathered) -> tuple[Frames, int]:
             read[prepared] = _sides(prepared)
             frames["pool"].append(read[prepared][0])
             frames["validation"].append(read[prepared][1])
-        frames.setdefault(_name(found, job), []).append(read[prepared][0][rows])
+        pool = read[prepared][0]
+        if max(rows, default=-1) >= len(pool) or min(rows, default=0) < 0:
+            raise GoracsError(f"{job.folder} names rows beyond its pool of {len(pool)}: run its job again.")
+        frames.setdefault(_name(found, job), []).append(pool[rows])
     return (frames if read else {}), absent
 
 
