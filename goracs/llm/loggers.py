@@ -35,9 +35,13 @@ def tell_wandb(
     """
     place = Path(settings["folder"])
     place.mkdir(parents=True, exist_ok=True)
-    offline = settings["mode"] == "offline"
     tracker = WandbLogger(
-        project=settings["project"], save_dir=place, offline=offline, log_model=False, **run
+        project=settings["project"],
+        save_dir=place,
+        offline=settings["mode"] == "offline",
+        log_model=False,
+        settings=_silent_of_the_machine(),
+        **run,
     )
     try:
         _tell(tracker, result)
@@ -45,6 +49,13 @@ def tell_wandb(
         return {"project": settings["project"], "id": tracker.experiment.id, **run}
     finally:
         tracker.experiment.finish()  # else the next job of a sweep would write into this run
+
+
+def _silent_of_the_machine() -> Any:
+    """No name of it, no path of Python or of a repository goes to the tracker."""
+    from wandb import Settings
+
+    return Settings(x_disable_machine_info=True, disable_git=True, host="")
 
 
 def _kept(result: Path, run: str) -> Any:
