@@ -56,6 +56,9 @@ def test_degenerate_terms_equals_one_warning_per_term() -> None:
     same, other = np.ones((3, 2)), table(3, 2)
     assert cost.degenerate_terms(other, same, np.ones(3)) == []
     assert cost.degenerate_terms(same, other, None) == []
+    one_off = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 2.0]])  # alike but for the last
+    assert cost.degenerate_terms(same, one_off, None) == []
+    assert cost.degenerate_terms(one_off, same, None) == []
     found = cost.degenerate_terms(same, same[:2], np.zeros(3))
     assert ["embeddings" in found[0], "gradient" in found[1]] == [True, True]
 

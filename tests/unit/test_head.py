@@ -85,7 +85,10 @@ def test_a_folded_head_gives_raw_hidden_states_the_margins_of_units(n: int, d: i
         ({"labels": np.array([0, 1])}, "one label and one offset"),
         ({"labels": np.array([0, 1, 2])}, "must be 0 or 1"),
         ({"offsets": np.array([0, np.nan, 0])}, "must be finite"),
+        ({"hidden": np.array([[1, 1], [1, np.inf], [1, 1]])}, "must be finite"),
         ({"penalty": 0.0}, "must be a number > 0"),
+        ({"penalty": True}, "must be a number > 0, got True"),
+        ({"penalty": np.inf}, "must be a number > 0, got inf"),
     ],
 )
 def test_fit_refuses_bad_input(changes: dict[str, Any], message: str) -> None:

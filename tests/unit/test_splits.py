@@ -93,6 +93,10 @@ def test_paper_refuses_an_empty_pool() -> None:
         paper(valid=12, test=0.4).assign(rows(20))
 
 
+def test_paper_leaves_a_pool_of_one_sample() -> None:
+    assert len(paper(valid=12, test=7).assign(rows(20)).train) == 1
+
+
 def test_users_equals_its_first_values(dealt: Split) -> None:
     assert digest(dealt.valid) == OURS["users_split_valid"]
     assert digest(dealt.test) == OURS["users_split_test"]
@@ -198,6 +202,8 @@ def test_leave_one_out_equals_one_by_hand() -> None:
 def test_leave_one_out_draws_as_many_as_are_asked_for() -> None:
     split = leave_one_out(2, 0.1).assign(rows(40, of=8))
     assert [len(part) for part in (split.train, split.valid, split.test)] == [24, 2, 4]
+    assert split.test["time"].is_sorted()
+    assert leave_one_out(8, 8).assign(rows(40, of=8)).test["time"].to_list() == list(range(32, 40))
     with pytest.raises(
         InvalidInput, match=r"split\.test=9 asks for 9 samples, but one for each user makes 8"
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import multiprocessing
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -84,6 +85,22 @@ def test_get_builds_once_and_then_opens(lock_free_store: Store) -> None:
     first = lock_free_store.get(counted)
     again = Store(lock_free_store.root).get(counted)
     assert (first.cached, again.cached, len(built)) == (False, True, 1)
+
+
+def test_what_a_store_built_is_told_apart_from_what_it_found(lock_free_store: Store) -> None:
+    key = lock_free_store.get(stage()).key
+    found, kept = Store(lock_free_store.root), Store(lock_free_store.root)
+    found.get(stage())
+    kept.kept("first", key)
+    assert [store.built for store in (lock_free_store, found, kept)] == [{key}, set(), set()]
+
+
+def test_an_artifact_that_is_opened_is_used_now(lock_free_store: Store) -> None:
+    """It is what `goracs store` tells of."""
+    place = lock_free_store.get(stage()).path
+    os.utime(place, (0, 0))
+    Store(lock_free_store.root).get(stage())
+    assert place.stat().st_mtime > 10**9
 
 
 def test_get_builds_the_inputs_first_and_hands_over_their_folders(lock_free_store: Store) -> None:
