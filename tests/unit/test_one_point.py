@@ -62,7 +62,7 @@ def test_what_float32_cannot_tell_is_decided_exactly(monkeypatch: Any, block: in
     rows = close_together()
     assert traversed(rows, 7) == farthest_first(rows, 7)
     points, free = held(rows), np.arange(60) % 3 > 0
-    for point in [*rows, rows[0] + 100, np.zeros(5), np.full(5, 1e32)]:
+    for point in [*rows, rows[0] + 100, np.zeros(5), np.full(5, 1e32), np.full(5, 1e60)]:  # the last is FAR
         away = np.where(free, distance.distances(rows, point[None])[:, 0], np.inf)
         assert points.nearest(point, free) == (int(away.argmin()), float(away.min()))
 
