@@ -216,6 +216,7 @@ OTHER: dict[str, Any] = {  # another legal value, where none can be guessed
     "task.lam": 0.3,
     "selector.lam": 0.35,
     "selector.grid": [0, 0.3],
+    **{f"{road} selector.by_class": SKIP for road in ("seqrec", "plain", "influence")},  # no labels
     "selector.effort": "start",
     "selector.start": SKIP,
     "finetune.epochs": 9,
