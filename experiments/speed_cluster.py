@@ -121,11 +121,12 @@ def passes(streamed: Streamed, two: Counted, folder: Path) -> tuple[dict[int, fl
     worked: dict[int, list[float]] = {1: [], 2: []}
     prices = np.random.default_rng(0).normal(scale=0.1, size=TARGET)
     pools = {hands.count: pooled(hands, streamed, folder) for hands in (one, two)}
-    for pool in pools.values():
-        pool.cheapest(prices, shape(BUDGET, TARGET), SPREAD * BUDGET)  # kernels, pages
     two.sent = two.brought = 0
     for _ in range(TURNS):
         for count, pool in pools.items():
+            first = (two.sent, two.brought)
+            pool.cheapest(prices, shape(BUDGET // 2, TARGET), BUDGET)  # nothing is remembered then
+            two.sent, two.brought = first
             at_work, before = two.busy(), (two.sent, two.brought)
             began = time.perf_counter()
             pool.cheapest(prices, shape(BUDGET, TARGET), SPREAD * BUDGET)
