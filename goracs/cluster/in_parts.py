@@ -16,7 +16,7 @@ import numpy as np
 from goracs.cluster.crew import Crew
 from goracs.cluster.questions import OfPart
 from goracs.ot.one_point import NONE
-from goracs.ot.part import Part
+from goracs.ot.part import Closest, Part, first_closest
 from goracs.types import FloatArray, IndexArray
 
 Found = TypeVar("Found")
@@ -51,6 +51,15 @@ class InParts:
     def sums(self, above: IndexArray) -> IndexArray:
         """See `goracs.ot.part.Passes`."""
         return self._by_anybody(np.add, Part.sums, above)
+
+    def closest(self, points: FloatArray, count: int) -> Closest:
+        """See `goracs.ot.part.Passes`."""
+
+        def first(one: Closest, other: Closest) -> Closest:
+            rows, nearest, away = (np.concatenate(both) for both in zip(one, other, strict=True))
+            return first_closest(rows, nearest, away, count)
+
+        return self._by_anybody(first, Part.closest, points, count)
 
     def clusters(self, centres: FloatArray, above: IndexArray) -> tuple[IndexArray, IndexArray]:
         """See `goracs.ot.part.Passes`."""

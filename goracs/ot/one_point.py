@@ -83,7 +83,7 @@ class Away:
 
     def __init__(self, among: Rows) -> None:
         self.among, size = among, len(among.order)
-        self.points = np.empty((0, among.features.shape[1]))
+        self.points = list[FloatArray]()
         self._below, self._above = np.full((2, size), np.inf, np.float32)  # bounds of the square
         self._exact = np.full(size, np.inf)
         self._counted = np.zeros(size, np.int64)  # of the points, in `_exact`
@@ -94,7 +94,7 @@ class Away:
             found, error = self.among.squares(point)
             np.minimum(self._below, found - np.float32(error), out=self._below)
             np.minimum(self._above, found + np.float32(error), out=self._above)
-        self.points = np.concatenate([self.points, points])
+        self.points += list(points)
 
     def farthest(self, free: Mask, lots: FloatArray | None = None) -> tuple[int, float]:
         """The free row farthest from its nearest point, ties by index, and how far; or NONE.
@@ -115,7 +115,7 @@ class Away:
         for counted in np.unique(self._counted[rows]):
             some = rows[self._counted[rows] == counted]
             if counted < len(self.points):
-                new = self.among.distances(some, self.points[counted:])
+                new = self.among.distances(some, np.array(self.points[counted:]))
                 self._exact[some] = np.minimum(self._exact[some], new.min(axis=1))
         self._counted[rows] = len(self.points)
         return self._exact[rows]

@@ -21,6 +21,8 @@ from goracs.ot.neighbours import owners
 from goracs.ot.one_point import NONE, Away, Mask, Rows, parts
 from goracs.types import FloatArray, IndexArray, SelectionProblem
 
+Closest = tuple[IndexArray, IndexArray, FloatArray]  # [k] rows, which point is nearest, and how far it is
+
 
 class Passes(Protocol):
     """All rows of a pool, by their numbers in its order."""
@@ -46,6 +48,9 @@ class Passes(Protocol):
 
     def drawn(self, picked: IndexArray, key: int) -> tuple[int, float]:
         """The same in a race by the lots of a key: rows have chances by the squares of those distances."""
+
+    def closest(self, points: FloatArray, count: int) -> Closest:
+        """The `count` rows that are closest to the nearest of some points [k, d], ties to the smaller row."""
 
     def clusters(self, centres: FloatArray, above: IndexArray) -> tuple[IndexArray, IndexArray]:
         """[k] of how many rows each centre [k, d] is the nearest, and [2, k, d] their sums, as in `sums`."""
@@ -112,6 +117,11 @@ class Part:
         place, figure = self._away_from(picked).farthest(self._free(picked), lots)
         return self._number(place), figure
 
+    def closest(self, points: FloatArray, count: int) -> Closest:
+        """See `Passes`."""
+        owner, away = map(np.concatenate, zip(*self._to_nearest(points), strict=True))
+        return first_closest(self.numbers, owner[self.order], away[self.order], count)
+
     def clusters(self, centres: FloatArray, above: IndexArray) -> tuple[IndexArray, IndexArray]:
         """See `Passes`."""
         from scipy.sparse import csr_array
@@ -128,12 +138,12 @@ class Part:
 
     def reach(self, centres: FloatArray) -> float:
         """See `Passes`."""
-        return max(float(away.max()) for away in self._to_nearest(centres))
+        return max(float(away.max()) for _, away in self._to_nearest(centres))
 
     def squares(self, centres: FloatArray, above: int) -> IndexArray:
         """See `Passes`."""
         found = np.zeros((2, 1), np.int64)
-        for away in self._to_nearest(centres):
+        for _, away in self._to_nearest(centres):
             found += sums.digits(np.ldexp(away, -above)[:, None] ** 2, np.zeros(1, np.int64)).sum(axis=1)
         return found
 
@@ -158,14 +168,14 @@ class Part:
         for part in parts(self.features):
             yield self.features[part]
 
-    def _to_nearest(self, centres: FloatArray) -> Iterator[FloatArray]:
-        """How far rows are from the centre nearest to them, block by block."""
+    def _to_nearest(self, centres: FloatArray) -> Iterator[tuple[IndexArray, FloatArray]]:
+        """The centre nearest to each row, and how far it is, block by block."""
         for rows in self._blocks():
             owner, away = owners(rows, centres), np.empty(len(rows))
             for centre in np.unique(owner):
                 mine = np.flatnonzero(owner == centre)
                 away[mine] = distances(rows[mine], centres[centre : centre + 1])[:, 0]
-            yield away
+            yield owner, away
 
     def _free(self, picked: IndexArray) -> Mask:
         free = np.ones(len(self.numbers), np.bool_)
@@ -195,6 +205,12 @@ def whole(features: FloatArray, order: IndexArray | None = None) -> Part:
     """All rows [N, d] in that order, or as they are."""
     kept = np.arange(len(features)) if order is None else order
     return Part(features, kept, np.arange(len(kept)), lambda rows: features[kept[rows]])
+
+
+def first_closest(rows: IndexArray, nearest: IndexArray, away: FloatArray, count: int) -> Closest:
+    """The `count` closest of rows [k], with what is nearest to each and how far; ties to the smaller row."""
+    first = np.lexsort((rows, away))[:count]
+    return rows[first], nearest[first], away[first]
 
 
 def mean(rows: Passes) -> FloatArray:

@@ -13,8 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from goracs.ot.distance import first_of
-from goracs.ot.neighbours import nearest
+from goracs.ot.part import passes
 from goracs.search.canonical import canonical_order
 from goracs.types import ByClass, Coreset, SelectionProblem
 
@@ -31,6 +30,7 @@ class DoublyGreedy:
 
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
     seeded: ClassVar[bool] = False
+    spread: ClassVar[bool] = True  # `goracs.cluster`: its passes may be made by others
 
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset:  # noqa: ARG002
         """See `goracs.types.Selector`.
@@ -42,12 +42,11 @@ class DoublyGreedy:
             InvalidInput: embeddings without columns, or too large for float64.
         """
         order = canonical_order(problem)
-        targets, away = nearest(problem.features[order], problem.target_features, 1)
-        rows, figures = first_of(np.arange(problem.pool_size), away[:, 0], budget)
+        rows, targets, away = passes(problem, order).closest(problem.target_features, budget)
         report = {
-            "mean_distance": float(figures.mean()),
-            "largest_distance": float(figures[-1]),
-            "served": len(np.unique(targets[rows])),
+            "mean_distance": float(away.mean()),
+            "largest_distance": float(away[-1]),
+            "served": len(np.unique(targets)),
             "warnings": [],
         }
         return Coreset(order[rows], budget, problem.pool_size, report)

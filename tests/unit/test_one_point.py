@@ -73,7 +73,7 @@ def test_the_farthest_is_as_far_as_it_is() -> None:
     for points in (rows[:1], rows[7:9], rows[20:24] + 1e3):  # any number at once, and those of others
         found.add(points)
         row, away = found.farthest(free)
-        assert away == distance.distances(rows[row : row + 1], found.points).min()
+        assert away == distance.distances(rows[row : row + 1], np.array(found.points)).min()
         free[row] = False
     free[:] = False
     assert found.farthest(free) == (NONE, 0.0)
