@@ -24,7 +24,7 @@ from goracs.jobs import plan
 from goracs.llm import saved_adapter
 from goracs.report import markdown, trace
 from goracs.report.page import markdown as page
-from goracs.report.results import read_results
+from goracs.report.results import read_left, read_results
 from goracs.report.table import aggregate
 from goracs.store import MANIFEST, Stage, Store
 
@@ -183,6 +183,25 @@ def _page() -> Target:
     return Target(files, read)
 
 
+def _coreset() -> Target:
+    """What a job leaves of its coreset for other tools, as `goracs export` reads it."""
+    row = {"instruction": "Will they?", "input": "Liked: a", "output": "Yes", "history": [["q", "a"]]}
+    info = {"goracs_coreset": {"file_name": "coreset.json"}}
+    files = {"coreset.json": [row, {**row, "system": "You."}], "dataset_info.json": info}
+    packed = {name: json.dumps(told).encode() for name, told in files.items()}
+
+    def read(folder: Path) -> object:
+        rows = read_left(folder / "coreset.json")
+        turns = [(question, answer) for row in rows for question, answer in row.get("history") or ()]
+        return (
+            turns,
+            {**read_left(folder / "dataset_info.json")},
+            [row["input"] + row["output"] for row in rows],
+        )
+
+    return Target(packed, read)
+
+
 def _plan() -> Target:
     jobs = [{"overrides": ["seed=0", "budget=8"], "key": "ab", "folder": "0"}]
     told = {"schema": 1, "command": "goracs -m seed=0", "code": {"goracs": "0.1.0", "digest": "ab"}}
@@ -241,6 +260,7 @@ TARGETS: dict[str, Target] = {
     "sequences": _sequences(),
     "result.json": _result(),
     "job folders": _page(),
+    "coreset.json": _coreset(),
     "plan.json": _plan(),
     "manifest.json": _manifest(),
     "adapter": _adapter(),

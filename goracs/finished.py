@@ -115,6 +115,9 @@ def opened(folder: Path, root: Path, *, trusted: bool) -> Finished:
             f"{folder} has no fine-tune: its run ended before it (until={result['config'].get('until')}). "
             f"Give the command again without until: {result['command']}"
         )
+    absent = [name for name in ("task", "backbone") if not result["config"].get(name)]
+    if absent:
+        raise GoracsError(f"{folder} has a result.json that does not tell its {', '.join(absent)}.")
     if _target(result["config"].get("finetune")) == HEAD:
         raise InvalidInput(
             f"{folder} has a head over hidden states (finetune=head) and no adapter, which is what another "

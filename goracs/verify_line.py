@@ -311,7 +311,10 @@ def _below(result: Mapping[str, Any], name: str) -> Any:
 
 
 def _json(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise GoracsError(f"{file} cannot be read as JSON ({error}).") from error
 
 
 def _nothing(_folder: Path, _inputs: Mapping[str, Path]) -> None:

@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from goracs.config import usual_store
 from goracs.finished import TRUST, Finished, opened
 from goracs.report import model_card, recipes
+from goracs.report.results import read_left
 from goracs.types import GoracsError, InvalidInput
 
 CORESET = ("coreset.json", "dataset_info.json", "indices.json")
@@ -77,7 +78,7 @@ def _export(run: Finished, merged: bool, out: Path) -> None:
     else:
         shutil.copytree(tuned, out / ADAPTER)
     _write(out / recipes.PROMPTS, prompts)
-    known = json.loads((out / "dataset_info.json").read_text(encoding="utf-8"))
+    known = read_left(run.folder / "dataset_info.json")
     _write(out / "dataset_info.json", {**known, recipes.DATASET: recipes.dataset_info()})
     for name, recipe in {"llama_factory": recipes.llama_factory, "axolotl": recipes.axolotl}.items():
         told = OmegaConf.to_yaml(OmegaConf.create(recipe(result, lora, linears)))
@@ -93,14 +94,14 @@ def _prompts(run: Finished) -> list[dict[str, str]]:
 
     config = run.result["config"]
     task, trust = config["task"], config["backbone"].get("trust_remote_code", False)
-    rows = json.loads((run.folder / CORESET[0]).read_text(encoding="utf-8"))
+    rows = read_left(run.folder / CORESET[0])
     tokenizer = load_tokenizer(run.weights, trust)
     end = "" if task["name"] == "ctr" else tokenizer.eos_token
     prompts = []
     for row in rows:
-        turns, answer = [tuple(turn) for turn in row.get("history", [])], row["output"]
+        turns, answer = [tuple(turn) for turn in row.get("history") or []], row["output"]
         said = (row["instruction"], row["input"], task["template"], tokenizer)
-        whole = framed(*said, system=row.get("system", ""), turns=turns)
+        whole = framed(*said, system=row.get("system") or "", turns=turns)
         prompts.append({"instruction": whole, "input": "", "output": answer, "ended": answer + end})
     return prompts
 

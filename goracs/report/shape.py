@@ -47,7 +47,13 @@ SHAPE = {  # a name with ? may be missing or null, * stands for every other name
 }
 STEP = {"phase": str, "seconds": NUMBER, "objective": NUMBER, "bound?": NUMBER, "class?": ASKED}
 POINT = {"step": int, "loss?": NUMBER, "valid_loss?": NUMBER, "lr?": NUMBER, "tokens?": int}
-LEFT = {"trace.json": [STEP], "curve.json": [POINT]}  # other files that a report reads are lists of rows
+ROW = {"instruction": str, "input": str, "output": str, "system?": str, "history?": [[str, str]]}
+LEFT: dict[str, Any] = {  # others that are read are lists of rows
+    "trace.json": [STEP],
+    "curve.json": [POINT],
+    "coreset.json": [ROW],
+    "dataset_info.json": {},
+}
 
 
 def odd_left(name: str, found: Any) -> list[str]:
@@ -72,6 +78,8 @@ def _odd(value: Any, shape: Any, place: str) -> Iterator[str]:
     if isinstance(shape, list | dict) and not isinstance(value, type(shape)):
         yield place
     elif isinstance(shape, list):
+        if len(shape) > 1 and len(value) != len(shape):
+            yield place
         for number, one in enumerate(value):
             yield from _odd(one, shape[0], f"{place}.{number}")
     elif isinstance(shape, dict):

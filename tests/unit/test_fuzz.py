@@ -56,6 +56,8 @@ def endless() -> None:
 
 def put(content: bytes, place: list[str | int], value: object) -> bytes:
     whole = json.loads(content)
+    if not place:
+        return json.dumps(value).encode()
     node = whole
     for key in place[:-1]:
         node = node[key]
@@ -89,6 +91,9 @@ FINDS = [  # what the long form found: reader, file, place in it, value
     ("job folders", "a/curve.json", [0], {"loss": 0.1}),
     ("job folders", "a/curve.json", [1, "valid_loss"], {}),
     ("job folders", "a/indices.json", [0], "0"),
+    ("coreset.json", "coreset.json", [0, "output"], None),
+    ("coreset.json", "coreset.json", [0, "history"], [["q"]]),
+    ("coreset.json", "dataset_info.json", [], ["x"]),
     ("plan.json", "plan.json", ["code"], {"goracs": "0.1.0"}),
     ("plan.json", "plan.json", ["code"], "0.1.0"),
     ("plan.json", "plan.json", ["jobs", 0, "overrides"], [["seed=0"]]),
