@@ -20,7 +20,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,8 @@ def tried(target: Target, folder: Path, files: Mapping[str, bytes]) -> Outcome:
         kind, said = "refused", str(error)
     except TimeoutError as error:
         return Outcome("hung", str(error))
+    except KeyboardInterrupt:
+        raise
     except BaseException:
         return Outcome("crashed", traceback.format_exc())
     else:
@@ -181,7 +183,7 @@ def trial(target: Target, seed: int, number: int) -> tuple[dict[str, bytes], Out
 
 
 def table(asked: Mapping[str, str], names: list[str], tried: Callable[[str, int], Outcome]) -> int:
-    """Try so many inputs of each name and print the table; 1 where something ended without words.
+    """Try inputs of each name and print the table, of those so far on Ctrl-C; 1 where one ended badly.
 
     Args:
         asked: `inputs`, how many; `first`, the number of the first; `seed`.
@@ -191,16 +193,17 @@ def table(asked: Mapping[str, str], names: list[str], tried: Callable[[str, int]
     logging.disable(logging.CRITICAL)
     found = {name: Counter[str]() for name in names}
     seen: set[str] = set()
-    for name in names:
-        for number in range(int(asked["first"]), int(asked["first"]) + int(asked["inputs"])):
-            outcome = tried(name, number)
-            found[name][outcome.kind] += 1
-            end = "\n".join(outcome.said.splitlines()[-4:])
-            if outcome.kind not in WELL and end not in seen:
-                seen.add(end)
-                said = f"{name}, seed {asked['seed']}, input {number}: {outcome.kind}\n{outcome.said}"
-                print(said, flush=True)
-        print(f"{name}: {dict(found[name])}", file=sys.stderr, flush=True)
+    with suppress(KeyboardInterrupt):
+        for name in names:
+            for number in range(int(asked["first"]), int(asked["first"]) + int(asked["inputs"])):
+                outcome = tried(name, number)
+                found[name][outcome.kind] += 1
+                end = "\n".join(outcome.said.splitlines()[-4:])
+                if outcome.kind not in WELL and end not in seen:
+                    seen.add(end)
+                    said = f"{name}, seed {asked['seed']}, input {number}: {outcome.kind}\n{outcome.said}"
+                    print(said, flush=True)
+            print(f"{name}: {dict(found[name])}", file=sys.stderr, flush=True)
     print("\n| reader | inputs | read | refused in words | crashed | hung | left or wrong |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, counts in found.items():

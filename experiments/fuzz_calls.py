@@ -254,6 +254,8 @@ def tried(call: Call, given: Given) -> Outcome:
         return Outcome("refused", str(error))
     except TimeoutError as error:
         return Outcome("hung", str(error))
+    except KeyboardInterrupt:
+        raise
     except BaseException:
         return Outcome("crashed", traceback.format_exc())
     return _judged(call, given, answer)

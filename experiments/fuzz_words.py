@@ -106,6 +106,8 @@ def tried(ask: Callable[[], None]) -> Outcome:
         return Outcome("refused", mistakes.told(error))
     except TimeoutError as error:
         return Outcome("hung", str(error))
+    except KeyboardInterrupt:
+        raise
     except BaseException:
         return Outcome("crashed", traceback.format_exc())
     return Outcome("read")
