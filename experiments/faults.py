@@ -35,7 +35,7 @@ from goracs.llm.resume import Keeper
 from goracs.llm.rows import RowWriter
 from goracs.search.watch import Watch
 
-CHAIN = 3  # faulty runs of a kind on one store, one after the other
+CHAIN = 6  # faulty runs of a kind on one store, one after the other
 NOBODY = 65534
 HEAD = ("fault", "what the user sees", "injected", "survived", "lost", "wrong", "tracebacks")
 
@@ -55,9 +55,14 @@ class Trial:
         self.ends: list[Ended] = []
         self.injected, self.gone = 0, False  # faults; whether something finished was lost by one
         order = in_order(whole)
-        self.left = 1 - done / len(order)
+        self.stages = len(order)
         for made in order[:done]:
             shutil.copytree(made, self.store / made.relative_to(whole), copy_function=os.link)
+
+    @property
+    def left(self) -> float:
+        """The share of the stages that are still to do: a fault falls into what is left of the work."""
+        return 1 - len(artifacts(self.store)) / self.stages
 
     def run(self, before: Before = lambda: None) -> Ended:
         """The command, with a fault in it or before it."""
@@ -135,6 +140,8 @@ def killed_anywhere(ground: Ground) -> Trial:
 def _signalled(ground: Ground, signals: Sequence[int]) -> Trial:
     trial = ground.trial()
     for _ in range(CHAIN):
+        if not trial.left:  # a kill of a command with nothing to do would flatter the count
+            break
         before = {*artifacts(trial.store)}
         command = trial.begin()
         if command.left(ground.moment(trial)):

@@ -81,11 +81,19 @@ def save(model: PeftModel, folder: Path) -> None:
     Raises:
         GoracsError: what then lies there is not, by name, shape and value, what the model has.
     """
+    _sort_names(model.peft_config["default"])
     model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
     wrong = differences(_held(model), read(folder).weights)
     if wrong:
         raise GoracsError(f"The adapter saved in {folder} is not that of the model; of its weights: {wrong}.")
+
+
+def _sort_names(config: Any) -> None:
+    """Have them written in one order: peft holds them as sets, whose order each process has its own of."""
+    for field in ("target_modules", "exclude_modules"):
+        if isinstance(names := getattr(config, field), set):
+            setattr(config, field, sorted(names))
 
 
 def weights(model: PeftModel) -> dict[str, Tensor]:

@@ -254,3 +254,11 @@ def test_the_config_of_a_saved_adapter_names_this_backbone(tiny_weights: Path, t
     adapter.save(loaded, tmp_path / "again")
     config = json.loads((tmp_path / "again" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny"
+
+
+def test_the_config_of_a_saved_adapter_has_one_order(tiny_weights: Path, tmp_path: Path) -> None:
+    """Not that of a set of words, of which each process has its own."""
+    names = ("v_proj", "up_proj", "q_proj", "o_proj", "gate_proj", "down_proj", "k_proj")
+    model = adapter.fresh(load_model(tiny_weights, TINY), replace(LORA, targets=names), seed=0)
+    adapter.save(model, tmp_path)
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"] == sorted(names)
