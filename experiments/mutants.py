@@ -38,25 +38,23 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 FILES = {  # of a package, those that are changed: of the large ones a part
     "ot": "ot/cost.py ot/distance.py ot/exact.py ot/neighbours.py ot/one_point.py",
-    "search": "search/canonical.py search/greedy.py search/partial.py search/starts.py search/toward_mean.py",
+    "search": "search/greedy.py search/lazily.py search/starts.py",
     "selection": "selection/blend.py selection/ccs.py selection/kmm.py selection/ranked.py "
     "selection/scores.py selection/strata.py selection/tsds.py",
     "evaluation": "evaluation/*.py",
     "store": "store.py store_lock.py",
-    "data": "data/candidates.py data/filters.py data/numbers.py data/popularity.py data/prompts.py "
-    "data/samples.py data/splits.py data/ties.py",
+    "data": "data/candidates.py data/filters.py data/popularity.py data/splits.py",
     "llm": "llm/adapter.py llm/chances.py llm/losses.py llm/saved_adapter.py",
     "kernels": "ot/*.py search/*.py",
 }
 TESTS = {  # files below tests/ that are about them
     "ot": "unit/test_cost unit/test_exact unit/test_neighbours unit/test_one_point",
-    "search": "unit/test_greedy unit/test_herding unit/test_starts unit/test_uniprot",
+    "search": "unit/test_greedy unit/test_starts",
     "selection": "golden/test_ccs_golden unit/test_by_scores unit/test_kmm unit/test_tsds",
     "evaluation": "golden/test_eval_golden laws/test_evaluation_laws unit/test_bootstrap "
     "unit/test_ctr_metrics unit/test_grounding unit/test_head unit/test_ranking unit/test_written",
     "store": "unit/test_store",
-    "data": "unit/test_candidates unit/test_filters unit/test_numbers unit/test_popularity "
-    "unit/test_prompts unit/test_samples unit/test_splits unit/test_ties",
+    "data": "unit/test_candidates unit/test_filters unit/test_popularity unit/test_splits",
     "llm": "unit/test_adapter unit/test_chances unit/test_losses",
     "kernels": "unit/test_bounds unit/test_lagrangian unit/test_neighbours unit/test_starts",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from goracs import room
+from goracs import room, store_lock
 from goracs.commands import store as word
 from goracs.room import DAMAGED, FINISHED, HALF, KEPT
 from goracs.store import Stage, Store
@@ -130,6 +131,25 @@ def test_nothing_is_removed_while_a_command_is_at_work_or_a_result_cannot_be_rea
         assert "error: goracs store takes nothing, or prune FOLDER..." in capsys.readouterr().err
     assert word.run(["prune", str(tmp_path / "none"), "--store", str(root)]) == 1
     assert word.run(["--store", str(tmp_path / "none")]) == 1
+    assert lying(root) == before
+
+
+def test_nothing_is_removed_from_a_store_that_cannot_be_locked_or_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError("no locks here")
+
+    root = tmp_path / "store"
+    leave(tmp_path / "kept" / "job", jobs(root)[0])
+    words, before = ["prune", str(tmp_path / "kept"), "yes=true", "--store", str(root)], lying(root)
+    with monkeypatch.context() as unlocked:
+        unlocked.setattr(fcntl, "flock", no_locks)
+        assert word.run(words) == 1
+    assert "cannot be locked (no locks here): nothing is removed." in capsys.readouterr().err
+    monkeypatch.setattr(store_lock, "_opened", lambda _: None)
+    assert word.run(words) == 1
+    assert "cannot be written." in capsys.readouterr().err
     assert lying(root) == before
 
 
