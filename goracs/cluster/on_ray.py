@@ -208,26 +208,36 @@ def _refuse_nobody(address: str) -> None:
 def _room(settings: Ray, post: Post) -> int:
     """For how many of the workers the cluster has room; what others leave takes a moment."""
     import ray
+    from ray._private.state import available_resources_per_node
 
-    takes = {"CPU": post.cores, "GPU": post.gpus, "memory": settings.memory * GB}
-
-    def room_in(resources: Mapping[str, float]) -> int:
-        each = [int(resources.get(name, 0) / amount) for name, amount in takes.items() if amount]
-        return min(settings.workers, *each)
+    def room_in(machines: Collection[Mapping[str, float]]) -> int:
+        return min(settings.workers, sum(_fits(one, settings.memory, post) for one in machines))
 
     deadline = time.monotonic() + SETTLES
-    while (room := room_in(free := ray.available_resources())) < room_in(ray.cluster_resources()):
+    whole = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    while (room := room_in(available_resources_per_node().values())) < room_in(whole):
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
+    free = ray.available_resources()
     if room < 1:
         raise InvalidInput(
             f"the Ray cluster has {_amounts(free, post)} free, and a worker takes {_of_one(post)} and "
-            f"cluster.memory={settings.memory} GB: free some, or ask for less (docs/scale.md)."
+            f"cluster.memory={settings.memory} GB of one machine: free some, or ask for less (docs/scale.md)."
         )
     if room < settings.workers:
         _say_fewer(settings.workers, room, f"{_amounts(free, post)} are free")
+    if post is not PASSES and not post.gpus and free.get("GPU"):
+        log.warning("  the cluster has GPUs, and cluster.gpus_per_worker=0: models are asked on cores")
     return room
+
+
+def _fits(machine: Mapping[str, float], memory: float, post: Post) -> int:
+    """How many workers a machine has room for; what a worker has of GPUs is of one, or of whole ones."""
+    rooms = [machine.get("CPU", 0) / post.cores, machine.get("memory", 0) / (memory * GB)]
+    if post.gpus:
+        rooms.append(machine.get("GPU", 0) * (int(1 / post.gpus) if post.gpus < 1 else 1 / post.gpus))
+    return int(min(rooms))
 
 
 def _amounts(free: Mapping[str, float], post: Post) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import goracs
 from goracs import api
+from goracs.cluster import on_ray
 from goracs.cluster import settings as cluster_settings
 from goracs.cluster.crew import Crew
 from goracs.cluster.questions import Low
@@ -270,7 +271,7 @@ def test_a_shard_that_is_not_what_it_was_is_named(break_it: Any, message: str, t
         ({"memory": 0.0}, "cluster: memory must be a number > 0, in GB"),
         ({"address": "ray://here:10001"}, "cluster.address must be null, auto or HOST:PORT"),
         ({"address": "here"}, "cluster.address must be null, auto or HOST:PORT"),
-        ({"gpus": 1}, "cluster ray has no gpus; its fields: address, folder, memory, workers"),
+        ({"gpus": 1}, "cluster ray has no gpus; its fields: address, folder, gpus_per_worker, memory, workers"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
@@ -288,3 +289,18 @@ def test_methods_that_hold_all_features_refuse_a_cluster(monkeypatch: pytest.Mon
     with pytest.raises(InvalidInput, match=r"pip install 'goracs\[ray\]'"):
         goracs.select(asked, 3, "random", cluster="ray")
     refuse(Local(), api.build("facility_location", {}), "facility_location")
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "memory", "room"),
+    [
+        (1, 0, 1.0, 12), (8, 0, 1.0, 1), (1, 0, 24.0, 3), (1, 1, 1.0, 2), (1, 2, 1.0, 1), (1, 3, 1.0, 0),
+        (1, 0.5, 1.0, 4), (1, 0.6, 1.0, 2), (13, 0, 1.0, 0),
+    ],
+)  # fmt: skip
+def test_a_machine_has_room_for_workers_that_share_no_device_with_another(
+    cores: int, gpus: float, memory: float, room: int
+) -> None:
+    machine = {"CPU": 12.0, "GPU": 2.0, "memory": 90.0 * on_ray.GB}
+    assert on_ray._fits(machine, memory, on_ray.Post(object, cores, gpus)) == room
+    assert on_ray._fits({}, memory, on_ray.Post(object, cores, gpus)) == 0
