@@ -95,6 +95,13 @@ def test_what_a_store_built_is_told_apart_from_what_it_found(lock_free_store: St
     assert [store.built for store in (lock_free_store, found, kept)] == [{key}, set(), set()]
 
 
+def test_a_store_that_is_moved_away_is_gone_on_with_where_it_was(lock_free_store: Store) -> None:
+    lock_free_store.get(stage())
+    lock_free_store.root.rename(lock_free_store.root.with_name("moved"))
+    assert not lock_free_store.get(stage(version=2)).cached
+    assert Store(lock_free_store.root).get(stage(version=2)).cached
+
+
 def test_an_artifact_that_is_opened_is_used_now(lock_free_store: Store) -> None:
     """It is what `goracs store` tells of."""
     place = lock_free_store.get(stage()).path
