@@ -48,6 +48,13 @@ def test_a_row_far_out_takes_no_digits_from_the_mean_of_others() -> None:
     np.testing.assert_allclose(found, exact, rtol=1e-11, atol=0)
 
 
+def test_parts_that_nearly_cancel_leave_all_digits() -> None:
+    one = 2.0**-30
+    rows = np.array([[60 * one], *[[-one * (1 - 2.0**-25)]] * 60])
+    found = sums.mean(whole(rows).sums(np.zeros(1, np.int64)), np.array([61]), np.zeros(1, np.int64))
+    np.testing.assert_allclose(found, 60 * one * 2.0**-25 / 61, rtol=1e-14)
+
+
 def test_a_mean_of_equal_rows_is_the_row() -> None:
     rows = np.repeat(np.array([[0.1, -3.7e200, 1e-300, 0.0]]), 7, axis=0)
     np.testing.assert_array_equal(mean(whole(rows)), rows[0])
