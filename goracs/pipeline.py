@@ -43,7 +43,7 @@ from goracs.stages.influence import INFLUENCE
 from goracs.stages.result import METRICS_OF, RULES_OF_ITEMS, Told
 from goracs.stages.settled import Settled
 from goracs.store import Stage, Store
-from goracs.types import InvalidInput, Selector, resolve_budget
+from goracs.types import InvalidInput, Selector, refuse_budget, resolve_budget
 
 LINE = ("prepare", "embed", "adapter", "score", "select", "finetune", "evaluate")
 SEEN = {
@@ -79,6 +79,8 @@ class Line:
         self.unranked: tuple[str, ...] = ()
         if not _is_whole(self.made["seed"]):
             raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
+        if not isinstance(self.made["selector"], Full):
+            refuse_budget(self.made["budget"])
         if not isinstance(self.made["assess"], bool):
             raise InvalidInput(f"assess must be true or false, got {self.made['assess']!r}.")
         if self.headed and not isinstance(self.task, Ctr):

@@ -43,6 +43,8 @@ def listening() -> Iterator[None]:
         for number in ours:
             signal.signal(number, _hear)
         yield
+        if heard:  # where Python drops what is raised
+            _leave(KeyboardInterrupt())
     except KeyboardInterrupt as end:
         _leave(end)
     except Exception as error:

@@ -235,6 +235,16 @@ class Selector(Protocol):
     def select(self, problem: SelectionProblem, budget: int, rng: np.random.Generator) -> Coreset: ...  # noqa: D102
 
 
+def refuse_budget(asked: object) -> None:
+    """Raise InvalidInput for what is no budget of any pool."""
+    rows = isinstance(asked, (int, np.integer)) and not isinstance(asked, bool) and asked >= 1
+    share = isinstance(asked, (float, np.floating)) and 0 < asked < 1
+    if not rows and not share and not (isinstance(asked, str) and asked == "all"):
+        raise InvalidInput(
+            f"budget must be a whole number >= 1, a share in (0, 1), or all; got {asked!r}.{_meant(asked)}"
+        )
+
+
 def resolve_budget(asked: float | str, pool_size: int) -> int:
     """The number of rows that a budget means for a pool of N rows.
 
@@ -244,14 +254,10 @@ def resolve_budget(asked: float | str, pool_size: int) -> int:
     Raises:
         InvalidInput: anything else, or more than N.
     """
-    if isinstance(asked, str) and asked == "all":
+    refuse_budget(asked)
+    if isinstance(asked, str):
         return pool_size
-    rows = isinstance(asked, (int, np.integer)) and not isinstance(asked, bool) and asked >= 1
-    share = isinstance(asked, (float, np.floating)) and 0 < asked < 1
-    if not rows and not share:
-        raise InvalidInput(
-            f"budget must be a whole number >= 1, a share in (0, 1), or all; got {asked!r}.{_meant(asked)}"
-        )
+    rows = isinstance(asked, (int, np.integer))
     budget = int(asked) if rows else max(1, int(np.floor(float(asked) * pool_size + 0.5)))
     if budget > pool_size:
         raise InvalidInput(f"budget {budget} is larger than the pool, which has {pool_size} rows.")
@@ -267,7 +273,7 @@ def numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     """
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of torch
         raise InvalidInput(f"{name} must be an array of numbers: {error}.") from error
     if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
         what = "masked values" if isinstance(values, np.ma.MaskedArray) else f"values of type {array.dtype}"
@@ -332,8 +338,8 @@ def _checked_labels(name: str, values: IndexArray, length: int) -> IndexArray:
 
 
 def _finite(name: str, values: FloatArray) -> FloatArray:
-    if not np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float64)
+    if not np.issubdtype(values.dtype, np.floating) or values.dtype.itemsize > 8:
+        values = values.astype(np.float64)  # of longer ones too, which kernels do not know
     parts = (values[start : start + ROWS] for start in range(0, len(values), ROWS))
     inner = tuple(range(1, values.ndim))
     bad = np.flatnonzero(~np.concatenate([np.isfinite(part).all(axis=inner) for part in parts]))

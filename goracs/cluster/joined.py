@@ -42,7 +42,7 @@ def joined(cluster: Cluster, beside: Path) -> Iterator[Spread | None]:
             yield spread
             if not spread.pools:
                 log.info(
-                    "  all costs fit into selector.memory: selected by this process, without the cluster"
+                    "  selected without the cluster: costs fit into selector.memory, or no features are read"
                 )
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -69,7 +69,12 @@ def refuse(cluster: Cluster, selector: Selector, name: str) -> None:
             f"selector {name} holds all features in one process and does not work on cluster=ray: take "
             "cluster=local, or a method that `goracs methods` marks with ray."
         )
-    if find_spec("ray") is None:
+    refuse_no_ray(cluster)
+
+
+def refuse_no_ray(cluster: Cluster) -> None:
+    """Raise InvalidInput where a cluster is asked for and its package is not there."""
+    if isinstance(cluster, Ray) and find_spec("ray") is None:
         raise InvalidInput("cluster=ray needs a package that is not there: pip install 'goracs[ray]'.")
 
 

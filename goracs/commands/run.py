@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from goracs import mistakes, signals
-from goracs.cluster.settings import refuse
+from goracs.cluster.settings import refuse, refuse_no_ray
 from goracs.config import build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
 from goracs.jobs import folder_lock, job_folder, plan, refused, sweep
 from goracs.jobs.place import Place
@@ -214,7 +214,7 @@ def _run(config: DictConfig, selector: str, place: Place) -> tuple[str, str]:
     place.claim(settings)
     made = build(config)
     refuse_misfit(made["runtime"])
-    refuse(made["cluster"], made["selector"], selector)
+    _refuse_cluster(made, selector)
     place.say(made["dataset"].notice)
     job = Job(made, settings, selector, shlex.join(["goracs", *place.overrides]))
     store = Store(store_root(config))
@@ -294,6 +294,14 @@ def _refuse_settings(config: DictConfig) -> None:
             f"hydra/launcher={chosen['hydra/launcher']} needs packages that are not there: "
             f"pip install 'goracs[{LAUNCHERS[package]}]'."
         )
+
+
+def _refuse_cluster(made: Mapping[str, Any], selector: str) -> None:
+    from goracs.pipeline import LINE
+
+    refuse_no_ray(made["cluster"])
+    if (made["until"] or LINE[-1]) in LINE[LINE.index("select") :]:
+        refuse(made["cluster"], made["selector"], selector)
 
 
 def _refuse_absent(logger: str) -> None:

@@ -11,7 +11,7 @@ Not here     the metrics themselves (`goracs.evaluation.ctr`, `goracs.evaluation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -122,13 +122,23 @@ def owners(users: Users) -> IndexArray:
     return np.unique(np.asarray(users), return_inverse=True)[1].astype(np.int64)
 
 
+def are_names(users: Users) -> bool:
+    """Whether these are texts or whole numbers, in a list or an array of whatever library."""
+    if isinstance(users, str | bytes | Mapping | np.ma.MaskedArray):
+        return False
+    try:
+        array = np.asarray(users)
+    except ValueError:
+        return False
+    if array.ndim != 1:
+        return False
+    plain = array.dtype.kind in "Uiu" or array.size == 0
+    return plain or all(isinstance(one, str | int | np.integer) for one in array.tolist())
+
+
 def checked_draws(users: Users, draws: int, seed: int) -> None:
     """Raises InvalidInput where there is nothing to resample, no draw is asked for, or there is no seed."""
-    if isinstance(users, np.ndarray):
-        named = users.ndim == 1 and users.dtype.kind in "Uiu" and not isinstance(users, np.ma.MaskedArray)
-    else:
-        named = isinstance(users, list | tuple) and all(isinstance(one, str | int) for one in users)
-    if not named:
+    if not are_names(users):
         raise InvalidInput("users must be a list of names, one for each sample.")
     if len(users) == 0:
         raise InvalidInput("metrics need at least one test sample, got none.")

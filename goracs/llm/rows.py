@@ -159,10 +159,12 @@ def fill(one: Pass) -> None:
 def make(one: Pass, least: int, asked: int) -> int:
     """See that the arrays of a pass are there; into how many parts it is cut.
 
-    Into those of an interrupted one, where these are at least `least`; else it begins anew, in `asked` parts.
+    Into those of an interrupted one, where these are at least `least` or all of it is there; else it begins
+    anew, in `asked` parts.
     """
     parts = parts_there(one)
-    if parts < least:
+    done = _rows_noted(one, parts)
+    if parts < least and not (parts and done == len(one.texts)):
         one.folder.mkdir(exist_ok=True)
         for note in one.notes:
             note.unlink()  # before the arrays that it tells of are emptied
@@ -170,7 +172,7 @@ def make(one: Pass, least: int, asked: int) -> int:
             _make(file, shape)
         _write_note(one.note(0, asked), one.name, 0, hashlib.sha256().hexdigest())
         return asked
-    if done := _rows_noted(one, parts):
+    if done:
         log.info("  %s: going on after %s of %s examples", one.job.name, f"{done:,}", f"{len(one.texts):,}")
     return parts
 

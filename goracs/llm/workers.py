@@ -30,11 +30,13 @@ from goracs.cluster.joined import SHARDS
 from goracs.cluster.on_ray import Post, on_ray
 from goracs.cluster.settings import Ray
 from goracs.llm.halving import BOUND
+from goracs.llm.precision import has_gpu
 from goracs.llm.ranks import LOGS, Rank, be
 from goracs.llm.rows import Pass, make, refuse_unwritten, write
 from goracs.llm.seen import Sign, blind, signed, unseen
 from goracs.llm.settings import Runtime
 from goracs.llm.starter import Told
+from goracs.types import InvalidInput
 
 Passes = Callable[[Path, Mapping[str, Path]], Iterator[Pass]]
 
@@ -143,7 +145,17 @@ class Worker:
         while self.place < place:
             self.current = None  # before the next is there: each holds a model
             self.current, self.place = next(self.passes, None), self.place + 1
+            if self.current is not None:
+                self._refuse_precision(self.current)
         return self.current
+
+    def _refuse_precision(self, one: Pass) -> None:
+        """fp16 is that of a GPU: without one it would be bf16 under its name."""
+        if one.job.precision == "fp16" and not has_gpu(one.job.runtime.accelerator):
+            raise InvalidInput(
+                f"{one.job.name} is to be in fp16, and a worker of the cluster ({self.name}) has no CUDA "
+                "GPU: take cluster.gpus_per_worker=1, or backbone.precision=bf16 or float32."
+            )
 
 
 class OfADevice(Worker):

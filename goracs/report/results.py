@@ -52,6 +52,10 @@ def read_result(file: Path) -> Result:
     """
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise GoracsError(
+            f"{file.parent} is not the folder of one job: give the one that holds its {file.name}."
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:

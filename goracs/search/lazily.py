@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from goracs.ot.compiled import kernel
+from goracs.ot.past import Past
 from goracs.ot.pool import Pool, Streamed
 from goracs.search.starts import gain, open_units, serve
 from goracs.types import FloatArray, IndexArray
@@ -67,7 +68,7 @@ class Units:
     s: int
 
     def among(self, pool: Streamed) -> Streamed:  # noqa: D102
-        return replace(pool, target=pool.target[self.room > 0])
+        return replace(pool, target=pool.target[self.room > 0], past=Past())
 
     def __call__(self, costs: FloatArray) -> FloatArray:  # noqa: D102
         return _each(units_of_each, costs, self.room[self.room > 0], self.s)

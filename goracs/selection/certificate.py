@@ -34,7 +34,7 @@ def certify(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> di
         InvalidInput: as `assess`.
     """
     figures = assess(problem, indices, lam)
-    rows = np.sort(np.asarray(indices))
+    rows, lam = np.sort(np.asarray(indices)), float(lam)
     prices = _prices(problem, rows, lam)
     shares, lowest = _shares(problem, prices, len(rows), lam)
     bound = cost.proven(prices, np.sort(shares)[: len(rows)], lowest)

@@ -43,7 +43,7 @@ def assess(problem: SelectionProblem, indices: npt.ArrayLike, lam: float) -> dic
     gradients = gradient_norms(problem, lam, "assess")
     scale = problem.scale or cost.measure_scale(problem.features, problem.target_features, gradients)
     found = distance.distances(problem.features[rows], problem.target_features)
-    figures = objective(found, None if gradients is None else gradients[rows], lam, scale)
+    figures = objective(found, None if gradients is None else gradients[rows], float(lam), scale)
     return {**figures, "warnings": scale_warnings(problem, gradients)}
 
 
@@ -101,7 +101,7 @@ def refuse_lam(lam: object) -> None:
     number = isinstance(lam, (int, float, np.integer, np.floating)) and not isinstance(lam, bool)
     if not number or not 0 <= lam < np.inf:  # type: ignore[operator]
         raise InvalidInput(f"lam must be a number >= 0, got {lam!r}.")
-    if lam > LARGEST:  # type: ignore[operator]
+    if float(lam) > LARGEST:  # type: ignore[arg-type]
         raise InvalidInput(f"lam must be at most {LARGEST:g}: sums of larger costs overflow float64.")
 
 

@@ -27,7 +27,7 @@ MISTAKES = [
     (["selector.effort=quick", "until=prepare"], "effort must be one of start, alternate"),  # before anything
     (["budget=0"], "budget must be a whole number >= 1, a share in"),
     (["budget=61"], "budget 61 is larger than the pool, which has 60 rows"),
-    (["budget=1.5"], "budget must be a whole number"),
+    (["budget=1.5", "until=prepare"], "budget must be a whole number"),  # before anything
     (["budget=1.0"], r"For one row: budget=1; for the whole pool: budget=all\."),
     (["budget=1e1"], r"For 10 rows: budget=10\."),
     (["dataset.path=/a=b"], r"""error: dataset\.path=/a=b cannot be read: .*shell: 'dataset\.path="/a=b"'"""),

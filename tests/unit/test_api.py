@@ -114,7 +114,7 @@ BAD: list[tuple[Any, str, dict[str, Any], str]] = [
     ),
     (4, "random", {"_target_": "os.getcwd"}, "has no _target_; its fields: by_class"),
     (4, "goracs", {"lam": -1}, "lam must be a number >= 0, got -1"),
-    (4, "goracs", {"lam": None}, "selector.lam must be of type float or one of auto, got None"),
+    (4, "goracs", {"lam": None}, "lam must be a number >= 0, got None"),
     (4, "goracs", {"by_class": True}, "this problem has no labels"),
     (4, "random", {"by_class": "false"}, "selector.by_class must be of type bool .*, got 'false'"),
     (0, "random", {}, "budget must be a whole number >= 1"),

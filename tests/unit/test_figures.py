@@ -1,11 +1,12 @@
 """The figures: by hand, in their units, and the same for any order of rows."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
-from goracs import SelectionProblem, assess
+from goracs import SelectionProblem, assess, certify
 from goracs.selection.figures import objective
 from goracs.types import InvalidInput, Scale
 
@@ -43,6 +44,12 @@ def test_assess_equals_figures_by_hand() -> None:
 def test_assess_equals_plain_json_values() -> None:
     kinds = {type(value) for value in assess(problem(), np.array([1, 3]), lam=0).values()}
     assert kinds == {float, list, type(None)}
+
+
+def test_a_weight_of_any_library_is_plain_in_what_comes_of_it() -> None:
+    plain = json.dumps([assess(problem(), [0, 2], 0.5), certify(problem(), [0, 2], 0.5)])
+    for lam in map(np.float32, (0.5, 0.5)):
+        assert json.dumps([assess(problem(), [0, 2], lam), certify(problem(), [0, 2], lam)]) == plain
 
 
 def test_assess_is_unchanged_by_order_and_by_labels() -> None:

@@ -143,10 +143,10 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("craig", {}, {"memory": 0}, "selector craig: memory must be a number > 0, in GB; got 0"),
     ("gradmatch", {"target_scores": None}, {}, "needs the score 'sketch' of the validation set"),
     ("gradmatch", {}, {"ridge": 0.0}, "selector gradmatch: ridge must be a number > 0, got 0.0"),
-    ("gradmatch", {}, {"ridge": True}, "ridge must be a number > 0, got True"),
+    ("gradmatch", {}, {"ridge": True}, "ridge must be of type float, got True"),
     ("glister", {"target_scores": None}, {}, "selector glister needs the score 'sketch' of the validation"),
     ("glister", {}, {"step": -1.0}, "selector glister: step must be a number >= 0, got -1.0"),
-    ("glister", {}, {"step": np.inf}, "step must be a number >= 0, got inf"),
+    ("glister", {}, {"step": np.inf}, "step must be a finite number, got inf"),
 ]
 
 

@@ -84,6 +84,12 @@ def test_whole_numbers_are_ids_too(tmp_path: Path, end: str) -> None:
     assert found.items.rows() == [("7", "Seven")]
 
 
+def test_dates_are_ids_too(tmp_path: Path) -> None:
+    dated = EVENTS.with_columns(who=pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 4), eager=True))
+    found = reader(tmp_path, dated, end=".parquet").read()
+    assert found.events["user"].to_list() == [f"2024-01-0{day}" for day in range(1, 5)]
+
+
 def test_the_items_id_is_called_as_in_the_interactions_unless_said_otherwise(tmp_path: Path) -> None:
     config = OmegaConf.merge(OmegaConf.load(CONF), {"columns": {"item": "sku"}})
     assert OmegaConf.to_container(config, resolve=True)["columns"]["id"] == "sku"  # type: ignore[call-overload, index]

@@ -106,7 +106,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"alpha": 1.5}, r"alpha must be a number in 0\.\.1, got 1\.5"),
     ({"alpha": True}, "got True"),
     ({"unit": 0}, "unit must be a number > 0, got 0"),
-    ({"sigma": float("nan")}, "sigma must be a number >= 0, got nan"),
+    ({"sigma": float("nan")}, "sigma must be a finite number, got nan"),
     ({"sigma": float("inf")}, "got inf"),
     ({"neighbours": 0}, "neighbours must be a whole number >= 1, got 0"),
     ({"neighbours": 2.5}, "got 2.5"),

@@ -121,3 +121,14 @@ def test_resolve_budget_equals(asked: float | str, rows: int) -> None:
 def test_resolve_budget_refuses(asked: float | str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         resolve_budget(asked, 10)
+
+
+def test_features_that_torch_does_not_give_away_are_told() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(InvalidInput, match=r"features must be an array of numbers: Can't call numpy"):
+        SelectionProblem(torch.ones((3, 2), requires_grad=True), np.ones((2, 2)), {})
+
+
+def test_longer_floats_than_kernels_know_are_taken_as_float64() -> None:
+    made = SelectionProblem(np.ones((3, 2), np.longdouble), np.ones((2, 2)), {})
+    assert made.features.dtype == np.float64

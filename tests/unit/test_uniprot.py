@@ -156,7 +156,7 @@ def test_odd_pools_have_a_coreset(features: Any, budget: int, increments: str) -
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"increments": "some"}, "increments must be exact or approximate, got 'some'"),
+    ({"increments": "some"}, "increments must be one of exact, approximate, got 'some'"),
     ({"memory": 0}, "memory must be a number > 0, in GB; got 0"),
     ({"memory": True}, "got True"),
 ]

@@ -91,7 +91,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"entropy": 0}, "entropy must be a number > 0, got 0"),
     ({"entropy": float("inf")}, "got inf"),
     ({"marginal": -1}, "marginal must be a number >= 0, got -1"),
-    ({"memory": True}, "memory must be a number > 0, got True"),
+    ({"memory": True}, "memory must be of type float, got True"),
 ]
 
 

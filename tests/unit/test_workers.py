@@ -157,11 +157,36 @@ def test_a_killed_command_goes_on_with_fewer_workers_or_none(
 def test_a_pass_that_fewer_than_the_workers_began_begins_anew(root: Path, alone: dict[str, bytes]) -> None:
     """One part would leave all others idle."""
     draw = np.random.default_rng(0)
+    road = Road(root, draw, dies=0.5)
+    with pytest.raises(Killed):
+        fill(next(road.passes(road.folder, {})))
+    read, road.module.dies = len(road.module.read), 0.0
+    assert 0 < read < SIDES["pool"]
+    lead(road.asked, Here(2, draw), shown=False)
+    assert len(road.module.read) == read + SIDES["pool"] + SIDES["target"]
+    assert arrays(road.kept) == alone
+
+
+def test_a_pass_that_one_process_has_ended_is_not_made_again(root: Path, alone: dict[str, bytes]) -> None:
+    draw = np.random.default_rng(0)
     road = Road(root, draw)
     fill(next(road.passes(road.folder, {})))
     lead(road.asked, Here(2, draw), shown=False)
-    assert len(road.module.read) == 2 * SIDES["pool"] + SIDES["target"]
+    road.read_once()
     assert arrays(road.kept) == alone
+
+
+def test_fp16_is_not_taken_for_what_a_core_makes_of_it(root: Path) -> None:
+    """Lightning would compute in bf16, and the artifact say fp16."""
+    road = Road(root, np.random.default_rng(0))
+    half = replace(KEPT, precision="fp16", runtime=replace(KEPT.runtime, accelerator="cpu"))
+
+    def passes(folder: Path, inputs: Mapping[str, Path]) -> Iterator[Pass]:
+        return (replace(one, job=half) for one in road.passes(folder, inputs))
+
+    with pytest.raises(InvalidInput, match=r"is to be in fp16, and a worker of the cluster \(.*no CUDA GPU"):
+        lead(replace(road.asked, passes=passes), Here(1, np.random.default_rng(0)), shown=False)
+    assert not road.module.read
 
 
 def test_what_is_asked_twice_is_done_once(root: Path, alone: dict[str, bytes]) -> None:

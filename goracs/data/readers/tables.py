@@ -219,7 +219,7 @@ def _format_of(file: Place) -> str:
 
 
 def _parquet(file: Path, types: Mapping[str, pl.DataType], time: str | None) -> pl.DataFrame:
-    """The columns of a Parquet file in the wanted types; dates, and times that are numbers, stay such."""
+    """The columns of a Parquet file in the wanted types; times that are dates or numbers stay such."""
     try:
         there = pl.scan_parquet(file, glob=False)
         schema = there.collect_schema()
@@ -234,7 +234,7 @@ def _parquet(file: Path, types: Mapping[str, pl.DataType], time: str | None) -> 
 
 def _read(schema: pl.Schema, name: str, kind: pl.DataType, is_time: bool) -> pl.Expr:
     column, there = pl.col(name), schema[name]
-    if there.is_temporal():
+    if is_time and there.is_temporal():
         return column
     if is_time and there.is_integer() and there != pl.UInt64:
         return column.cast(pl.Int64)
