@@ -48,7 +48,8 @@ def test_assess_equals_plain_json_values() -> None:
 
 def test_a_weight_of_any_library_is_plain_in_what_comes_of_it() -> None:
     plain = json.dumps([assess(problem(), [0, 2], 0.5), certify(problem(), [0, 2], 0.5)])
-    for lam in map(np.float32, (0.5, 0.5)):
+    kinds: list[Any] = [np.float32, np.float64]
+    for lam in (kind(0.5) for kind in kinds):
         assert json.dumps([assess(problem(), [0, 2], lam), certify(problem(), [0, 2], lam)]) == plain
 
 
