@@ -192,7 +192,7 @@ def test_a_run_without_a_fine_tune_is_refused(goracs: Command, export: Export, t
     )
     ended = goracs("selector=random", "finetune=head", without=["finetune.epochs"])
     refused(export, "has a head over hidden states (finetune=head)", ended.folder, tmp_path / "out")
-    refused(export, "cannot be read", tmp_path / "nothing", tmp_path / "out")
+    refused(export, "is not the folder of one job", tmp_path / "nothing", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -205,7 +205,7 @@ def test_a_run_without_a_coreset_or_without_its_store_is_refused(
     said = capfd.readouterr().err
     assert "stopped before select" in said
     assert "does not hold the select of this run" in said
-    assert "cannot be read" in said
+    assert "is not the folder of one job" in said
 
 
 def test_a_transport_that_is_not_proven_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
