@@ -134,3 +134,13 @@ def test_a_time_beyond_every_whole_number_is_refused(tmp_path: Path) -> None:
     outcome = fuzz.tried(target, tmp_path, {**target.files, "reviews.gz": gzip.compress(b"\n".join(lines))})
     assert outcome.kind == "refused"
     assert "has a time that is no whole number in 1 of its 36 rows, first in row 4" in outcome.said
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_line_of_lists_without_end_is_refused(tmp_path: Path, first: bool) -> None:
+    target = TARGETS["prompts jsonl"]
+    name = sorted(target.files)[0]
+    lines = target.files[name].split(b"\n")
+    lines[0 if first else 1] = DEEP
+    made = fuzz.tried(target, tmp_path, {**target.files, name: b"\n".join(lines)})
+    assert made.kind in ("read", "refused")

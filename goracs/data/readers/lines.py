@@ -282,7 +282,7 @@ def fields_of_first(file: Path) -> list[str]:
     first = next((line for lines in _numbered(file) for _, line in lines), b"")
     try:
         fields = json.loads(as_windows(first) or first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return list(fields) if isinstance(fields, dict) else []
 
@@ -301,7 +301,7 @@ def _lacking(frame: pl.DataFrame, needed: Sequence[str]) -> bool:
 def _fault(line: bytes | str, asked: Asked) -> str:
     try:
         found: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"is not JSON ({error})"
     if not isinstance(found, dict):
         return f"is no JSON object with {', '.join(asked.needed)}"
