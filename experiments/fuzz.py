@@ -155,21 +155,25 @@ def tried(target: Target, folder: Path, files: Mapping[str, bytes]) -> Outcome:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     before = sorted(folder.rglob("*"))
+    found = outcome(lambda: target.read(folder))
+    left = [path for path in sorted(folder.rglob("*")) if path not in before and path.name != ".lock"]
+    return Outcome("left", str(left)) if left and found.kind == "refused" else found
+
+
+def outcome(ask: Callable[[], object]) -> Outcome:
+    """What became of a call, whatever it raises."""
     try:
         with limited():
-            target.read(folder)
+            ask()
     except GoracsError as error:
-        kind, said = "refused", str(error)
+        return Outcome("refused", str(error))
     except TimeoutError as error:
         return Outcome("hung", str(error))
     except KeyboardInterrupt:
         raise
     except BaseException:
         return Outcome("crashed", traceback.format_exc())
-    else:
-        kind, said = "read", ""
-    left = [path for path in sorted(folder.rglob("*")) if path not in before and path.name != ".lock"]
-    return Outcome("left", str(left)) if left and kind == "refused" else Outcome(kind, said)
+    return Outcome("read", "")
 
 
 def trial(target: Target, seed: int, number: int) -> tuple[dict[str, bytes], Outcome]:

@@ -12,7 +12,6 @@ wrong     an answer that is not the one for the same arguments as plain float64,
 from __future__ import annotations
 
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from typing import Any
 import numpy as np
 
 import goracs
-from experiments.fuzz import ODD, Draw, Outcome, asked_for, limited, table
+from experiments.fuzz import ODD, Draw, Outcome, asked_for, outcome, table
 from goracs.api import build
 from goracs.config import conf_dir
 from goracs.evaluation import ctr, ranking
 from goracs.ot import distance, exact
 from goracs.report import statistics
-from goracs.types import GoracsError, Scale
+from goracs.types import Scale
 
 Given = dict[str, Any]
 NO_NUMBER = "no number"
@@ -246,19 +245,13 @@ CALLS: dict[str, Call] = {
 
 def tried(call: Call, given: Given) -> Outcome:
     """What becomes of a call."""
-    try:
-        with limited(), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            answer = call.ask(**given)
-    except GoracsError as error:
-        return Outcome("refused", str(error))
-    except TimeoutError as error:
-        return Outcome("hung", str(error))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        return Outcome("crashed", traceback.format_exc())
-    return _judged(call, given, answer)
+    answers: list[Any] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = outcome(lambda: answers.append(call.ask(**given)))
+    if not answers:
+        return found
+    return _judged(call, given, answers[0])
 
 
 def _judged(call: Call, given: Given, answer: Any) -> Outcome:

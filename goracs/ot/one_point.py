@@ -40,9 +40,8 @@ class Rows:
         for part in parts(features):
             self._scaled[part] = (features[order[part]] - self._centre) / self.unit
         self._own = np.einsum("ij,ij->i", self._scaled, self._scaled)
-        self._rounding = (
-            features.shape[1] / 2 + 8
-        ) * ROUNDING  # of an inner product of norms 1, as in a block
+        # of an inner product of norms 1, as in a block
+        self._rounding = (features.shape[1] / 2 + 8) * ROUNDING
 
     def squares(self, point: FloatArray) -> tuple[FloatArray, float]:
         """[N] float32 squares of the distances to a point [d], in `unit` squared, and the error of each."""
@@ -59,9 +58,8 @@ class Rows:
         if not len(rows):
             return NONE, np.inf
         if size < FAR:
-            below = (self._own - 2 * (self._scaled @ aim.astype(np.float32)))[
-                rows
-            ]  # the square but for |aim|^2
+            below = self._own - 2 * (self._scaled @ aim.astype(np.float32))  # the square but for |aim|^2
+            below = below[rows]
             rows = rows[below <= below.min() + 2 * self._rounding * (1 + 2 * size)]
         away = self.distances(rows, point[None])[:, 0]
         first = away.argmin()
