@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache
@@ -24,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.fuzz import NASTY, ODD, Draw, Outcome, asked_for, limited, table
+from experiments.fuzz import NASTY, ODD, Draw, Outcome, asked_for, outcome, table
 from goracs import mistakes
 from goracs.config import build, composed, conf_dir, hashed
 from goracs.types import GoracsError
@@ -97,20 +96,14 @@ def asked(words: list[str]) -> None:
 
 def tried(ask: Callable[[], None]) -> Outcome:
     """What becomes of a configuration."""
-    try:
-        with limited():
+
+    def told() -> None:
+        try:
             ask()
-    except GoracsError as error:
-        return Outcome("refused", str(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        return Outcome("refused", mistakes.told(error))
-    except TimeoutError as error:
-        return Outcome("hung", str(error))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        return Outcome("crashed", traceback.format_exc())
-    return Outcome("read")
+        except (HydraException, OmegaConfBaseException) as error:
+            raise GoracsError(mistakes.told(error)) from error
+
+    return outcome(told)
 
 
 def values(draw: Draw) -> tuple[Any, Outcome]:
