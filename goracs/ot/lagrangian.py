@@ -4,44 +4,30 @@ Problem    min over n rows S and plans; each chosen row ships exactly 1/n, at mo
 Bound      L(v) = mean v + mean of the n smallest rho_i(v), for any prices v [m]: never above the optimum, and
            never below the plain bound that lets a row ship all of its mass to one column. What rounding can
            have added is taken off (`goracs.ot.cost.proven`), so large prices cannot feign a large bound.
-Ascent     subgradient steps on L: a column's price rises while the n cheapest rows leave it short, by
-           Polyak's rule against a known objective, on a smoothed direction. What is short is counted in whole
-           units: where nothing is, the n rows are the optimum of what the steps look at, generated rows alone
-           and the columns of each that can matter. A pass over the pool then prices all rows, gives the valid
-           bound, and generates the rows that were missing.
+Ascent     subgradient steps on L (`goracs.ot.subgradient`), which look at generated rows alone. A pass over
+           the pool then prices all rows, gives the valid bound, and generates the rows that were missing.
 Primal     how often a row was among the n cheapest approximates its share in the optimum of the relaxation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from goracs.ot.cheapest import Shape, cheapest_of_all, shape, shares
-from goracs.ot.compiled import kernel
+from goracs.ot.cheapest import Shape, shape, shares
 from goracs.ot.cost import proven
 from goracs.ot.pool import Pool
+from goracs.ot.subgradient import FORGET, STEPS, lists, steps
 from goracs.types import FloatArray, IndexArray
 
-BIG = 1e300
-WIDTH = 8  # a row's list holds its WIDTH (R + 4) cheapest columns
-NEAR = 16  # each column is in the lists of so many rows at least, lest its price run away
 SPREAD = 4  # a pricing pass generates the SPREAD n cheapest rows
 PASSES = 20  # pricing passes at most
-STEPS = 100  # subgradient steps between two passes
 PACE = 0.3  # of the first step, as a share of Polyak's: a whole one leaps too far from the first prices
-PATIENCE, SHRINK = 10, 0.7  # after so many steps without progress the pace shrinks
-PROGRESS = 1e-6  # of the distance to the objective: what counts as progress of a step
 RETREAT = 0.3  # of the pace is left after steps that a pass proves to lead down
 ENOUGH = 0.01  # of the distance to the objective: less progress between two passes ends the ascent,
 NEW = 0.05  # if the later pass generated fewer than NEW n rows
-SMOOTH = 0.2  # weight of a new direction
-OPPOSED = 1e-6  # of the square of what is short: a smoothed direction below cancels out, and begins anew
-FORGET = 0.99  # of how often a row was chosen
-SLACK = 1e-11  # of prices and costs: far above their rounding
 TIE = 1e-9  # what being among the n cheapest of the last pass adds to how often a row was chosen
 
 
@@ -66,6 +52,35 @@ class Generated:
         order = np.argsort(rows)
         costs = np.concatenate([self.costs, pool.rows(new)])
         return Generated(rows[order], costs[order])
+
+
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """How far an ascent is, before a pass.
+
+    Args:
+        prices: [m], of the pass.
+        generated: the rows it looks at.
+        often: [G] how often each of them was among the n cheapest.
+        bound, best: the largest valid bound so far, and the prices [m] where it was found.
+        pace: of the next steps.
+        turn: passes made.
+    """
+
+    prices: FloatArray
+    generated: Generated
+    often: FloatArray
+    bound: float
+    best: FloatArray
+    pace: float
+    turn: int
+
+    def with_rows(self, pool: Pool, more: IndexArray) -> Ascent:
+        """The same, looking at more rows."""
+        generated = self.generated.with_rows(pool, more)
+        often = np.zeros(len(generated.rows))
+        often[np.searchsorted(generated.rows, self.generated.rows)] = self.often
+        return replace(self, generated=generated, often=often)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,46 +112,42 @@ def sample(pool: Pool, count: int) -> Generated:
     return Generated(rows, pool.rows(rows))
 
 
+def begin(prices: FloatArray, generated: Generated) -> Ascent:
+    """An ascent from prices [m], looking at n rows at least."""
+    return Ascent(prices, generated, np.zeros(len(generated.rows)), -np.inf, prices, PACE, 0)
+
+
 def ascend(
     pool: Pool,
     budget: int,
-    prices: FloatArray,
+    at: Ascent,
     objective: float,
-    generated: Generated,
     go_on: Callable[[float], bool],
+    keep: Callable[[Ascent], None] = lambda _: None,
 ) -> Dual:
-    """Raise the bound from given prices.
+    """Raise the bound.
 
     Args:
         pool: N rows, m columns.
         budget: n.
-        prices: [m], to begin with.
+        at: where to begin, or to go on.
         objective: the transport of some coreset: what the steps aim at.
-        generated: rows to begin with, at least n.
         go_on: told the bound after each pass; False ends the ascent.
+        keep: told before each pass where the ascent is.
     """
     spread = shape(budget, pool.width)
-    best, best_prices, pace = -np.inf, prices, PACE
-    often = np.zeros(pool.size)
-    for turn in range(PASSES + 1):
-        rows, found = _priced(pool, prices, spread, min(SPREAD * budget, pool.size), generated)
-        value = proven(prices, found[:budget], pool.low)
-        known = len(generated.rows)
-        generated = generated.with_rows(pool, rows)
-        few = len(generated.rows) - known < NEW * budget
-        settled = few and 0 <= value - best < ENOUGH * (objective - value)
-        if value >= best:
-            best, best_prices = value, prices
-        else:  # the steps went to where the rows and columns they looked at tell too little
-            prices, pace = best_prices, RETREAT * pace
-        if turn == PASSES or settled or not go_on(best):
+    while True:
+        keep(at)
+        rows, found = _priced(pool, at.prices, spread, min(SPREAD * budget, pool.size), at.generated)
+        value, known = proven(at.prices, found[:budget], pool.low), len(at.generated.rows)
+        at = at.with_rows(pool, rows)
+        few = len(at.generated.rows) - known < NEW * budget
+        settled = few and 0 <= value - at.bound < ENOUGH * (objective - value)
+        at = _passed(at, value)
+        if at.turn == PASSES or settled or not go_on(at.bound):
             break
-        prices, pace, seen = _climb(generated, prices, budget, spread, objective, pace)
-        often *= FORGET**STEPS
-        often[generated.rows] += seen
-    often[rows[:budget]] += TIE
-    favoured = np.lexsort((np.arange(pool.size), -often))[:budget]
-    return Dual(best, best_prices, generated, favoured)
+        at = _climbed(at, budget, spread, objective)
+    return Dual(at.bound, at.best, at.generated, _favoured(at, rows[:budget]))
 
 
 def _priced(
@@ -148,205 +159,25 @@ def _priced(
     return pool.cheapest(prices, spread, count, limit)
 
 
-def _climb(
-    generated: Generated, prices: FloatArray, budget: int, spread: Shape, objective: float, pace: float
-) -> tuple[FloatArray, float, FloatArray]:
-    """STEPS steps on generated rows: the best prices, the pace, and how often each row was chosen."""
-    lists = _lists(generated.costs, prices, spread.length)
-    seen = np.zeros(len(generated.rows))
-    best = prices.copy()
-    pace = steps(lists, best, *spread, budget, objective, pace, seen)
-    return best, pace, seen
+def _passed(at: Ascent, value: float) -> Ascent:
+    """After a pass whose bound is `value`."""
+    if value >= at.bound:
+        return replace(at, bound=value, best=at.prices)
+    # the steps went to where the rows and columns they looked at tell too little
+    return replace(at, prices=at.best, pace=RETREAT * at.pace)
 
 
-class Lists(NamedTuple):
-    """The columns of each row that can matter, those of row i from starts[i] to starts[i + 1].
-
-    First its cheapest ones at the prices [m] that the lists were made at, ascending; then those to which the
-    row is one of the NEAR nearest. levels: what a column costs at these prices, of the latter no more than
-    that, so that they ascend. size: of the costs.
-    """
-
-    starts: Any
-    columns: Any
-    costs: Any
-    levels: Any
-    prices: Any
-    size: float
+def _climbed(at: Ascent, budget: int, spread: Shape, objective: float) -> Ascent:
+    """After STEPS steps on the generated rows."""
+    near = lists(at.generated.costs, at.prices, spread.length)
+    seen, prices = np.zeros(len(at.generated.rows)), at.prices.copy()
+    pace = steps(near, prices, *spread, budget, objective, at.pace, seen)
+    return replace(at, prices=prices, pace=pace, often=FORGET**STEPS * at.often + seen, turn=at.turn + 1)
 
 
-def _lists(costs: FloatArray, prices: FloatArray, length: int) -> Lists:
-    """Of generated rows [G, m]."""
-    G, m = costs.shape
-    width = min(m, WIDTH * (length + 4))
-    values, listed = np.empty((G, width)), np.empty((G, width), np.int32)
-    cheapest_of_all(costs, prices, values, listed)
-    near = np.full((m, min(NEAR, G)), -1, np.int64)
-    nearest_rows(costs, np.full(near.shape, BIG), near)
-    starts, columns, found, levels = join_lists(costs, prices, values, listed, near)
-    return Lists(starts, columns, found, levels, prices.copy(), float(np.abs(costs).max()))
-
-
-@kernel
-def join_lists(costs, prices, values, listed, near):  # type: ignore[no-untyped-def]
-    """Each row's own list and, behind it, the columns it is near to that are not in it."""
-    G, width = listed.shape
-    count = np.full(G + 1, width)
-    count[0] = 0
-    for j in range(len(near)):
-        for i in near[j]:
-            count[i + 1] += not is_listed(costs[i, j] - prices[j], j, values[i, -1], listed[i, -1])
-    starts = np.cumsum(count)
-    columns, found, levels = np.empty(starts[-1], np.int32), np.empty(starts[-1]), np.empty(starts[-1])
-    filled = starts[:-1] + width
-    for i in range(G):
-        for x in range(width):
-            columns[starts[i] + x] = listed[i, x]
-            found[starts[i] + x] = costs[i, listed[i, x]]
-            levels[starts[i] + x] = values[i, x]
-    for j in range(len(near)):
-        for i in near[j]:
-            if not is_listed(costs[i, j] - prices[j], j, values[i, -1], listed[i, -1]):
-                columns[filled[i]], found[filled[i]], levels[filled[i]] = j, costs[i, j], values[i, -1]
-                filled[i] += 1
-    return starts, columns, found, levels
-
-
-@kernel
-def is_listed(value, j, last, of_last):  # type: ignore[no-untyped-def]
-    """Whether a column is in a list that ends so."""
-    return value < last or (value == last and j <= of_last)
-
-
-@kernel
-def nearest_rows(costs, values, rows):  # type: ignore[no-untyped-def]
-    """For each column the len(rows[j]) rows of smallest cost, into rows [m, k], by way of values [m, k]."""
-    last = rows.shape[1] - 1
-    for i in range(len(costs)):
-        for j in range(costs.shape[1]):
-            cost = costs[i, j]
-            if cost < values[j, last]:
-                place = last
-                while place > 0 and values[j, place - 1] > cost:
-                    values[j, place] = values[j, place - 1]
-                    rows[j, place] = rows[j, place - 1]
-                    place -= 1
-                values[j, place] = cost
-                rows[j, place] = i
-
-
-@kernel
-def steps(lists, best, whole, weight, rest, budget, objective, pace, seen):  # type: ignore[no-untyped-def]
-    """Subgradient steps from the prices `best`, which end as the best ones seen; the pace at the end."""
-    m, G = len(best), len(lists.starts) - 1
-    length = whole + (rest > 0)
-    picked, found, chosen = np.empty((G, length), np.int64), np.empty(G), np.arange(budget)
-    prices, direction, highest, idle = best.copy(), np.zeros(m), -BIG, 0
-    for _ in range(STEPS):
-        spread_rows(lists, prices, whole, weight, rest, chosen, picked, found)
-        chosen = smallest(found, budget)
-        value = prices.mean() + found[chosen].mean()
-        short = shortage(chosen, picked, whole, m)
-        owed = (short * short).sum()
-        seen *= FORGET
-        seen[chosen] += 1 - FORGET
-        if value > highest + PROGRESS * (objective - value):
-            highest, idle = value, 0
-            best[:] = prices
-        else:
-            idle += 1
-            if idle == PATIENCE:
-                pace, idle = pace * SHRINK, 0
-                prices[:] = best
-                direction[:] = 0
-                continue
-        if owed == 0:
-            seen[:] = 0
-            seen[chosen] = 1
-        if owed == 0 or objective <= value:
-            break
-        direction = SMOOTH * short + (1 - SMOOTH) * direction
-        size = (direction * direction).sum()
-        if size < OPPOSED * owed:
-            direction[:] = short
-            size = owed
-        prices += pace * (objective - value) * m / size * direction
-    return pace
-
-
-@kernel
-def spread_rows(lists, prices, whole, weight, rest, chosen, picked, found):  # type: ignore[no-untyped-def]
-    """rho of each row that can be among the cheapest into found [G], its columns into picked [G, R].
-
-    A value has fallen by at most what a price has risen by since the lists were made: so a list is read as
-    far as it can matter, and a row is left out (BIG) that is above those that were chosen last.
-    """
-    values, worst = np.empty(picked.shape[1]), -BIG
-    rise = (prices - lists.prices).max()
-    rise += SLACK * (lists.size + np.abs(prices).max() + abs(rise))
-    found[:] = BIG
-    for i in chosen:
-        found[i] = spread_row(lists, i, prices, rise, whole, weight, rest, picked[i], values)
-        worst = max(worst, found[i])
-    worst += rise
-    for i in range(len(found)):
-        if found[i] == BIG and weigh(lists.levels[lists.starts[i] :], whole, weight, rest) <= worst:
-            found[i] = spread_row(lists, i, prices, rise, whole, weight, rest, picked[i], values)
-
-
-@kernel
-def weigh(values, whole, weight, rest):  # type: ignore[no-untyped-def]
-    """The mean over a row's mass of ascending values."""
-    return weight * values[:whole].sum() + (rest * values[whole] if rest > 0 else 0.0)
-
-
-@kernel
-def spread_row(lists, i, prices, rise, whole, weight, rest, picked, values):  # type: ignore[no-untyped-def]
-    """rho of a row from its list, and its cheapest columns into picked [R]; ties by column."""
-    last = len(values) - 1
-    values[:] = BIG
-    for x in range(lists.starts[i], lists.starts[i + 1]):
-        if lists.levels[x] - rise > values[last]:
-            break
-        j = lists.columns[x]
-        value, place = lists.costs[x] - prices[j], last
-        if value < values[place] or (value == values[place] and j < picked[place]):
-            while place > 0 and (
-                values[place - 1] > value or (values[place - 1] == value and picked[place - 1] > j)
-            ):
-                values[place] = values[place - 1]
-                picked[place] = picked[place - 1]
-                place -= 1
-            values[place], picked[place] = value, j
-    return weigh(values, whole, weight, rest)
-
-
-@kernel
-def smallest(found, count):  # type: ignore[no-untyped-def]
-    """The `count` rows of smallest value, ties to the smaller index; in the order of indices."""
-    threshold = np.partition(found, count - 1)[count - 1]
-    chosen, filled = np.empty(count, np.int64), 0
-    ties = count - (found < threshold).sum()
-    for i in range(len(found)):
-        if found[i] < threshold or (found[i] == threshold and ties > 0):
-            ties -= found[i] == threshold
-            chosen[filled] = i
-            filled += 1
-    return chosen
-
-
-@kernel
-def shortage(chosen, picked, whole, m):  # type: ignore[no-untyped-def]
-    """By how much each column is served short: 1 less what the chosen rows ship to it, in its own mass.
-
-    Counted in whole units: exactly 0 where a column gets what it takes.
-    """
-    g = np.gcd(len(chosen), m)
-    s, t = m // g, len(chosen) // g
-    short = np.full(m, t)
-    for i in chosen:
-        for x in range(whole):
-            short[picked[i, x]] -= t
-        if whole * t < s:
-            short[picked[i, whole]] -= s - whole * t
-    return short / t
+def _favoured(at: Ascent, cheapest: IndexArray) -> IndexArray:
+    """As many of the generated rows as are the cheapest of the last pass: those most often among them."""
+    often = at.often.copy()
+    often[np.searchsorted(at.generated.rows, cheapest)] += TIE
+    found: IndexArray = at.generated.rows[np.lexsort((at.generated.rows, -often))[: len(cheapest)]]
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 from goracs.ot.cheapest import lowest
 from goracs.ot.compiled import kernel
 from goracs.ot.cost import UNIT
-from goracs.ot.lagrangian import shortage, smallest
+from goracs.ot.subgradient import shortage, smallest
 
 BIG = 1e300
 FREE, IN, OUT = 0, 1, 2

@@ -19,18 +19,20 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from goracs.ot import exact, lagrangian
 from goracs.ot.cost import gap
-from goracs.ot.lagrangian import Dual, Generated
+from goracs.ot.lagrangian import Ascent, Dual, Generated
 from goracs.ot.pool import Dense, Streamed
-from goracs.search import lazily, starts
+from goracs.search import kept, lazily, starts
 from goracs.search.alternate import alternate
 from goracs.search.branch import branch
 from goracs.search.chains import chain
+from goracs.search.kept import Aims
 from goracs.search.lazily import Apart
 from goracs.search.limits import Limits
 from goracs.search.parts import parts
@@ -76,8 +78,8 @@ class Search:
         """Search; a KeyboardInterrupt ends it with the best coreset so far, unless a checkpoint is kept."""
         self.low = self.pool.low
         try:
-            kept = self.watch.load()
-            generated, sweeps = self._begin() if kept is None else self._continued(kept)
+            state = self.watch.load()
+            generated, sweeps = self._begin() if state is None else self._continued(state)
             if self.limits.reach("exchange") and self._go_on():
                 self._exchange(generated, sweeps)
         except KeyboardInterrupt:
@@ -112,38 +114,40 @@ class Search:
         generated = generated.with_rows(self.pool, rows)
         if self.limits.start in ("facility", "random") and self.limits.reach("alternate") and self._go_on():
             rows, held = self._alternate(generated, rows, held)  # such starts are far off: a better aim
-        dual, aim = self._ascend(generated, rows, held)
+        aim = replace(held, value=np.inf) if self.limits.start == "lagrangian" else held
+        return self._bounded(Aims(rows, held, rows, aim), lagrangian.begin(held.v, generated))
+
+    def _bounded(self, aims: Aims, at: Ascent) -> tuple[Generated, Sweeps]:
+        """The bound, and alternation from what the ascents to it yield."""
+        dual, aims = self._ascend(aims, at)
+        rows, held = aims.rows, aims.held
         if self.limits.start in ("best", "lagrangian"):
-            rows, held = aim
+            rows, held = aims.best, aims.best_held
         if self.limits.reach("alternate") and self._go_on():
             self._alternate(dual.generated, rows, held)
         assert self.rows is not None
         sweeps = Sweeps(np.searchsorted(dual.generated.rows, self.rows))  # the best so far: what is returned
-        self._keep(dual.generated, sweeps)
+        self._keep_sweeps(dual.generated, sweeps)
         return dual.generated, sweeps
 
-    def _ascend(
-        self, generated: Generated, rows: IndexArray, held: exact.Transport
-    ) -> tuple[Dual, tuple[IndexArray, exact.Transport]]:
+    def _ascend(self, aims: Aims, at: Ascent) -> tuple[Dual, Aims]:
         """Raise the bound, aiming at the best coreset known, while that yields a better one to aim at.
 
-        Returns: the last ascent, and that coreset; with start=lagrangian the best that the ascents yielded.
+        Returns: the last ascent, and the aims then; with start=lagrangian the best that the ascents yielded.
         """
-        prices, aim = held.v, (rows, held)
-        if self.limits.start == "lagrangian":
-            aim = (rows, replace(held, value=np.inf))
         while True:
-            known = min(held.value, aim[1].value)
-            dual = lagrangian.ascend(self.pool, self.budget, prices, known, generated, self._raise_bound)
-            prices, generated = dual.prices, dual.generated
+            dual = lagrangian.ascend(
+                self.pool, self.budget, at, aims.known, self._raise_bound, partial(self._keep_ascent, aims)
+            )
             found = self._solve(dual.favoured)
-            better = found.value < aim[1].value
+            better = found.value < aims.best_held.value
             if better:
-                aim = (dual.favoured, found)
+                aims = replace(aims, best=dual.favoured, best_held=found)
                 if self.limits.start in ("best", "lagrangian"):
-                    self._better("start", aim[0], aim[1].value)
+                    self._better("start", aims.best, found.value)
             if not better or not self._go_on():
-                return dual, aim
+                return dual, aims
+            at = lagrangian.begin(dual.prices, dual.generated)
 
     def _first(self) -> IndexArray:
         if self.limits.start == "random":
@@ -254,7 +258,7 @@ class Search:
         def between(sweeps: Sweeps) -> None:
             self.sweeps = sweeps
             if keep:
-                self._keep(generated, sweeps)
+                self._keep_sweeps(generated, sweeps)
 
         self.sweeps = sweeps
         self.sweeps = refine(generated.costs, sweeps, self.limits.max_exchanges, go_on, between)
@@ -285,34 +289,42 @@ class Search:
         self.status = "out of time"
         return False
 
-    def _keep(self, generated: Generated, sweeps: Sweeps) -> None:
+    def _keep_sweeps(self, generated: Generated, sweeps: Sweeps) -> None:
+        self._keep(kept.sweeps(generated, sweeps))
+
+    def _keep_ascent(self, aims: Aims, at: Ascent) -> None:
+        best = np.empty(0, np.int64) if self.rows is None else self.rows
+        self._keep({**kept.ascent(aims, at), "best": best})
+
+    def _keep(self, where: Mapping[str, Any]) -> None:
         """Leave a checkpoint from which the search goes on exactly as it would have."""
         self.watch.save(
             {
-                "generated": generated.rows,
-                "rows": sweeps.rows,
-                "sweeps": np.array([sweeps.number, sweeps.exchanges, sweeps.proven, *sweeps.counts]),
+                **where,
                 "found": np.array([self.value, self.bound]),
                 "solves": np.array(self.solves),
                 "trace": np.array(json.dumps(self.trace)),
             }
         )
 
-    def _continued(self, kept: Mapping[str, Any]) -> tuple[Generated, Sweeps]:
-        whole = len(kept["generated"]) == self.pool.size and isinstance(self.pool, Dense)
-        generated = (
-            self._whole() if whole else Generated(kept["generated"], self.pool.rows(kept["generated"]))
-        )
-        number, exchanges, proven, *counts = kept["sweeps"].tolist()
-        self.value, self.bound = kept["found"].tolist()
-        self.rows, self.solves = generated.rows[kept["rows"]], int(kept["solves"])
-        self.trace = json.loads(str(kept["trace"]))
-        self.began -= self.trace[-1]["seconds"]
-        found = exact.solve(self.pool.rows(self.rows)).value
-        if abs(found - self.value) > ROUNDING * max(1.0, abs(self.value)):
-            raise GoracsError(f"the checkpoint {self.watch.checkpoint} is of another problem: delete it.")
-        sweeps = Sweeps(kept["rows"], number, exchanges, tuple(counts), bool(proven))
+    def _continued(self, state: Mapping[str, Any]) -> tuple[Generated, Sweeps]:
+        self.value, self.bound = state["found"].tolist()
+        self.solves, self.trace = int(state["solves"]), json.loads(str(state["trace"]))
+        self.began -= self.trace[-1]["seconds"] if self.trace else 0.0
+        if "ascent" in state:
+            self._take_up(state["best"])
+            return self._bounded(*kept.ascent_of(state, self.pool))
+        generated, sweeps = kept.sweeps_of(state, self.pool)
+        self._take_up(generated.rows[sweeps.rows])
         return generated, sweeps
+
+    def _take_up(self, rows: IndexArray) -> None:
+        """The best coreset of a checkpoint; with start=lagrangian there may be none yet."""
+        if not len(rows):
+            return
+        self.rows = rows
+        if abs(exact.solve(self.pool.rows(rows)).value - self.value) > ROUNDING * max(1.0, abs(self.value)):
+            raise GoracsError(f"the checkpoint {self.watch.checkpoint} is of another problem: delete it.")
 
     def _check(self) -> None:
         """A bound above the value would be a defect of ours; by less than rounding it is the value."""

@@ -56,7 +56,8 @@ def _prices(problem: SelectionProblem, rows: IndexArray, lam: float) -> FloatArr
     pool = open_pool(problem, np.arange(problem.pool_size), norms, lam, scale, memory=1.0)
     held = exact.solve(pool.rows(rows))
     seen = lagrangian.sample(pool, lagrangian.SPREAD * len(rows)).with_rows(pool, rows)
-    return lagrangian.ascend(pool, len(rows), held.v, held.value, seen, lambda _: True).prices
+    begun = lagrangian.begin(held.v, seen)
+    return lagrangian.ascend(pool, len(rows), begun, held.value, lambda _: True).prices
 
 
 def _shares(

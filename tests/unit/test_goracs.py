@@ -165,7 +165,7 @@ def test_a_bound_above_the_value_is_rounding_or_a_defect(monkeypatch: pytest.Mon
 
     def above(by: float) -> Callable[..., lagrangian.Dual]:
         def spoilt(*arguments: Any) -> lagrangian.Dual:
-            arguments[-1](by)
+            arguments[4](by)
             return ascend(*arguments)
 
         return spoilt

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from goracs.ot import exact, lagrangian
+from goracs.ot.pool import Streamed
 from goracs.search import itra, parts
 from goracs.search.canonical import canonical_order
 from goracs.search.limits import EFFORTS
@@ -92,6 +93,7 @@ OPTIMAL = {"start": "random", "effort": "optimal"}
     "changed",
     [
         {"start": "random"},
+        {"start": "lagrangian"},
         {"effort": "certify"},
         {"max_exchanges": 4},
         {"memory": STREAM},
@@ -114,6 +116,34 @@ def test_a_killed_search_goes_on_from_its_checkpoint_to_the_same_end(
         again = search(given, watch=Watch(file), **changed)
         assert_same(again, whole)
         assert_same(search(given, watch=Watch(file), **changed), whole)  # and once more, from its end
+
+
+@pytest.mark.parametrize("start", ["best", "lagrangian"])
+def test_no_more_than_the_pass_that_a_search_is_killed_in_is_made_again(
+    start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(itra, "FIRST", 20)
+    monkeypatch.setattr(lagrangian, "SPREAD", 1)
+    given, made, dies = problem(60, 13, seed=1), 0, 0
+    cheapest = Streamed.cheapest
+
+    def counted(*asked: Any) -> Any:
+        nonlocal made
+        made += 1
+        if made == dies:
+            raise KeyboardInterrupt
+        return cheapest(*asked)
+
+    monkeypatch.setattr(Streamed, "cheapest", counted)
+    whole = search(given, memory=STREAM, start=start)
+    passes = made
+    assert passes > 3
+    for dies in range(1, passes + 1):
+        made, file = 0, tmp_path / f"{dies}.npz"
+        with pytest.raises(KeyboardInterrupt):
+            search(given, watch=Watch(file), memory=STREAM, start=start)
+        assert_same(search(given, watch=Watch(file), memory=STREAM, start=start), whole)
+        assert made == passes + 1
 
 
 @pytest.fixture
@@ -147,7 +177,7 @@ def test_a_checkpoint_says_proven_of_the_rows_that_it_holds_alone(
         with pytest.raises(KeyboardInterrupt):
             search(given, watch=Stop(at, file), **streamed)
         kept = Watch(file).load()
-        if kept is not None and kept["sweeps"][2]:
+        if kept is not None and "sweeps" in kept and kept["sweeps"][2]:
             held = costs[kept["generated"]]
             again = refine(held, Sweeps(kept["rows"]), None, lambda *_: True, lambda _: None)
             assert again.exchanges == 0
@@ -216,8 +246,8 @@ def assert_same(found: Coreset, expected: Coreset) -> None:
 def test_a_search_killed_again_and_again_ends_the_same(tmp_path: Path) -> None:
     given, file = problem(60, 13, seed=1), tmp_path / "search.npz"
     whole = search(given, start="random")
-    first = sum(step["phase"] != "exchange" for step in whole.trace)  # up to the first checkpoint
-    for at in (first, first + 1, 1, 1):  # before the checkpoint, within the sweep after it, and there again
+    bounds = sum(step["phase"] == "bound" for step in whole.trace)
+    for at in (3, 2, 1, bounds + 2, 1, 1):  # at the start, within the ascent, and twice in the sweep after it
         with pytest.raises(KeyboardInterrupt):
             search(given, watch=Stop(at, file), start="random")
     assert_same(search(given, watch=Watch(file), start="random"), whole)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goracs.ot import exact, lagrangian
+from goracs.ot import exact, lagrangian, subgradient
 from goracs.ot.cheapest import cheapest_of_all, lowest, shape, shares, units
 from goracs.ot.lagrangian import Generated
 from goracs.ot.pool import Dense
@@ -127,7 +127,7 @@ def ascended(costs: np.ndarray, budget: int, generated: Generated) -> tuple[lagr
         return True
 
     held = exact.solve(costs[generated.rows[:budget]])
-    dual = lagrangian.ascend(pool, budget, held.v, held.value, generated, go_on)
+    dual = lagrangian.ascend(pool, budget, lagrangian.begin(held.v, generated), held.value, go_on)
     return dual, told
 
 
@@ -174,7 +174,7 @@ def test_ascend_generates_rows_of_the_pool_and_favours_some_of_them() -> None:
 def test_ascend_ends_when_told_to_with_a_valid_bound() -> None:
     costs = table(50, 12, seed=2, ties=False)
     held, first = exact.solve(costs[:5]), lagrangian.sample(Dense(costs), 5)
-    dual = lagrangian.ascend(Dense(costs), 5, held.v, held.value, first, lambda _: False)
+    dual = lagrangian.ascend(Dense(costs), 5, lagrangian.begin(held.v, first), held.value, lambda _: False)
     np.testing.assert_array_equal(dual.prices, held.v)
     assert dual.bound == pytest.approx(lagrangian.bound(Dense(costs), held.v, 5), abs=ROUNDING)
 
@@ -197,11 +197,11 @@ def test_with_rows_is_a_sorted_union() -> None:
 
 def test_the_steps_choose_ties_by_index_and_count_what_is_short() -> None:
     found = np.array([2.0, 1.0, 1.0, 0.0, 1.0])
-    assert lagrangian.smallest(found, 3).tolist() == [1, 2, 3]
-    assert lagrangian.smallest(found, 5).tolist() == [0, 1, 2, 3, 4]
+    assert subgradient.smallest(found, 3).tolist() == [1, 2, 3]
+    assert subgradient.smallest(found, 5).tolist() == [0, 1, 2, 3, 4]
     picked = np.array([[0, 1], [1, 2], [0, 2]])
     spread = shape(2, 3)  # 2/3 of a row to its cheapest column, 1/3 to the next
-    short = lagrangian.shortage(np.array([0, 2]), picked, spread.whole, 3)
+    short = subgradient.shortage(np.array([0, 2]), picked, spread.whole, 3)
     np.testing.assert_allclose(short, [1 - 2, 1 - 0.5, 1 - 0.5], atol=ROUNDING)
 
 
@@ -210,7 +210,7 @@ def test_nothing_is_short_where_all_is_served_exactly(n: int, m: int) -> None:
     """Not by 1e-16 either: that would be taken for a direction."""
     spread = shape(n, m)
     picked = np.arange(n * spread.length).reshape(n, -1) % m
-    short = lagrangian.shortage(np.arange(n), picked, spread.whole, m)
+    short = subgradient.shortage(np.arange(n), picked, spread.whole, m)
     np.testing.assert_array_equal(short, np.zeros(m))
 
 
@@ -244,7 +244,7 @@ def test_bound_is_below_what_its_prices_prove_however_large_they_are(case: tuple
 def test_nearest_rows_equals_a_sort_of_each_column() -> None:
     costs = table(30, 8, seed=3, ties=False)
     near = np.full((8, 5), -1, np.int64)
-    lagrangian.nearest_rows(costs, np.full(near.shape, 1e300), near)
+    subgradient.nearest_rows(costs, np.full(near.shape, 1e300), near)
     np.testing.assert_array_equal(near, np.argsort(costs, axis=0)[:5].T)
 
 
@@ -252,7 +252,7 @@ def test_a_direction_that_cancels_out_begins_anew() -> None:
     """The first column is short by 5 units, after a step by -4: .2 (-4) + .8 (.2 5) = 0."""
     pool = Dense(np.array([[0.01, 0.0]] * 9 + [[1.0, 0.0]]))
     generated = lagrangian.sample(pool, 10)
-    ended = lagrangian.ascend(pool, 10, np.zeros(2), 0.005, generated, lambda _: True)
+    ended = lagrangian.ascend(pool, 10, lagrangian.begin(np.zeros(2), generated), 0.005, lambda _: True)
     assert ended.bound == pytest.approx(exact.solve(pool.costs).value, abs=ROUNDING)
     assert np.abs(ended.prices).max() < 1
 
@@ -263,23 +263,23 @@ def test_lists_read_in_part_equal_lists_read_whole(
     case: tuple[int, int, int], ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The n cheapest rows, what they ship and where to, at prices that moved since the lists were made."""
-    monkeypatch.setattr(lagrangian, "WIDTH", 1)
-    monkeypatch.setattr(lagrangian, "NEAR", 2)
+    monkeypatch.setattr(subgradient, "WIDTH", 1)
+    monkeypatch.setattr(subgradient, "NEAR", 2)
     pool, m, n = 4 * case[0], 3 * case[1], case[2]
     spread, left_out = shape(n, m), 0
     for seed in range(4):
         costs, draw = table(pool, m, seed, ties), np.random.default_rng(seed)
         prices = draw.integers(0, 2, m) / 2
-        lists = lagrangian._lists(costs, prices, spread.length)
+        lists = subgradient.lists(costs, prices, spread.length)
         last = draw.choice(pool, n, replace=False)
         for moved in (0.0, 0.01, 0.1, 1.0):
             at = prices + moved * (draw.integers(-1, 2, m) if ties else draw.normal(size=m))
             picked, found = np.zeros((pool, spread.length), np.int64), np.empty(pool)
-            lagrangian.spread_rows(lists, at, *spread, last, picked, found)
+            subgradient.spread_rows(lists, at, *spread, last, picked, found)
             whole = [in_whole(lists, i, at, spread.length) for i in range(pool)]
-            rho = np.array([lagrangian.weigh(values, *spread) for values, _ in whole])
+            rho = np.array([subgradient.weigh(values, *spread) for values, _ in whole])
             chosen = np.lexsort((np.arange(pool), rho))[:n]
-            np.testing.assert_array_equal(lagrangian.smallest(found, n), np.sort(chosen))
+            np.testing.assert_array_equal(subgradient.smallest(found, n), np.sort(chosen))
             for i in chosen:
                 assert found[i] == rho[i]
                 np.testing.assert_array_equal(picked[i], whole[i][1])
@@ -289,7 +289,7 @@ def test_lists_read_in_part_equal_lists_read_whole(
 
 
 def in_whole(
-    lists: lagrangian.Lists, row: int, prices: np.ndarray, count: int
+    lists: subgradient.Lists, row: int, prices: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `count` smallest values of a list, ties by column, and their columns."""
     part = slice(lists.starts[row], lists.starts[row + 1])
@@ -301,11 +301,11 @@ def in_whole(
 
 
 def test_lists_hold_the_cheapest_columns_and_those_a_row_is_near_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lagrangian, "WIDTH", 1)
-    monkeypatch.setattr(lagrangian, "NEAR", 3)
+    monkeypatch.setattr(subgradient, "WIDTH", 1)
+    monkeypatch.setattr(subgradient, "NEAR", 3)
     for seed in range(6):
         costs, prices = table(20, 30, seed, seed % 2 == 1), np.random.default_rng(seed).normal(size=30)
-        lists = lagrangian._lists(costs, prices, 2)
+        lists = subgradient.lists(costs, prices, 2)
         near = np.argsort(costs, axis=0, kind="stable")[:3]
         for i in range(20):
             own = np.argsort(costs[i] - prices, kind="stable")[:6]

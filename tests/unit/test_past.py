@@ -66,6 +66,6 @@ def test_later_passes_of_an_ascent_look_at_few_rows(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Streamed, "below", counted)
     start = lagrangian.sample(streamed, 200)
-    lagrangian.ascend(streamed, 20, np.zeros(60), 1.0, start, lambda _: True)
+    lagrangian.ascend(streamed, 20, lagrangian.begin(np.zeros(60), start), 1.0, lambda _: True)
     assert looked.count(3000) >= 2  # the first pass, and the smallest cost
     assert min(looked) < 600
