@@ -158,7 +158,10 @@ def test_python_literals_are_never_evaluated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["{'asin': 'A', 'title': 'cut", "['A']", "{'title': 'no item'}", "{'asin': 'A', 'title': 5}", "(" * 5000],
+    [
+        *("{'asin': 'A', 'title': 'cut", "['A']", "{'title': 'no item'}", "{'asin': 'A', 'title': 5}"),
+        *(r"{'asin': 'A', 'title': 'half a character: \ud800'}", "(" * 5000),
+    ],
 )
 def test_a_broken_literal_is_refused_above_the_threshold(tmp_path: Path, line: str) -> None:
     with pytest.raises(InvalidInput, match=r"meta\.json .*broken_lines=0: the first, line 1, is no "):

@@ -8,6 +8,7 @@ Source    Ruining He, Julian McAuley: Ups and Downs. WWW 2016; titles as in `gor
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "un
 META = {"item": "asin", "title": "title", "brand": "brand"}
 RELEASED = {name: rf"_{field}_:\s*_(.*?)_" for name, field in META.items()}
 NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
+HALF = re.compile("[\ud800-\udfff]")  # of a character: no text in any encoding, though a literal may spell it
 Row = tuple[str | None, ...]
 
 
@@ -95,5 +97,8 @@ def _row(fields: object) -> Row | None:
     if not isinstance(fields, dict):
         return None
     row = tuple(fields.get(field) for field in META.values())
-    texts = all(value is None or isinstance(value, str) for value in row)
-    return row if texts and row[0] else None
+    return row if row[0] and all(value is None or _is_text(value) for value in row) else None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and (value.isascii() or HALF.search(value) is None)
