@@ -64,12 +64,7 @@ class Command:
 
     def processes(self) -> list[int]:
         """Those of it that live."""
-        sought, found = f"{MARK}={self.mark}".encode(), []
-        for place in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if sought in (place / "environ").read_bytes().split(b"\0"):
-                    found.append(int(place.name))
-        return found
+        return marked(self.mark)
 
     def kill(self, whole: bool) -> None:
         """Kill it, or every process of it."""
@@ -89,6 +84,16 @@ class Command:
                 return f"{len(names)}: {', '.join(_name(one) for one in self.processes())} stay"
             time.sleep(0.5)
         return f"{len(names)} for {time.monotonic() - since:.0f} s"
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that live with a mark in their environment."""
+    sought, found = f"{MARK}={mark}".encode(), []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if sought in (place / "environ").read_bytes().split(b"\0"):
+                found.append(int(place.name))
+    return found
 
 
 def _name(process: int) -> str:
