@@ -51,7 +51,7 @@ def claim() -> Launch | None:
     if missing := [name for name in (*OWN, *SHARED) if name not in os.environ]:
         raise InvalidInput(
             f"{COUNT}={os.environ[COUNT]} says that this process is one of several, and {', '.join(missing)} "
-            "not which, or where the others are: torchrun sets them all (docs/scale.md); unset "
+            "not which, or where the others are: torchrun sets them all (docs/devices.md); unset "
             f"{COUNT} to run alone."
         )
     number, place, places = (int(os.environ.pop(name)) for name in OWN)
@@ -79,7 +79,7 @@ def refuse_misfit(runtime: Runtime) -> None:
         raise InvalidInput(
             f"runtime.nodes={runtime.nodes} takes a process for each device of each machine, started by "
             f"torchrun: torchrun --nnodes={runtime.nodes} --nproc-per-node={runtime.devices}, and more that "
-            "docs/scale.md says. On this machine alone: runtime.nodes=1."
+            "docs/devices.md says. On this machine alone: runtime.nodes=1."
         )
     if current and (runtime.ranks, runtime.devices) != (current[0].count, current[0].places):
         count, places = current[0].count, current[0].places
