@@ -9,7 +9,9 @@ import json
 import lzma
 import pickle
 import re
+import zlib
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import goracs
 from goracs.commands import export, recommend, verify
 from goracs.config import build, composed
 from goracs.data.readers import packed, raw
-from goracs.data.readers.lines import text_lines
+from goracs.data.readers.lines import json_lines, text_lines
 from goracs.data.readers.raw import head, source, unpacked
 from goracs.finished import Finished
 from goracs.foreign import refuse_foreign
@@ -164,6 +166,29 @@ def test_a_small_file_does_not_unpack_to_a_large_one(tmp_path: Path, packer: str
     file.write_bytes(PACKERS[packer](b"a,b\n" * (1 << 20)))
     with pytest.raises(InvalidInput, match=r"holds more than \d+ MiB in [\d,]+ bytes: .* unpack it and name"):
         READERS[reader](file)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("twice", [("zlib",), *product(("gz", "bz2", "xz"), ("zlib", "gz", "zst"))])
+def test_what_is_packed_otherwise_is_not_unpacked_behind_the_limit(
+    tmp_path: Path, twice: tuple[str, ...], reader: str
+) -> None:
+    """The engine unpacks by itself whatever begins so, also what was unpacked before it got it."""
+    content, file = b'{"a": 1}\n' * 9, tmp_path / "x"
+    for packer in reversed(twice):
+        content = {**PACKERS, "zlib": zlib.compress}[packer](content)
+    file.write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"is packed twice, or by zlib|is not text in UTF-8"):
+        READERS[reader](file)
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, gzip.compress, zstd])
+def test_a_line_that_is_packed_is_a_broken_line(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    file, types = tmp_path / "x", {"a": pl.Int64()}
+    file.write_bytes(b'{"a": 1}\n' + pack(b'{"a": 2}').replace(b"\n", b" ") + b'\n{"a": 3}\n')
+    found = json_lines(file, types, ["a"], 1)
+    assert found.table["a"].to_list() == [1, 3]
+    assert found.left_out == {"broken line (the first: 2)": 1}
 
 
 @pytest.mark.parametrize("packer", PACKERS)

@@ -16,6 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import polars as pl
 
+from goracs.data.readers import packed
 from goracs.data.readers.encoding import as_windows, mended, noted, shown
 from goracs.data.readers.kinds import Kinds
 from goracs.data.readers.names import MissingColumn, did_you_mean
@@ -288,8 +289,11 @@ def fields_of_first(file: Path) -> list[str]:
 
 
 def _parsed(lines: Sequence[bytes], fields: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
+    content = b"\n".join(lines)
+    if packed.by_engine(content):
+        return None
     try:
-        return pl.read_ndjson(b"\n".join(lines), schema=fields)
+        return pl.read_ndjson(content, schema=fields)
     except pl.exceptions.PolarsError:
         return None
 

@@ -25,6 +25,12 @@ DEFLATED = 1032  # bytes that one byte of gzip can stand for
 BLOCK = 1 << 22
 ZSTD_MAGIC, ZSTD_BLOCK = 0xFD2FB528, 1 << 17  # of a block: bytes at most
 VALUE = 8  # bytes of a value in memory
+BY_ENGINE = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda")  # gzip, zstd, zlib
+
+
+def by_engine(start: bytes) -> bool:
+    """Whether the engine would unpack content that begins so, in a file or in memory, without a limit."""
+    return start.startswith(BY_ENGINE)
 
 
 def allowed(file: Path) -> int:

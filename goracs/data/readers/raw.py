@@ -148,7 +148,10 @@ def _tail(file: Path, size: int) -> bytes:
 def _text(file: Path, start: bytes) -> bytes:
     if start.startswith(UTF16):
         raise InvalidInput(f"{file} is text in UTF-16: save it as UTF-8.")
-    return start.removeprefix(BOM)
+    text = start.removeprefix(BOM)
+    if packed.by_engine(text):
+        raise _packed_otherwise(file)
+    return text
 
 
 def _opened(file: Path, size: int | None = None) -> IO[bytes]:
@@ -167,6 +170,8 @@ def _refuse_large(file: Path) -> None:
         packed.refuse_zstd(file)
     elif _packer(file) is gzip:
         packed.refuse_gzip(file)
+    elif packed.by_engine(_start(file)):
+        raise _packed_otherwise(file)
 
 
 def _packer(file: Path) -> ModuleType | None:
@@ -216,6 +221,12 @@ def _zstd(file: Path) -> bytes:
 
 def _no_text(file: Path, error: Exception) -> InvalidInput:
     return InvalidInput(f"{file} is not text in UTF-8 ({error}): unpack it first (zstd -d).")
+
+
+def _packed_otherwise(file: Path) -> InvalidInput:
+    return InvalidInput(
+        f"{file} is packed twice, or by zlib: unpack it, or pack it once, by gzip, bz2, xz or zstd."
+    )
 
 
 def _cut_short(file: Path, error: Exception) -> InvalidInput:
