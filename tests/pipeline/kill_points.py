@@ -1,6 +1,7 @@
 """Runs one tiny job again and again, killed each time around the rename of the next stage; then undisturbed.
 
-Within the stages that keep finished batches or steps it is killed around the note of one, too.
+Within the stages that keep finished batches or steps it is killed around the note of one, too. The store
+renames all stages alike: one has every moment, and of the others each has one, in turns.
 
 Run as a script by test_kill.py: it forks before any model has run, so every child starts alike. Prints one
 JSON line per child: the stage and moment it died at, and the stages it built before that.
@@ -37,6 +38,7 @@ STAGES = (
     "result",
 )
 MOMENTS = ("before", "during", "after")
+LONG = "finetune"  # killed at every moment
 WITHIN = dict.fromkeys(("embed", "score", "adapter", "finetune"), ("stored", "flushed", "noted"))
 KILLED = -signal.SIGKILL
 
@@ -113,8 +115,9 @@ def child(words: list[str], death: tuple[str, str] | None) -> int:
 def main() -> None:
     """Kill once at every point, in the order of the line, then let the job end."""
     store, *words = sys.argv[1:]
-    for name in STAGES:
-        for moment in (*WITHIN.get(name, ()), *MOMENTS):
+    for place, name in enumerate(STAGES):
+        around = MOMENTS if name == LONG else MOMENTS[place % 3 :][:1]
+        for moment in (*WITHIN.get(name, ()), *around):
             code = child(words, (name, moment))
             finished = sorted(
                 {
