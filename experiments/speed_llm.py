@@ -124,7 +124,7 @@ class Bench:
     def ranked_each(self) -> None:
         """The same by whole passes, prompt and candidate a row, in batches of the same bound."""
         prompts = [prompt for prompt in self._few().prompts for _ in self.candidates]
-        rows = Texts(prompts, self.candidates * SINGLE, [-1] * len(prompts), self.texts.pad_id)
+        rows = Texts.of(prompts, self.candidates * SINGLE, [-1] * len(prompts), self.texts.pad_id)
         groups = batches(rows.lengths, self.batch_tokens)
         self._each(lambda batch, _: self.loss(self.model, batch).answer_losses(), Batches(rows, groups))
 
@@ -177,7 +177,7 @@ class Bench:
     def _few(self) -> Texts:
         """A few prompts, without answers."""
         prompts = self.texts.prompts[:SINGLE]
-        return Texts(prompts, [()] * SINGLE, [-1] * SINGLE, self.texts.pad_id)
+        return Texts.of(prompts, [()] * SINGLE, [-1] * SINGLE, self.texts.pad_id)
 
     def _writer(self) -> WritingModule:
         how = decoding(self.model, self.llm.tokenizer, self.evaluate)

@@ -49,7 +49,7 @@ def answer_alike(model: Any, loss: AnswerLoss, texts: Texts, job: Job) -> FloatA
     A model that keeps nothing of what it has read reads each prompt whole.
     """
     before = common_beginning(texts.prompts)
-    behind = replace(texts, prompts=[ids[len(before) :] for ids in texts.prompts], side="right")
+    behind = replace(texts, prompts=texts.prompts.behind(len(before)), side="right")
     try:
         return _margins(AnswerModule(model, loss, before), behind, texts, job)
     except NoCache:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from goracs.llm.packed import Packed
 from goracs.types import Example, IndexArray
 
 IGNORED = -100
@@ -51,31 +52,49 @@ class Batch:
         return [Batch(**{name: values[place] for name, values in cut.items()}) for place in range(parts)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Texts:
     """Token ids of many examples: prompts, the answers that follow them (empty where they are not read).
 
-    `examples` are those they were made of, for messages; none where nobody asks.
+    `labels` [len] int64 are the examples' (1 = yes), -1 where there are none; `examples` are those they were
+    made of, for messages; none where nobody asks.
     """
 
-    prompts: Sequence[tuple[int, ...]]
-    answers: Sequence[tuple[int, ...]]
-    labels: Sequence[int]
+    prompts: Packed
+    answers: Packed
+    labels: IndexArray
     pad_id: int
     side: str = "left"
     examples: Sequence[Example] = ()
+
+    @classmethod
+    def of(
+        cls,
+        prompts: Sequence[Sequence[int]],
+        answers: Sequence[Sequence[int]],
+        labels: Sequence[int] | IndexArray,
+        pad_id: int,
+        side: str = "left",
+    ) -> Texts:
+        """Those of plain sequences."""
+        return cls(Packed.of(prompts), Packed.of(answers), np.array(labels, np.int64), pad_id, side)
 
     def __len__(self) -> int:
         return len(self.prompts)
 
     @cached_property
     def lengths(self) -> IndexArray:
-        """[count] tokens of prompt and answer."""
-        return np.array([len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)], np.int64)
+        """[len] tokens of prompt and answer."""
+        return self.prompts.lengths + self.answers.lengths
+
+    def of_rows(self, rows: IndexArray) -> Texts:
+        """Those of some rows, in their order; no examples are held."""
+        prompts, answers = self.prompts.of_rows(rows), self.answers.of_rows(rows)
+        return replace(self, prompts=prompts, answers=answers, labels=self.labels[rows], examples=())
 
     def without_answers(self) -> Texts:
         """The prompts alone, padded on the left: what is written or read after them stands beside them."""
-        return replace(self, answers=[()] * len(self), side="left")
+        return replace(self, answers=Packed.repeated((), len(self)), side="left")
 
     def named(self, rows: IndexArray) -> list[str]:
         """What messages call the given rows: their place, and what the data call their user and item."""
@@ -85,23 +104,24 @@ class Texts:
 
     def batch(self, rows: IndexArray) -> Batch:
         """The given rows, padded to the longest of them."""
-        texts = [self.prompts[row] + self.answers[row] for row in rows]
-        width = max(map(len, texts))
-        ids = torch.full((len(texts), width), self.pad_id)
-        mask, answer = torch.zeros_like(ids), torch.zeros_like(ids)
-        for place, (row, text) in enumerate(zip(rows, texts, strict=True)):
-            start = width - len(text) if self.side == "left" else 0
-            ids[place, start : start + len(text)] = torch.tensor(text)
-            mask[place, start : start + len(text)] = 1
-            answer[place, start + len(self.prompts[row]) : start + len(text)] = 1
+        lengths = self.lengths[rows]
+        width = int(lengths.max())
+        ids = np.full((len(rows), width), self.pad_id, np.int64)
+        mask, answer = np.zeros_like(ids), np.zeros(ids.shape, np.bool_)
+        for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            start = width - length if self.side == "left" else 0
+            middle, end = start + len(prompt := self.prompts.text(row)), start + length
+            ids[place, start:middle], ids[place, middle:end] = prompt, self.answers.text(row)
+            mask[place, start:end], answer[place, middle:end] = 1, True
+        real = torch.from_numpy(mask)
         return Batch(
             rows=torch.as_tensor(rows),
-            ids=ids,
-            mask=mask,
-            positions=(mask.cumsum(1) - 1).clamp(min=0),
-            last=(mask * torch.arange(width)).argmax(1),
-            answer=answer.bool(),
-            labels=torch.tensor([self.labels[row] for row in rows]),
+            ids=torch.from_numpy(ids),
+            mask=real,
+            positions=(real.cumsum(1) - 1).clamp(min=0),
+            last=(real * torch.arange(width)).argmax(1),
+            answer=torch.from_numpy(answer),
+            labels=torch.from_numpy(self.labels[rows]),
         )
 
 

@@ -55,13 +55,8 @@ def read(texts: Sequence[str], weights: Path, encoder: Encoder, side: str) -> Te
             "embedded. Raise encoder.max_length or lower dataset.history.",
             cut, len(ids), side, encoder.max_length,
         )  # fmt: skip
-    return Texts(
-        prompts=[tuple(row) for row in ids],
-        answers=[()] * len(ids),
-        labels=[-1] * len(ids),
-        pad_id=tokenizer.pad_token_id,
-        side="right",  # encoders with absolute positions count from the left
-    )
+    count, side = len(ids), "right"  # encoders with absolute positions count from the left
+    return Texts.of(ids, [()] * count, [-1] * count, tokenizer.pad_token_id, side)
 
 
 def job(encoder: Encoder, runtime: Runtime, side: str) -> Job:

@@ -136,11 +136,7 @@ def of_ranking(
 def typical(texts: Texts, count: int) -> Texts:
     """`count` of some texts, spread evenly over their lengths: a coreset that is not chosen yet."""
     by_length = np.argsort(texts.lengths, kind="stable")
-    rows = by_length[np.linspace(0, len(texts) - 1, count).astype(int)]
-    prompts, answers, labels = (
-        [column[row] for row in rows] for column in (texts.prompts, texts.answers, texts.labels)
-    )
-    return replace(texts, prompts=prompts, answers=answers, labels=labels)
+    return texts.of_rows(by_length[np.linspace(0, len(texts) - 1, count).astype(int)])
 
 
 def _whole(seconds: Sequence[float], work: IndexArray, all_work: float) -> float:

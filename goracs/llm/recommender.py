@@ -19,6 +19,7 @@ from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.batch import Texts
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss, Loss, loss_of, pair_of, read
+from goracs.llm.packed import Packed
 from goracs.llm.settings import Backbone, Lora, Runtime
 from goracs.types import Example
 
@@ -73,7 +74,7 @@ class Recommender:
 
     def alone(self, texts: Texts) -> Texts:
         """The answers of texts with nothing before them but the tokenizer's own marks."""
-        return replace(texts, prompts=[tuple(marks_in_front(self.tokenizer))] * len(texts))
+        return replace(texts, prompts=Packed.repeated(marks_in_front(self.tokenizer), len(texts)))
 
     def bare(self) -> Any:
         """The backbone itself, untuned."""

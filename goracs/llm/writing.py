@@ -137,4 +137,4 @@ def represent(model: Any, tokenizer: Any, titles: Sequence[str], job: Job) -> Fl
 def read_titles(tokenizer: Any, titles: Sequence[str]) -> Texts:
     """Titles as `represent` reads them; an empty one is the end token alone."""
     ids = [tuple(row) or (tokenizer.eos_token_id,) for row in tokenizer(list(titles)).input_ids]
-    return Texts(ids, [()] * len(ids), [-1] * len(ids), tokenizer.pad_token_id)
+    return Texts.of(ids, [()] * len(ids), [-1] * len(ids), tokenizer.pad_token_id)

@@ -21,6 +21,7 @@ from goracs.llm.gradient import score
 from goracs.llm.jobs import Job
 from goracs.llm.likelihood import likelihoods
 from goracs.llm.losses import AnswerLoss, Loss, TextLoss
+from goracs.llm.packed import Packed
 from goracs.types import FloatArray
 from tests.conftest import LORA, RUNTIME, TINY
 from tests.pipeline.conftest import Command
@@ -66,7 +67,7 @@ def test_scores_are_the_cpus_whatever_the_batches(
 ) -> None:
     ctr = isinstance(loss, AnswerLoss)
     texts = mixed_texts(side)
-    texts = replace(texts, answers=[()] * len(texts)) if ctr else texts
+    texts = replace(texts, answers=Packed.repeated((), len(texts))) if ctr else texts
     names = frozenset(EVERY if ctr else EVERY - {"margin"})
     on_cpu = scores(model, loss, texts, names, Job("cpu", "float32", 1, RUNTIME), tmp_path / "cpu")
     for batch_tokens in (1, 64, 4096):

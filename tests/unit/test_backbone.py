@@ -250,7 +250,7 @@ def test_a_quantised_backbone_answers_nearly_as_it_was_and_is_scored_right(
     assert float(torch.corrcoef(torch.stack([found.flatten(), usual.flatten()]))[0, 1]) > QUANTISED[quantize]
     made = backbones.adapted(model, LORA)
     texts = mixed_texts("left")
-    read = Texts(texts.prompts, [()] * len(texts), texts.labels, 0, "left")
+    read = Texts.of(texts.prompts, [()] * len(texts), texts.labels, 0, "left")
     score(made, AnswerLoss(NO, YES), read, SETTINGS, PLAIN, JOB, tmp_path, "pool")
     expected = [float(one.norm()) for one in one_by_one(made, texts, answers_only=True)]
     np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), expected, rtol=0.02)

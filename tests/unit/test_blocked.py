@@ -98,7 +98,7 @@ def family(request: pytest.FixtureRequest) -> tuple[str, Any]:
 
 def batch(side: str) -> Batch:
     prompts, answers = [tuple(range(10, 30)), (40, 41, 42), tuple(range(50, 61))], [(7,), (8, 9), (3, 4, 5)]
-    return Texts(prompts, answers, [-1, -1, -1], pad_id=0, side=side).batch(np.arange(3))
+    return Texts.of(prompts, answers, [-1, -1, -1], pad_id=0, side=side).batch(np.arange(3))
 
 
 def outcome(model: Any, side: str, answer_alone: bool) -> dict[str, torch.Tensor]:

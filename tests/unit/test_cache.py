@@ -30,7 +30,7 @@ def job(batch_tokens: int) -> Job:
 def texts(beginning: tuple[int, ...] = BEGINNING) -> Texts:
     rng = np.random.default_rng(0)
     tails = [(3 + row, *rng.integers(5, 900, size).tolist()) for row, size in enumerate((1, 9, 4, 0, 14))]
-    return Texts([beginning + tail for tail in tails], [()] * 5, [1] * 5, pad_id=0)
+    return Texts.of([beginning + tail for tail in tails], [()] * 5, [1] * 5, pad_id=0)
 
 
 @pytest.mark.parametrize("kind", ["bare", "adapter", "sliding"])
@@ -69,7 +69,7 @@ def test_prompts_that_share_nothing_or_all_but_a_token_are_asked(
     tiny_weights: Any, beginning: tuple[int, ...]
 ) -> None:
     model = models(tiny_weights)["bare"]
-    for asked in (texts(beginning), Texts([(*beginning, 9)], [()], [1], pad_id=0)):
+    for asked in (texts(beginning), Texts.of([(*beginning, 9)], [()], [1], pad_id=0)):
         alone = answer(model, LOSS, asked, job(256))
         np.testing.assert_allclose(answer_alike(model, LOSS, asked, job(256)), alone, rtol=1e-4, atol=1e-5)
 

@@ -81,7 +81,7 @@ def test_each_row_is_written_from_its_own_titles_as_if_it_were_alone(found: dict
     rows = [titles[:10], titles[10:20], titles[20:30], titles[30:]]
     together = search(found, "bare", texts(), rows, 3)
     for row, prompt in enumerate(texts().prompts):
-        lone = Texts([prompt], [()], [-1], pad_id=0)
+        lone = Texts.of([prompt], [()], [-1], pad_id=0)
         assert search(found, "bare", lone, [rows[row]], 3) == [together[row]]
 
 

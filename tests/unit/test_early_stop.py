@@ -51,7 +51,7 @@ def texts(turned: bool = False, count: int = 8) -> Texts:
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(5, 900, 6 + row).tolist()) for row in range(count)]
     labels = [(row + turned) % 2 for row in range(count)]
-    return Texts(prompts, [()] * count, labels, pad_id=0)
+    return Texts.of(prompts, [()] * count, labels, pad_id=0)
 
 
 def trained(

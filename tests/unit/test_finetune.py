@@ -95,7 +95,7 @@ def test_finetune_refuses_anything_but_one_budget(changes: dict[str, Any], messa
 def texts(count: int = 7) -> Texts:
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(5, 900, 6 + row).tolist()) for row in range(count)]
-    return Texts(prompts, [()] * count, [row % 2 for row in range(count)], pad_id=0)
+    return Texts.of(prompts, [()] * count, [row % 2 for row in range(count)], pad_id=0)
 
 
 def tuned(

@@ -71,7 +71,7 @@ def test_a_forecast_is_told_once_from_the_work_that_was_timed(
 
 
 def test_a_job_on_batches_counts_what_it_reads_and_what_padding_costs() -> None:
-    texts = Texts([(1,) * 5, (1,) * 3, (1,) * 9], [(1,), (), ()], [-1] * 3, pad_id=0)
+    texts = Texts.of([(1,) * 5, (1,) * 3, (1,) * 9], [(1,), (), ()], [-1] * 3, pad_id=0)
     found = Batches(texts, [np.array([2]), np.array([0, 1])]).forecast(JOB)
     assert found.job == "score pool: 3 examples, 18 tokens"
     assert found.work.tolist() == [9, 12]

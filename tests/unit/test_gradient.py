@@ -18,6 +18,7 @@ from goracs.llm.chances import FIGURES
 from goracs.llm.gradient import chosen_matrices, gaussian_projection, module, score, seed_of
 from goracs.llm.jobs import Job
 from goracs.llm.losses import AnswerLoss, Loss, SpelledLoss, TextLoss
+from goracs.llm.packed import Packed
 from goracs.llm.settings import Score
 from goracs.types import GoracsError, InvalidInput
 from tests import backbones
@@ -51,7 +52,7 @@ def mixed_texts(side: str) -> Texts:
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(5, 900, size).tolist()) for size in (3, 17, 40, 8, 25, 11)]
     answers = [tuple(rng.integers(5, 900, size).tolist()) for size in (1, 2, 4, 3, 1, 5)]
-    return Texts(prompts, answers, [0, 1, 1, 0, 1, 0], pad_id=0, side=side)
+    return Texts.of(prompts, answers, [0, 1, 1, 0, 1, 0], pad_id=0, side=side)
 
 
 def one_by_one(
@@ -87,7 +88,7 @@ def test_gradient_norms_equal_one_backward_pass_per_example(
 ) -> None:
     texts = mixed_texts(side)
     ctr = task == "ctr"
-    read = Texts(texts.prompts, [()] * len(texts), texts.labels, 0, side) if ctr else texts
+    read = Texts.of(texts.prompts, [()] * len(texts), texts.labels, 0, side) if ctr else texts
     score(model, LOSSES[task], read, SETTINGS, ALL, JOB, tmp_path, "pool")
     expected = one_by_one(model, texts, answers_only=ctr)
     norms = [float(gradient.norm()) for gradient in expected]
@@ -118,7 +119,7 @@ def test_gradients_of_many_matrices_equal_one_backward_pass_to_all_of_them(
     named = {name: weight for name, weight in model.named_parameters() if re.search(SETS[chosen], name)}
     assert {id(matrix.weight) for matrix in chosen_matrices(model, settings)} == {*map(id, named.values())}
     texts, ctr = mixed_texts(side), task == "ctr"
-    read = replace(texts, answers=[()] * len(texts)) if ctr else texts
+    read = replace(texts, answers=Packed.repeated((), len(texts))) if ctr else texts
     score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, settings, ALL, JOB, tmp_path, "pool")
     expected = one_by_one(model, texts, ctr, settings)
     norms = [float(gradient.norm()) for gradient in expected]
@@ -158,7 +159,7 @@ def test_gradient_norms_of_rslora_and_dora_equal_one_backward_pass_per_example(
     for name, weight in made.named_parameters():
         if "lora_B" in name or "lora_magnitude" in name:  # no magnitude is the length of its row
             torch.nn.init.normal_(weight, std=0.5)
-    read = replace(texts, answers=[()] * len(texts)) if ctr else texts
+    read = replace(texts, answers=Packed.repeated((), len(texts))) if ctr else texts
     score(made, AnswerLoss(NO, YES) if ctr else TextLoss(), read, settings, PLAIN, JOB, tmp_path, "pool")
     expected = [float(one.norm()) for one in one_by_one(made, texts, ctr, settings)]
     np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), expected, rtol=RELATIVE)
@@ -213,7 +214,7 @@ def scored(model: Any, names: frozenset[str], folder: Path, texts: Texts) -> dic
 
 def questions(side: str = "left") -> Texts:
     texts = mixed_texts(side)
-    return Texts(texts.prompts, [()] * len(texts), texts.labels, 0, side)
+    return Texts.of(texts.prompts, [()] * len(texts), texts.labels, 0, side)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

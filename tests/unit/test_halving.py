@@ -39,7 +39,7 @@ PROMPTS = [
 
 
 def texts() -> Texts:
-    return Texts(PROMPTS, [()] * 8, [0, 1, 1, 0, 1, 0, 0, 1], pad_id=0)
+    return Texts.of(PROMPTS, [()] * 8, [0, 1, 1, 0, 1, 0, 0, 1], pad_id=0)
 
 
 def job(told: dict[str, int] | None = None) -> Job:
@@ -132,7 +132,7 @@ def test_a_training_that_goes_on_in_halves_ends_with_the_same_weights(
 
 @pytest.mark.parametrize(("times", "what"), [(1, "a pass of one example alone"), (2, "passes of 16 tokens")])
 def test_what_never_fits_is_told_in_one_paragraph(model: Any, times: int, what: str) -> None:
-    asked = Texts(PROMPTS * times, [()] * 8 * times, [0] * 8 * times, pad_id=0)
+    asked = Texts.of(PROMPTS * times, [()] * 8 * times, [0] * 8 * times, pad_id=0)
     message = (
         rf"^score: out of memory, even in {what}: lower backbone\.batch_tokens, .* "
         r"\(CUDA out of memory\. Tried to allocate 2\.00 GiB\)$"

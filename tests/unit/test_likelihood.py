@@ -30,7 +30,7 @@ def job(batch_tokens: int) -> Job:
 def texts(side: str = "left") -> Texts:
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(5, 900, size).tolist()) for size in (9, 31, 17, 8)]
-    return Texts(prompts, [()] * 4, [-1] * 4, pad_id=0, side=side)
+    return Texts.of(prompts, [()] * 4, [-1] * 4, pad_id=0, side=side)
 
 
 def candidates() -> list[list[Ids]]:

@@ -43,14 +43,14 @@ def test_answer_losses_equal_the_authors_values() -> None:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_next_tokens_never_predict_padding_or_a_rows_first_token(side: str) -> None:
-    batch = Texts([(5, 6, 7), (8,)], [(9,), (3,)], [-1, -1], pad_id=0, side=side).batch(np.array([0, 1]))
+    batch = Texts.of([(5, 6, 7), (8,)], [(9,), (3,)], [-1, -1], pad_id=0, side=side).batch(np.array([0, 1]))
     labels = [row[row != IGNORED].tolist() for row in next_tokens(batch)]
     assert labels == [[6, 7, 9], [3]]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_positions_count_real_tokens_alone(side: str) -> None:
-    batch = Texts([(5, 6, 7), (8,)], [(9,), (3,)], [-1, -1], pad_id=0, side=side).batch(np.array([0, 1]))
+    batch = Texts.of([(5, 6, 7), (8,)], [(9,), (3,)], [-1, -1], pad_id=0, side=side).batch(np.array([0, 1]))
     read = [
         positions[mask.bool()].tolist() for positions, mask in zip(batch.positions, batch.mask, strict=True)
     ]
@@ -73,7 +73,7 @@ def test_a_losses_row_is_unchanged_by_its_neighbours(
     tiny_weights: Path, side: str, loss: Any, family: str
 ) -> None:
     prompts, answers = [tuple(range(10, 30)), (40, 41, 42), tuple(range(50, 61))], [(7,), (8, 9), (3,)]
-    texts = Texts(prompts, answers, [1, 0, 1], pad_id=0, side=side)
+    texts = Texts.of(prompts, answers, [1, 0, 1], pad_id=0, side=side)
     model = load_model(tiny_weights, TINY) if family == "llama" else absolute_positions()
     together = loss(model, texts.batch(np.arange(3)))
     for row in range(3):
@@ -89,7 +89,7 @@ def test_a_losses_row_is_unchanged_by_its_neighbours(
 def test_pair_logits_are_those_of_no_and_yes_after_the_prompt(tiny_weights: Path, side: str) -> None:
     prompts = [(10, 11, 12), (20, 21)]
     model = load_model(tiny_weights, TINY)
-    batch = Texts(prompts, [(), ()], [1, 0], pad_id=0, side=side).batch(np.arange(2))
+    batch = Texts.of(prompts, [(), ()], [1, 0], pad_id=0, side=side).batch(np.arange(2))
     pairs = AnswerLoss(no_id=300, yes_id=301).pair_logits(model, batch)
     for row, prompt in enumerate(prompts):
         last = model(input_ids=torch.tensor([prompt])).logits[0, -1]
@@ -98,7 +98,7 @@ def test_pair_logits_are_those_of_no_and_yes_after_the_prompt(tiny_weights: Path
 
 def test_the_answers_logits_are_not_rounded_to_bf16(tiny_weights: Path) -> None:
     model = load_model(tiny_weights, replace(TINY, precision="bf16"))
-    batch = Texts([(row + 10, 11, 12) for row in range(20)], [()] * 20, [1] * 20, pad_id=0).batch(
+    batch = Texts.of([(row + 10, 11, 12) for row in range(20)], [()] * 20, [1] * 20, pad_id=0).batch(
         np.arange(20)
     )
     with torch.autocast("cpu", torch.bfloat16):
@@ -108,7 +108,7 @@ def test_the_answers_logits_are_not_rounded_to_bf16(tiny_weights: Path) -> None:
 
 
 def test_el2n_of_an_answer_equals_its_closed_form(tiny_weights: Path) -> None:
-    texts = Texts([(10, 11, 12), (20, 21)], [(), ()], [1, 0], pad_id=0)
+    texts = Texts.of([(10, 11, 12), (20, 21)], [(), ()], [1, 0], pad_id=0)
     found = AnswerLoss(300, 301)(load_model(tiny_weights, TINY), texts.batch(np.arange(2)))
     expected = 2**0.5 * (1 - torch.exp(-found.losses))  # the loss is -log of the answer's chance
     close(found.figures({"el2n": el2n})["el2n"], expected)
@@ -118,10 +118,10 @@ def test_el2n_of_an_answer_equals_its_closed_form(tiny_weights: Path) -> None:
 def test_figures_of_a_text_are_means_over_its_answers_tokens(tiny_weights: Path, side: str) -> None:
     prompts, answers = [tuple(range(10, 30)), (40, 41, 42)], [(7, 5), (8, 9, 300)]
     model = load_model(tiny_weights, TINY)
-    found = TextLoss()(model, Texts(prompts, answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2)))
+    found = TextLoss()(model, Texts.of(prompts, answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2)))
     told = found.figures(FIGURES)
     alone = TextLoss(answer_alone=True)(
-        model, Texts(prompts, answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2))
+        model, Texts.of(prompts, answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2))
     )
     for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
@@ -139,7 +139,7 @@ def test_an_answer_with_nothing_before_it_is_judged_from_its_second_token_on(
 ) -> None:
     answers = [(7, 5, 300, 12), (8, 9)]
     model = load_model(tiny_weights, TINY)
-    found = TextLoss()(model, Texts([(), ()], answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2)))
+    found = TextLoss()(model, Texts.of([(), ()], answers, [-1, -1], pad_id=0, side=side).batch(np.arange(2)))
     for row, answer in enumerate(answers):
         logits = model(input_ids=torch.tensor([answer])).logits[0, :-1]
         close(found.answer_losses()[row], functional.cross_entropy(logits, torch.tensor(answer[1:])))
@@ -155,8 +155,10 @@ def test_a_spelled_choice_has_the_loss_of_its_text_and_all_else_of_the_choice(
     prompts, answers, labels = [tuple(range(10, 30)), (40, 41, 42)], [(301,), (300,)], [1, 0]
     model = load_model(tiny_weights, TINY) if family == "llama" else absolute_positions()
     rows = np.arange(2)
-    found = SpelledLoss(CHOICE, TextLoss(alone))(model, Texts(prompts, answers, labels, 0, side).batch(rows))
-    choice = CHOICE(model, Texts(prompts, [(), ()], labels, 0, side).batch(rows))
+    found = SpelledLoss(CHOICE, TextLoss(alone))(
+        model, Texts.of(prompts, answers, labels, 0, side).batch(rows)
+    )
+    choice = CHOICE(model, Texts.of(prompts, [(), ()], labels, 0, side).batch(rows))
     close(found.margin(), choice.margin())
     close(found.hidden(), choice.hidden())
     for name, expected in choice.figures(FIGURES).items():

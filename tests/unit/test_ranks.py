@@ -50,7 +50,7 @@ def whole_road(runtime: Runtime) -> Callable[[Path, Mapping[str, Path]], None]:
     """Scores, answers and a fine-tune with looks, all that ranks share, in one stage."""
     texts = mixed_texts("left")
     asked = texts.without_answers()
-    few = Texts(asked.prompts[:1], [()], [1], 0)  # fewer than ranks
+    few = Texts.of(asked.prompts[:1], [()], [1], 0)  # fewer than ranks
     settings = Finetune(**{**vars(SETTINGS), "batch_size": 4}, patience=9, looks=2)
 
     def build(folder: Path, inputs: Mapping[str, Path]) -> None:

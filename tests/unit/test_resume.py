@@ -44,7 +44,7 @@ class Killed(BaseException):
 def texts(turned: bool = False, count: int = 9) -> Texts:
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(5, 900, 6 + row).tolist()) for row in range(count)]
-    return Texts(prompts, [()] * count, [(row + turned) % 2 for row in range(count)], pad_id=0)
+    return Texts.of(prompts, [()] * count, [(row + turned) % 2 for row in range(count)], pad_id=0)
 
 
 def train(

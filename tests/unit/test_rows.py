@@ -48,7 +48,7 @@ class Sums(pl.LightningModule):  # type: ignore[misc]
 def texts(count: int = 12) -> Texts:
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(1, 99, size).tolist()) for size in rng.integers(5, 20, count)]
-    return Texts(prompts, [()] * count, [-1] * count, pad_id=0)
+    return Texts.of(prompts, [()] * count, [-1] * count, pad_id=0)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

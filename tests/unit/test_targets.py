@@ -15,6 +15,7 @@ from goracs.llm import adapter, saved_adapter, targets
 from goracs.llm.backbone import load_model, outline
 from goracs.llm.gradient import score
 from goracs.llm.losses import AnswerLoss, TextLoss
+from goracs.llm.packed import Packed
 from goracs.llm.settings import ALL_LINEAR, Score
 from goracs.types import InvalidInput
 from tests import backbones, saved_adapters
@@ -99,7 +100,7 @@ def test_gradient_norms_of_every_family_equal_one_backward_pass_per_example(
 ) -> None:
     model, settings = drawn(family, CHOSEN[family]), score_at(CHOSEN[family][-1])
     texts, ctr = mixed_texts(side), task == "ctr"
-    read = replace(texts, answers=[()] * len(texts)) if ctr else texts
+    read = replace(texts, answers=Packed.repeated((), len(texts))) if ctr else texts
     score(model, AnswerLoss(NO, YES) if ctr else TextLoss(), read, settings, PLAIN, JOB, tmp_path, "pool")
     expected = [float(one.norm()) for one in one_by_one(model, texts, answers_only=ctr, settings=settings)]
     np.testing.assert_allclose(np.load(tmp_path / "pool_gradient_norm.npy"), expected, rtol=RELATIVE)

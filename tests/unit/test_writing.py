@@ -61,7 +61,7 @@ HOSTILE: dict[str, Any] = {
 def texts(count: int = 6) -> Texts:
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(5, 900, size).tolist()) for size in (9, 17, 30, 8, 25, 11)[:count]]
-    return Texts(prompts, [()] * count, [-1] * count, pad_id=0)
+    return Texts.of(prompts, [()] * count, [-1] * count, pad_id=0)
 
 
 def models(folder: Path) -> dict[str, Any]:
