@@ -18,7 +18,7 @@ from goracs.data.tasks import Ctr
 from goracs.llm.settings import InitAdapter, PathAdapter, WarmupAdapter, refuse_more_rows
 from goracs.pipeline import Line
 from goracs.stages import score
-from goracs.stages.common import SIDES, Source, examples
+from goracs.stages.common import SIDES, Source
 from goracs.store import External, Stage, Store
 
 if TYPE_CHECKING:
@@ -41,14 +41,6 @@ class Planned:
     costs: tuple[Cost, ...]
 
 
-@dataclass(frozen=True)
-class Read:
-    """The examples of one part as the LLM reads them, and how many of them had to be shortened."""
-
-    texts: Texts
-    shortened: int
-
-
 class Preflight:
     """Foretells the stages of jobs; what has been timed for one job is known for the next.
 
@@ -58,7 +50,7 @@ class Preflight:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.read: dict[tuple[str, str, str], Read] = {}
+        self.read: dict[tuple[str, str, str], Texts] = {}
         self._costs: dict[tuple[Any, ...], tuple[Cost, ...]] = {}
 
     def planned(self, line: Line) -> list[Planned]:
@@ -84,9 +76,9 @@ class Preflight:
     def shortened(self) -> dict[str, tuple[int, int]]:
         """Part -> how many of its prompts will be shortened, of how many."""
         found: dict[str, tuple[int, int]] = {}
-        for (*_, part), read in self.read.items():
+        for (*_, part), texts in self.read.items():
             count, of = found.get(part, (0, 0))
-            found[part] = (count + read.shortened, of + len(read.texts))
+            found[part] = (count + texts.shortened, of + len(texts))
         return found
 
     def once(self, key: tuple[Any, ...], cost: Callable[[], tuple[Cost, ...]]) -> tuple[Cost, ...]:
@@ -128,14 +120,15 @@ class _Foretold:
         encoder, runtime, task = self.made["encoder"], self.line.runtime, self.line.task
 
         def cost() -> tuple[Cost, ...]:
-            from goracs.data.prompts import embedding_text
+            from goracs.data.prepare import read_blocks
+            from goracs.data.prompts import embedding_texts
             from goracs.llm import embedding, preflight
 
             files = self._path(self.line.embedded.inputs["weights"])
             module, found = embedding.EmbeddingModule(embedding.load(files)), []
             for side, part in SIDES.items():
-                asked = [embedding_text(example, task.embed_output) for example in self._examples(part)]
-                texts = embedding.read(asked, files, encoder, side)
+                blocks = embedding_texts(read_blocks(self._prepared, part), task.embed_output)
+                texts = embedding.read(blocks, files, encoder, side)
                 found.append(preflight.of_prediction(module, texts, embedding.job(encoder, runtime, side)))
             return tuple(found)
 
@@ -145,7 +138,7 @@ class _Foretold:
         settings = self.line.settled.adapter
         if not isinstance(settings, WarmupAdapter):
             return ()
-        refuse_more_rows(settings, len(self._read("train").texts))
+        refuse_more_rows(settings, len(self._read("train")))
         return self._trained(settings.rows, settings.training)
 
     def _finetune(self) -> tuple[Cost, ...]:
@@ -161,7 +154,7 @@ class _Foretold:
         def cost() -> tuple[Cost, ...]:
             from goracs.llm import preflight
 
-            texts = preflight.typical(self._read("train").texts, count)
+            texts = preflight.typical(self._read("train"), count)
             return (preflight.of_training(self._model(True), self._llm.loss, texts, settings, self._job),)
 
         return self._once("train", count, settings, self.made["adapter"], cost=cost)
@@ -186,7 +179,7 @@ class _Foretold:
             from goracs.llm import gradient, preflight
 
             module = gradient.module(self._model(), self._llm.loss, None, score.ALONE, self._job.precision)
-            alone = self._llm.alone(self._read("train").texts)
+            alone = self._llm.alone(self._read("train"))
             return (preflight.of_prediction(module, alone, self._job),)
 
         return self._once("alone", self.made["adapter"], cost=cost)
@@ -201,7 +194,7 @@ class _Foretold:
             from goracs.llm import gradient, preflight
 
             module = gradient.module(self._model(), self._llm.pair, None, names, self._job.precision)
-            texts = self._read(part).texts.without_answers()
+            texts = self._read(part).without_answers()
             return (preflight.of_prediction(module, texts, self._job),)
 
         return self._once("ask", part, sorted(names), self.made["adapter"], cost=cost)
@@ -215,7 +208,7 @@ class _Foretold:
 
             precision = self._job.precision
             module = gradient.module(self._model(), self._llm.loss, settings, names, precision)
-            return (preflight.of_prediction(module, self._read(part).texts, self._job),)
+            return (preflight.of_prediction(module, self._read(part), self._job),)
 
         return self._once("score", part, sorted(names), settings, self.made["adapter"], cost=cost)
 
@@ -229,7 +222,7 @@ class _Foretold:
             from goracs.llm import preflight
 
             titles = sorted(set(read_catalogue(self._prepared).values()))
-            texts = self._read(settings.part).texts
+            texts = self._read(settings.part)
             return preflight.of_ranking(self._llm, self._model(), texts, titles, settings, self._job)
 
         return self._once("rank", settings, self.made["adapter"], cost=cost)
@@ -247,15 +240,11 @@ class _Foretold:
     def _prepared(self) -> Path:
         return self._path(self.line.prepared)
 
-    def _examples(self, part: str) -> Any:
-        return examples({"prepare": self._prepared}, part)
-
-    def _read(self, part: str) -> Read:
+    def _read(self, part: str) -> Texts:
+        """A part as the LLM reads it."""
         key = (self.line.prepared.key, repr(self.made["backbone"]), part)
         if key not in self.known.read:
-            before = self._llm.prompts["shortened"]
-            texts = self._llm.read(self._examples(part))
-            self.known.read[key] = Read(texts, self._llm.prompts["shortened"] - before)
+            self.known.read[key] = self._llm.read_part(part)
         return self.known.read[key]
 
     def _model(self, trainable: bool = False) -> Any:

@@ -33,6 +33,7 @@ from goracs.types import Example, InvalidInput
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 CHUNK = 1 << 16  # examples
+BLOCK = 1 << 13  # examples that are read as objects together: with their tokens some 30 kB each
 SEEN = pl.Schema({"user": pl.String(), "items": pl.List(pl.String())})
 ROW_GROUP = 1 << 18  # examples; fixed, so that the bytes do not depend on the machine
 
@@ -135,6 +136,13 @@ def write(prepared: Prepared, folder: Path) -> None:
 def read_examples(folder: Path, part: Part) -> list[Example]:
     """The examples of one part, as `write` got them."""
     return as_examples(pl.read_parquet(folder / f"{part}.parquet", glob=False))
+
+
+def read_blocks(folder: Path, part: str) -> Iterator[list[Example]]:
+    """The same, `BLOCK` at a time: no more of them need be held."""
+    table = pl.scan_parquet(folder / f"{part}.parquet", glob=False)
+    for start in range(0, table.select(pl.len()).collect().item(), BLOCK):
+        yield as_examples(table.slice(start, BLOCK).collect())
 
 
 def read_titles(folder: Path) -> pl.DataFrame:

@@ -10,7 +10,7 @@ Dialogue   of an example with `system` and `turns`: `chat` gets them as messages
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -89,6 +89,11 @@ def embedding_text(example: Example, embed_output: bool) -> str:
     before += [text for turn in example.turns for text in turn]
     parts = [*before, example.instruction, example.input]
     return "\n".join([*parts, example.output] if embed_output else parts)
+
+
+def embedding_texts(blocks: Iterable[Sequence[Example]], embed_output: bool) -> Iterator[list[str]]:
+    """What is embedded of examples, a block at a time."""
+    return ([embedding_text(example, embed_output) for example in examples] for examples in blocks)
 
 
 def _chat(instruction: str, input_: str, tokenizer: Any, system: str, turns: Turns) -> str:

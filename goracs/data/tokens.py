@@ -16,7 +16,7 @@ A tokenizer is any object of the transformers kind; none is imported here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,30 @@ def encode(
     Raises:
         GoracsError: a prompt is too long without any history: cutting would lose the question or the answer.
     """
+    ((_, encoded, shortened),) = encode_blocks([examples], task, titles, tokenizer, max_length)
+    return encoded, shortened
+
+
+def encode_blocks(
+    blocks: Iterable[Sequence[Example]], task: Task, titles: pl.DataFrame, tokenizer: Any, max_length: int
+) -> Iterator[tuple[Sequence[Example], list[Encoded], int]]:
+    """As `encode`, a block at a time, each with its examples; what is too long is told behind the last one.
+
+    Raises:
+        GoracsError: as `encode`, of all blocks together.
+    """
+    long, read = list[Excess](), 0
+    for examples in blocks:
+        kept, encoded, shortened = _shortened(examples, task, titles, tokenizer, max_length)
+        long, read = [*long, *excess(kept, encoded, max_length)], read + len(encoded)
+        yield examples, encoded, shortened
+    _refuse(long, titles, max_length, read)
+
+
+def _shortened(
+    examples: Sequence[Example], task: Task, titles: pl.DataFrame, tokenizer: Any, max_length: int
+) -> tuple[list[Example], list[Encoded], int]:
+    """Examples without the history that made them too long; their ids; how many have lost some of it."""
     kept, encoded = list(examples), tokenized(examples, task.template, tokenizer)
     shortened = set[int]()
     while rows := [row for row, ids in enumerate(encoded) if ids.length > max_length and kept[row].history]:
@@ -70,8 +94,7 @@ def encode(
         ids_of_shorter = tokenized(shorter, task.template, tokenizer)
         for row, example, ids in zip(rows, shorter, ids_of_shorter, strict=True):
             kept[row], encoded[row] = example, ids
-    refuse_long(kept, encoded, titles, max_length)
-    return encoded, len(shortened)
+    return kept, encoded, len(shortened)
 
 
 def tokenized(examples: Sequence[Example], template: str, tokenizer: Any) -> list[Encoded]:
@@ -180,6 +203,23 @@ def _refuse_several(word: str, ids: tuple[int, ...], tokenizer: Any) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Excess:
+    """Of prompts that are too long: how many there are; the longest, and its tokens."""
+
+    count: int
+    longest: Example
+    tokens: int
+
+
+def excess(examples: Sequence[Example], encoded: Sequence[Encoded], max_length: int) -> list[Excess]:
+    """What of some examples is too long; nothing where nothing is."""
+    lengths = [ids.length for ids in encoded]
+    count = sum(length > max_length for length in lengths)
+    longest = int(np.argmax(lengths)) if count else 0
+    return [Excess(count, examples[longest], lengths[longest])] if count else []
+
+
 def refuse_long(
     examples: Sequence[Example],
     encoded: Sequence[Encoded],
@@ -199,15 +239,17 @@ def refuse_long(
     Raises:
         GoracsError: there is one.
     """
-    lengths = [ids.length for ids in encoded]
-    count = sum(length > max_length for length in lengths)
-    if count:
-        longest = int(np.argmax(lengths))
+    _refuse(excess(examples, encoded, max_length), titles, max_length, of or len(encoded))
+
+
+def _refuse(long: Sequence[Excess], titles: pl.DataFrame, max_length: int, of: int) -> None:
+    if long:
+        longest = max(long, key=lambda part: part.tokens)
         bare = "" if titles.is_empty() else " and no history at all"
         raise GoracsError(
-            f"{count} of {of or len(lengths)} prompts are longer than {max_length} tokens with their answer"
-            f"{bare}: cutting them would lose the question or the answer. The longest has "
-            f"{lengths[longest]}: {_what_is_long(examples[longest], titles)}"
+            f"{sum(part.count for part in long)} of {of} prompts are longer than {max_length} tokens with "
+            f"their answer{bare}: cutting them would lose the question or the answer. The longest has "
+            f"{longest.tokens}: {_what_is_long(longest.longest, titles)}"
         )
 
 

@@ -6,7 +6,7 @@ count real tokens: a padded row is read exactly as it would be alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -57,7 +57,7 @@ class Texts:
     """Token ids of many examples: prompts, the answers that follow them (empty where they are not read).
 
     `labels` [len] int64 are the examples' (1 = yes), -1 where there are none; `examples` are those they were
-    made of, for messages; none where nobody asks.
+    made of, for messages; none where nobody asks. `shortened` of them were too long and lost something.
     """
 
     prompts: Packed
@@ -66,6 +66,7 @@ class Texts:
     pad_id: int
     side: str = "left"
     examples: Sequence[Example] = ()
+    shortened: int = 0
 
     @classmethod
     def of(
@@ -78,6 +79,18 @@ class Texts:
     ) -> Texts:
         """Those of plain sequences."""
         return cls(Packed.of(prompts), Packed.of(answers), np.array(labels, np.int64), pad_id, side)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Texts]) -> Texts:
+        """Those of parts, at least one, that are read alike; no examples are held."""
+        held = [replace(part, examples=()) for part in parts]
+        return replace(
+            held[0],
+            prompts=Packed.joined([part.prompts for part in held]),
+            answers=Packed.joined([part.answers for part in held]),
+            labels=np.concatenate([part.labels for part in held]),
+            shortened=sum(part.shortened for part in held),
+        )
 
     def __len__(self) -> int:
         return len(self.prompts)

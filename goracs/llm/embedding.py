@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +45,25 @@ def load(weights: Path) -> Any:
     return model.requires_grad_(False).eval()
 
 
-def read(texts: Sequence[str], weights: Path, encoder: Encoder, side: str) -> Texts:
+def read(blocks: Iterable[Sequence[str]], weights: Path, encoder: Encoder, side: str) -> Texts:
     """Texts as the encoder reads them: what is longer than its window is cut at its end, with a warning."""
     tokenizer = load_tokenizer(weights)
-    ids = tokenizer(list(texts), truncation=True, max_length=encoder.max_length).input_ids
-    cut = sum(len(whole) > encoder.max_length for whole in tokenizer(list(texts), verbose=False).input_ids)
-    if cut:
+    read = Texts.joined(_windows(list(texts), tokenizer, encoder.max_length) for texts in blocks)
+    if read.shortened:
         log.warning(
             "warning: %d of %d %s texts are longer than the encoder's %d tokens; their ends are not "
             "embedded. Raise encoder.max_length or lower dataset.history.",
-            cut, len(ids), side, encoder.max_length,
+            read.shortened, len(read), side, encoder.max_length,
         )  # fmt: skip
+    return read
+
+
+def _windows(texts: list[str], tokenizer: Any, longest: int) -> Texts:
+    ids = tokenizer(texts, truncation=True, max_length=longest).input_ids
+    cut = sum(len(whole) > longest for whole in tokenizer(texts, verbose=False).input_ids)
     count, side = len(ids), "right"  # encoders with absolute positions count from the left
-    return Texts.of(ids, [()] * count, [-1] * count, tokenizer.pad_token_id, side)
+    found = Texts.of(ids, [()] * count, [-1] * count, tokenizer.pad_token_id, side)
+    return replace(found, shortened=cut)
 
 
 def job(encoder: Encoder, runtime: Runtime, side: str) -> Job:
@@ -65,9 +72,9 @@ def job(encoder: Encoder, runtime: Runtime, side: str) -> Job:
 
 
 def embedding(
-    texts: Sequence[str], weights: Path, encoder: Encoder, runtime: Runtime, folder: Path, side: str
+    texts: Texts, weights: Path, encoder: Encoder, runtime: Runtime, folder: Path, side: str
 ) -> Pass:
     """The pass that writes folder/<side>_embedding.npy, float32 [len(texts), d]."""
-    model, asked = load(weights), read(texts, weights, encoder, side)
+    model = load(weights)
     shapes = {"embedding": (model.config.hidden_size,)}
-    return Pass(EmbeddingModule(model), asked, shapes, job(encoder, runtime, side), folder, side)
+    return Pass(EmbeddingModule(model), texts, shapes, job(encoder, runtime, side), folder, side)

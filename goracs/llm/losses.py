@@ -243,4 +243,4 @@ def read(encoded: Sequence[Encoded], examples: Sequence[Example], task: Task, to
         tokens = slice(0 if task.loss == "pair" else 1)
     prompts, answers = [text.prompt for text in encoded], [text.answer[tokens] for text in encoded]
     labels = [-1 if example.label is None else example.label for example in examples]
-    return replace(Texts.of(prompts, answers, labels, tokenizer.pad_token_id), examples=examples)
+    return Texts.of(prompts, answers, labels, tokenizer.pad_token_id)

@@ -36,6 +36,16 @@ class Packed(Sequence[tuple[int, ...]]):
         return cls(ids, ends - lengths, ends)
 
     @classmethod
+    def joined(cls, parts: Sequence[Packed]) -> Packed:
+        """The texts of parts, one part behind the other."""
+        before = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
+        starts, ends = (
+            np.concatenate([getattr(part, name) + start for part, start in zip(parts, before, strict=True)])
+            for name in ("starts", "ends")
+        )
+        return cls(np.concatenate([part.ids for part in parts]), starts, ends)
+
+    @classmethod
     def repeated(cls, text: Sequence[int], count: int) -> Packed:
         """The same text so many times, held once."""
         starts = np.zeros(count, np.int64)

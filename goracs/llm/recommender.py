@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Any
 
 from peft import PeftModel
 
-from goracs.data.prepare import read_titles
+from goracs.data.prepare import read_blocks, read_titles
 from goracs.data.tasks import Task
-from goracs.data.tokens import encode, marks_in_front
+from goracs.data.tokens import encode_blocks, marks_in_front
 from goracs.llm import adapter
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.batch import Texts
@@ -54,14 +54,31 @@ class Recommender:
         Raises:
             GoracsError: a prompt is too long without any history.
         """
+        return replace(self._told(Texts.joined(self._blocks([examples]))), examples=examples)
+
+    def read_part(self, part: str) -> Texts:
+        """As `read`, all of a part of the prepared set; its examples are not held.
+
+        Raises:
+            GoracsError: as `read`.
+        """
         assert self.prepared is not None
-        longest = self.backbone.max_length
-        encoded, shortened = encode(examples, self.task, read_titles(self.prepared), self.tokenizer, longest)
-        self.prompts["read"] += len(encoded)
-        self.prompts["shortened"] += shortened
-        if shortened:
-            log.info("  %d of %d prompts shortened to %d tokens", shortened, len(encoded), longest)
-        return read(encoded, examples, self.task, self.tokenizer)
+        return self._told(Texts.joined(self._blocks(read_blocks(self.prepared, part))))
+
+    def _blocks(self, blocks: Iterable[Sequence[Example]]) -> Iterator[Texts]:
+        assert self.prepared is not None
+        titles, longest = read_titles(self.prepared), self.backbone.max_length
+        for examples, encoded, shortened in encode_blocks(blocks, self.task, titles, self.tokenizer, longest):
+            yield replace(read(encoded, examples, self.task, self.tokenizer), shortened=shortened)
+
+    def _told(self, texts: Texts) -> Texts:
+        """The same texts, counted."""
+        self.prompts["read"] += len(texts)
+        self.prompts["shortened"] += texts.shortened
+        if texts.shortened:
+            longest = self.backbone.max_length
+            log.info("  %d of %d prompts shortened to %d tokens", texts.shortened, len(texts), longest)
+        return texts
 
     @property
     def pair(self) -> AnswerLoss:

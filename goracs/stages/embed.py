@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from goracs.cluster.settings import Cluster
 from goracs.data.tasks import Task
 from goracs.llm.settings import Encoder, Runtime
-from goracs.stages.common import SIDES, Source, checkpoint, examples, passed, take_arrays
+from goracs.stages.common import SIDES, Source, checkpoint, passed, take_arrays
 from goracs.store import Stage
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ def stage(
     """
 
     def passes(folder: Path, inputs: Mapping[str, Path]) -> Iterator[Pass]:
-        from goracs.data.prompts import embedding_text
-        from goracs.llm.embedding import embedding
+        from goracs.data.prepare import read_blocks
+        from goracs.data.prompts import embedding_texts
+        from goracs.llm.embedding import embedding, read
 
         kept = checkpoint(folder)
         for side, part in SIDES.items():
-            texts = [embedding_text(example, task.embed_output) for example in examples(inputs, part)]
+            blocks = embedding_texts(read_blocks(inputs["prepare"], part), task.embed_output)
+            texts = read(blocks, inputs["weights"], encoder, side)
             yield embedding(texts, inputs["weights"], encoder, runtime, kept, side)
         take_arrays(kept, folder)
 

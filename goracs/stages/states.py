@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goracs.data.tasks import Ctr
-from goracs.stages.common import PROMPTS, Llm, checkpoint, examples, passed, without, write_json
+from goracs.stages.common import PROMPTS, Llm, checkpoint, passed, without, write_json
 from goracs.store import Stage
 from goracs.types import InvalidInput
 
@@ -42,7 +42,7 @@ def stage(llm: Llm, start: Stage, part: str) -> Stage:
 
         opened, kept = llm.open(inputs), checkpoint(folder)
         model = opened.adapted(inputs["adapter"] / "adapter")
-        texts = opened.asked(examples(inputs, part))
+        texts = opened.read_part(part).without_answers()
         job = opened.job(f"states {part}", f"split.{part} or dataset.history")
         yield scoring(model, opened.pair, texts, None, NAMES, job, kept, part)
         for name in sorted(NAMES):

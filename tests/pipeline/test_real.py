@@ -12,7 +12,7 @@ import torch
 
 from goracs.data.tokens import answer_tokens
 from goracs.llm.backbone import load_model, load_tokenizer
-from goracs.llm.embedding import embedding
+from goracs.llm.embedding import embedding, read
 from goracs.llm.rows import fill
 from goracs.llm.settings import Encoder
 from goracs.stages import weights as weights_of
@@ -60,7 +60,8 @@ def test_minilm_puts_like_beside_like(tmp_path: Path) -> None:
     source: Any = weights_of.stage(MINILM.model)
     assert isinstance(source, External)
     texts = ["a film about space travel", "a movie of astronauts in orbit", "a recipe for onion soup"]
-    fill(embedding(texts, source.path, MINILM, RUNTIME, tmp_path, "pool"))
+    asked = read([texts[:2], texts[2:]], source.path, MINILM, "pool")
+    fill(embedding(asked, source.path, MINILM, RUNTIME, tmp_path, "pool"))
     found = np.load(tmp_path / "pool_embedding.npy")
     assert found.shape == (3, 384)
     near, far = np.linalg.norm(found[0] - found[1]), np.linalg.norm(found[0] - found[2])

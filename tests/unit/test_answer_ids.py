@@ -186,7 +186,7 @@ def test_what_is_asked_is_the_beginning_of_what_is_trained_on(family: tuple[str,
         assert [text.answer for text in encoded[:2]] == [(id_, tokenizer.eos_token_id) for id_ in ids]
         for words in ("answer", "all"):
             spelled = read(encoded[:2], examples[:2], replace(ctr, loss=words), tokenizer)
-            assert spelled.answers == [(id_,) for id_ in ids]
+            assert list(spelled.answers) == [(id_,) for id_ in ids]
 
 
 def in_context(text: str, prompt_ids: tuple[int, ...], tokenizer: Any, chat: bool) -> tuple[int, ...] | None:
