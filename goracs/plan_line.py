@@ -128,7 +128,7 @@ class _Foretold:
             module, found = embedding.EmbeddingModule(embedding.load(files)), []
             for side, part in SIDES.items():
                 blocks = embedding_texts(read_blocks(self._prepared, part), task.embed_output)
-                texts = embedding.read(blocks, files, encoder, side)
+                texts = embedding.read(blocks, files, encoder, side, None)
                 found.append(preflight.of_prediction(module, texts, embedding.job(encoder, runtime, side)))
             return tuple(found)
 
@@ -244,7 +244,7 @@ class _Foretold:
         """A part as the LLM reads it."""
         key = (self.line.prepared.key, repr(self.made["backbone"]), part)
         if key not in self.known.read:
-            self.known.read[key] = self._llm.read_part(part)
+            self.known.read[key] = self._llm.read_part(part, None)
         return self.known.read[key]
 
     def _model(self, trainable: bool = False) -> Any:

@@ -17,6 +17,7 @@ from goracs.llm.backbone import explained, load_tokenizer
 from goracs.llm.batch import Batch, Texts
 from goracs.llm.forecast import SHORTER
 from goracs.llm.jobs import Job
+from goracs.llm.kept_texts import once
 from goracs.llm.rows import Pass
 from goracs.llm.settings import Encoder, Runtime
 
@@ -45,15 +46,21 @@ def load(weights: Path) -> Any:
     return model.requires_grad_(False).eval()
 
 
-def read(blocks: Iterable[Sequence[str]], weights: Path, encoder: Encoder, side: str) -> Texts:
-    """Texts as the encoder reads them: what is longer than its window is cut at its end, with a warning."""
-    tokenizer = load_tokenizer(weights)
-    read = Texts.joined(_windows(list(texts), tokenizer, encoder.max_length) for texts in blocks)
+def read(
+    blocks: Iterable[Sequence[str]], weights: Path, encoder: Encoder, side: str, kept: Path | None
+) -> Texts:
+    """Texts as the encoder reads them: what is longer than its window is cut at its end, with a warning.
+
+    Where a folder is given the ids are kept there, for all who read them (`goracs.llm.kept_texts`).
+    """
+    tokenizer, longest = load_tokenizer(weights), encoder.max_length
+    parts = (_windows(list(texts), tokenizer, longest) for texts in blocks)
+    read = once(kept, side, {"side": side, "max_length": longest}, parts)
     if read.shortened:
         log.warning(
             "warning: %d of %d %s texts are longer than the encoder's %d tokens; their ends are not "
             "embedded. Raise encoder.max_length or lower dataset.history.",
-            read.shortened, len(read), side, encoder.max_length,
+            read.shortened, len(read), side, longest,
         )  # fmt: skip
     return read
 

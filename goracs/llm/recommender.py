@@ -18,6 +18,7 @@ from goracs.llm import adapter
 from goracs.llm.backbone import load_model, load_tokenizer
 from goracs.llm.batch import Texts
 from goracs.llm.jobs import Job
+from goracs.llm.kept_texts import once
 from goracs.llm.losses import AnswerLoss, Loss, loss_of, pair_of, read
 from goracs.llm.packed import Packed
 from goracs.llm.settings import Backbone, Lora, Runtime
@@ -56,14 +57,19 @@ class Recommender:
         """
         return replace(self._told(Texts.joined(self._blocks([examples]))), examples=examples)
 
-    def read_part(self, part: str) -> Texts:
+    def read_part(self, part: str, kept: Path | None) -> Texts:
         """As `read`, all of a part of the prepared set; its examples are not held.
+
+        Where a folder is given the ids are kept there, for all who read them (`goracs.llm.kept_texts`).
 
         Raises:
             GoracsError: as `read`.
         """
         assert self.prepared is not None
-        return self._told(Texts.joined(self._blocks(read_blocks(self.prepared, part))))
+        blocks = self._blocks(read_blocks(self.prepared, part))
+        task, longest = self.task, self.backbone.max_length
+        of = {"part": part, "template": task.template, "loss": task.loss, "max_length": longest}
+        return self._told(once(kept, part, of, blocks))
 
     def _blocks(self, blocks: Iterable[Sequence[Example]]) -> Iterator[Texts]:
         assert self.prepared is not None

@@ -33,7 +33,7 @@ from goracs.data.tokens import batches
 from goracs.llm.batch import Texts
 from goracs.llm.jobs import Batches, Job, predict_own, refuse_non_finite
 from goracs.llm.ranks import here
-from goracs.types import GoracsError, IndexArray
+from goracs.types import ROWS, GoracsError, IndexArray
 
 log = logging.getLogger("goracs")
 
@@ -65,8 +65,12 @@ class Pass:
     @cached_property
     def name(self) -> str:
         """A digest of what the batches and the arrays follow from."""
-        parts = [self.texts.lengths.tolist(), self.job.batch_tokens, sorted(self.whole.items())]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        lengths, found = self.texts.lengths, hashlib.sha256(b"[[")
+        for start in range(0, len(lengths), ROWS):  # the JSON of all, of which a list takes 40 bytes a row
+            some = json.dumps(lengths[start : start + ROWS].tolist())[1:-1]
+            found.update(f"{', ' if start else ''}{some}".encode())
+        found.update(f"], {json.dumps([self.job.batch_tokens, sorted(self.whole.items())])[1:]}".encode())
+        return found.hexdigest()
 
     def file(self, name: str) -> Path:
         """Of an array."""

@@ -32,7 +32,7 @@ def stage(
         kept = checkpoint(folder)
         for side, part in SIDES.items():
             blocks = embedding_texts(read_blocks(inputs["prepare"], part), task.embed_output)
-            texts = read(blocks, inputs["weights"], encoder, side)
+            texts = read(blocks, inputs["weights"], encoder, side, kept)
             yield embedding(texts, inputs["weights"], encoder, runtime, kept, side)
         take_arrays(kept, folder)
 

@@ -69,7 +69,7 @@ def stage(
     def passes(folder: Path, inputs: Mapping[str, Path]) -> Iterator[Pass]:
         opened, kept = llm.open(inputs), checkpoint(folder)
         asked = _by_side(names - DERIVED, "ifd" in names)
-        scored = _Scored(opened, settings, _read(opened, asked))
+        scored = _Scored(opened, settings, _read(opened, asked, kept))
         warmed = inputs["adapter"]
         yield from scored.by(warmed / "adapter", kept, asked, _moments(warmed, settings))
         places, weights = yield from _follow(warmed, kept, scored, followed(names, settings))
@@ -119,9 +119,9 @@ def _by_side(names: frozenset[str], alone: bool) -> Asked:
     return {side: wanted for side, wanted in sides.items() if wanted}
 
 
-def _read(opened: Recommender, asked: Asked) -> dict[str, Texts]:
+def _read(opened: Recommender, asked: Asked, kept: Path) -> dict[str, Texts]:
     """The texts of every side that somebody asks for."""
-    sides = {side: opened.read_part(part) for side, part in SIDES.items() if side in asked}
+    sides = {side: opened.read_part(part, kept) for side, part in SIDES.items() if side in asked}
     if "alone" in asked:
         sides["alone"] = opened.alone(sides["pool"])
     return sides

@@ -42,7 +42,7 @@ def stage(llm: Llm, start: Stage, part: str) -> Stage:
 
         opened, kept = llm.open(inputs), checkpoint(folder)
         model = opened.adapted(inputs["adapter"] / "adapter")
-        texts = opened.read_part(part).without_answers()
+        texts = opened.read_part(part, kept).without_answers()
         job = opened.job(f"states {part}", f"split.{part} or dataset.history")
         yield scoring(model, opened.pair, texts, None, NAMES, job, kept, part)
         for name in sorted(NAMES):

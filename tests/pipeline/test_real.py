@@ -60,7 +60,7 @@ def test_minilm_puts_like_beside_like(tmp_path: Path) -> None:
     source: Any = weights_of.stage(MINILM.model)
     assert isinstance(source, External)
     texts = ["a film about space travel", "a movie of astronauts in orbit", "a recipe for onion soup"]
-    asked = read([texts[:2], texts[2:]], source.path, MINILM, "pool")
+    asked = read([texts[:2], texts[2:]], source.path, MINILM, "pool", None)
     fill(embedding(asked, source.path, MINILM, RUNTIME, tmp_path, "pool"))
     found = np.load(tmp_path / "pool_embedding.npy")
     assert found.shape == (3, 384)

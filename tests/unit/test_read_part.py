@@ -42,8 +42,9 @@ def same(found: Texts, wanted: Texts) -> None:
 
 
 def test_a_part_is_read_in_blocks_as_its_examples_are(
-    llm: Recommender, monkeypatch: pytest.MonkeyPatch
+    llm: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Made in memory, made on disk, found there."""
     assert llm.prepared is not None
     examples = read_examples(llm.prepared, "train")
     wanted = llm.read(examples)
@@ -53,8 +54,9 @@ def test_a_part_is_read_in_blocks_as_its_examples_are(
     blocks = list(read_blocks(llm.prepared, "train"))
     assert [example for block in blocks for example in block] == examples
     assert {len(block) for block in blocks[:-1]} == {BLOCK}
-    same(llm.read_part("train"), wanted)
-    assert llm.prompts == {name: 2 * count for name, count in before.items()}
+    for kept in (None, tmp_path, tmp_path):
+        same(llm.read_part("train", kept), wanted)
+    assert llm.prompts == {name: 4 * count for name, count in before.items()}
 
 
 def test_what_is_too_long_is_told_of_all_blocks_as_of_one(
@@ -67,5 +69,5 @@ def test_what_is_too_long_is_told_of_all_blocks_as_of_one(
         short.read(read_examples(llm.prepared, "train"))
     monkeypatch.setattr(data, "BLOCK", BLOCK)
     with pytest.raises(GoracsError) as found:
-        short.read_part("train")
+        short.read_part("train", None)
     assert str(found.value) == str(whole.value)

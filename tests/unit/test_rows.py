@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import logging
 import sys
 from dataclasses import replace
@@ -82,6 +84,17 @@ def test_an_interrupted_job_goes_on_where_it_stopped(
     assert contents(tmp_path / "kept") == whole
     said = f"score pool: going on after {len(first.read)} of 12 examples"
     assert (said in caplog.text) == (ends > 0)
+
+
+def test_a_pass_is_named_by_the_json_of_what_its_batches_follow_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many lengths are written at a time: what an earlier version kept is gone on from."""
+    parts = [texts().lengths.tolist(), JOB.batch_tokens, [("loss", (12,)), ("sketch", (12, 3))]]
+    name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    for at_once in (5, 12, 99):
+        monkeypatch.setattr(rows, "ROWS", at_once)
+        assert Pass(Sums(), texts(), SHAPES, JOB, tmp_path, "pool").name == name
 
 
 def test_a_finished_job_is_not_done_again(whole: dict[str, bytes], tmp_path: Path) -> None:

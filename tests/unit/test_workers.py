@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goracs.cluster.settings import Local, Ray, refuse_devices
-from goracs.llm import workers
+from goracs.llm import kept_texts, workers
 from goracs.llm.batch import Batch
 from goracs.llm.rows import Pass, fill
 from goracs.llm.seen import Sign
@@ -286,10 +286,19 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Here]]
     return lambda: asked
 
 
+READ = {"embedded": ["pool", "target"], "scored": ["train", "valid"], "states": ["test"]}
+
+
 def test_each_stage_that_asks_a_model_leaves_on_a_cluster_what_it_leaves_here(
-    shared: Path, tmp_path: Path, in_this_process: Callable[[], list[Here]]
+    shared: Path,
+    tmp_path: Path,
+    in_this_process: Callable[[], list[Here]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Embeddings, numbers of gradients at two checkpoints of a warm-up, hidden states; the same keys."""
+    """Embeddings, numbers of gradients at two checkpoints of a warm-up, hidden states; the same keys.
+
+    One worker of two makes the token ids of each side.
+    """
     words = (
         "selector.lam=0.1",
         "adapter.checkpoints=2",
@@ -297,14 +306,22 @@ def test_each_stage_that_asks_a_model_leaves_on_a_cluster_what_it_leaves_here(
         "score.course=true",
         "score.together=[sketch,hidden]",
     )
-    store = Store(shared / "store")
+    store, tokenised, write = Store(shared / "store"), list[str](), kept_texts._write
+
+    def told(place: kept_texts.Place, parts: Any) -> Any:
+        tokenised.append(place.name)
+        return write(place, parts)
+
+    monkeypatch.setattr(kept_texts, "_write", told)
     here, there = line(store, *words), line(store, *words, "cluster=ray")
     for name in ("embedded", "scored", "states"):
         alone, spread = getattr(here, name), getattr(there, name)
         assert spread.key == alone.key
         made, folder = store.get(alone).path, tmp_path / f"{name}.partial"
         folder.mkdir()
+        tokenised.clear()
         spread.build(folder, {role: store.folder(source) for role, source in spread.inputs.items()})
         assert {file.name for file in made.iterdir()} == {"manifest.json", *contents(folder)}
         assert contents(folder).items() <= contents(made).items()
+        assert sorted(tokenised) == READ[name]
     assert [min(hands.asked) > 0 for hands in in_this_process()] == [True] * 3  # none did it alone
