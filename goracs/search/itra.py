@@ -228,7 +228,7 @@ class Search:
         return sweeps
 
     def _branch(self, sweeps: Sweeps) -> None:
-        """Branch and bound, and exchanges again from each better coreset that it finds."""
+        """Branch and bound, and exchanges and chains again from each better coreset that it finds."""
         whole = self._whole()
         while sweeps.proven and self._go_on():
             assert self.rows is not None
@@ -240,7 +240,7 @@ class Search:
                 break
             self.sweeps = sweeps = replace(sweeps, rows=found.rows, proven=False)
             self._better("branch", found.rows, found.value)
-            sweeps = self._refine(whole, sweeps)
+            sweeps = self._chain(self._refine(whole, sweeps))
 
     def _rises(self, bound: float) -> bool:
         if bound - self.bound > TOLD * (self.value - self.bound):
@@ -293,38 +293,43 @@ class Search:
         self._keep(kept.sweeps(generated, sweeps))
 
     def _keep_ascent(self, aims: Aims, at: Ascent) -> None:
-        best = np.empty(0, np.int64) if self.rows is None else self.rows
-        self._keep({**kept.ascent(aims, at), "best": best})
+        self._keep(kept.ascent(aims, at))
 
     def _keep(self, where: Mapping[str, Any]) -> None:
         """Leave a checkpoint from which the search goes on exactly as it would have."""
         self.watch.save(
             {
                 **where,
-                "found": np.array([self.value, self.bound]),
-                "solves": np.array(self.solves),
+                "best": np.empty(0, np.int64) if self.rows is None else self.rows,
+                "found": np.array([self.value, self.bound, time.perf_counter() - self.began]),
+                "counts": np.array([self.solves, self.nodes]),
                 "trace": np.array(json.dumps(self.trace)),
             }
         )
 
     def _continued(self, state: Mapping[str, Any]) -> tuple[Generated, Sweeps]:
-        self.value, self.bound = state["found"].tolist()
-        self.solves, self.trace = int(state["solves"]), json.loads(str(state["trace"]))
-        self.began -= self.trace[-1]["seconds"] if self.trace else 0.0
-        if "ascent" in state:
-            self._take_up(state["best"])
-            return self._bounded(*kept.ascent_of(state, self.pool))
-        generated, sweeps = kept.sweeps_of(state, self.pool)
-        self._take_up(generated.rows[sweeps.rows])
-        return generated, sweeps
+        if not kept.fits(state, self.pool, self.budget):
+            raise self._of_another()
+        self.value, self.bound, seconds = state["found"].tolist()
+        self.solves, self.nodes = state["counts"].tolist()
+        self.trace, self.began = json.loads(str(state["trace"])), self.began - seconds
+        if len(rows := state["best"]):
+            self.rows = rows
+            self._refuse_other(rows, self.value)
+        if "ascent" not in state:
+            return kept.sweeps_of(state, self.pool)
+        aims, at = kept.ascent_of(state, self.pool)
+        self._refuse_other(aims.rows, float(state["begun"]))
+        return self._bounded(aims, at)
 
-    def _take_up(self, rows: IndexArray) -> None:
-        """The best coreset of a checkpoint; with start=lagrangian there may be none yet."""
-        if not len(rows):
-            return
-        self.rows = rows
-        if abs(exact.solve(self.pool.rows(rows)).value - self.value) > ROUNDING * max(1.0, abs(self.value)):
-            raise GoracsError(f"the checkpoint {self.watch.checkpoint} is of another problem: delete it.")
+    def _refuse_other(self, rows: IndexArray, value: float) -> None:
+        if abs(exact.solve(self.pool.rows(rows)).value - value) > ROUNDING * max(1.0, abs(value)):
+            raise self._of_another()
+
+    def _of_another(self) -> GoracsError:
+        return GoracsError(
+            f"the checkpoint {self.watch.checkpoint} is of another problem, or of another version: delete it."
+        )
 
     def _check(self) -> None:
         """A bound above the value would be a defect of ours; by less than rounding it is the value."""

@@ -16,6 +16,9 @@ from goracs.search.refine import Sweeps
 from goracs.types import IndexArray
 
 State = Mapping[str, Any]
+COMMON = {"best", "found", "counts", "trace", "generated"}
+OF_ASCENT = {"often", "prices", "ascent", "aims", "begun", "aimed"}
+OF_SWEEPS = {"rows", "sweeps"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,17 @@ class Aims:
         return min(self.held.value, self.best_held.value)
 
 
+def fits(state: State, pool: Pool, budget: int) -> bool:
+    """Whether a state has all that is read of it, and may be of this pool and budget."""
+    whole = state.keys() >= COMMON and (state.keys() >= OF_ASCENT or state.keys() >= OF_SWEEPS)
+    if not whole:
+        return False
+    chosen = np.concatenate([state["best"], state["aims"].ravel()] if "aims" in state else [state["best"]])
+    rows = np.concatenate([chosen, state["generated"]])
+    widths = {pool.width, *state["prices"].shape[1:]} if "prices" in state else {pool.width}
+    return len(chosen) % budget == 0 and len(widths) == 1 and bool((rows < pool.size).all())
+
+
 def ascent(aims: Aims, at: Ascent) -> State:
     """What `ascent_of` reads."""
     return {
@@ -46,6 +60,7 @@ def ascent(aims: Aims, at: Ascent) -> State:
         "prices": np.array([at.prices, at.best]),
         "ascent": np.array([at.bound, at.pace, at.turn]),
         "aims": np.array([aims.rows, aims.best]),
+        "begun": np.array(aims.held.value),
         "aimed": np.array(aims.best_held.value),
     }
 

@@ -15,7 +15,7 @@ from goracs.search.canonical import canonical_order
 from goracs.search.limits import EFFORTS
 from goracs.search.refine import Sweeps, refine
 from goracs.search.watch import Watch
-from goracs.types import Coreset
+from goracs.types import Coreset, GoracsError
 from tests.searches import ROUNDING, STREAM, assert_falling, assert_sound, costs_of, problem, search
 
 
@@ -232,6 +232,51 @@ def test_a_damaged_checkpoint_is_told_and_the_search_starts_anew(
     file.write_bytes({"flipped": kept.replace(b"NUMPY", b"NUMPX"), "cut": kept[:-99], "emptied": b""}[damage])
     assert_same(search(given, watch=Watch(file)), whole)
     assert f"interrupted search kept in {file} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("start", ["best", "lagrangian"])
+@pytest.mark.parametrize(
+    "other", [{"seed": 2}, {"pool": 30}, {"width": 12}, {"budget": 5}, {"version": True}]
+)
+def test_a_checkpoint_of_something_else_is_refused_at_every_moment(
+    start: str, other: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(itra, "FIRST", 20)
+    monkeypatch.setattr(lagrangian, "SPREAD", 1)
+    given = problem(60, 13, seed=1)
+    another = problem(other.get("pool", 60), other.get("width", 13), other.get("seed", 1))
+    saves = 0
+
+    class Ends(Watch):
+        def save(self, state: Any) -> None:
+            nonlocal saves
+            super().save(
+                {name: kept for name, kept in state.items() if name != "counts" or "version" not in other}
+            )
+            saves += 1
+            if saves == at:
+                raise KeyboardInterrupt
+
+    for at in (1, 2, 4):
+        saves, file = 0, tmp_path / f"{at}.npz"
+        with pytest.raises(KeyboardInterrupt):
+            search(given, watch=Ends(file), start=start)
+        with pytest.raises(GoracsError, match=r"is of another problem, or of another version: delete it\."):
+            search(another, other.get("budget", 8), watch=Watch(file), start=start)
+
+
+def test_what_branch_and_bound_has_done_is_not_counted_less_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room, name, value in ((itra, "FIRST", 20), (lagrangian, "SPREAD", 1), (parts, "PART", 10)):
+        monkeypatch.setattr(room, name, value)
+    given, changed = problem(24, 11, seed=68), {"start": "random", "effort": "optimal", "lam": 0.0}
+    whole = search(given, 5, **changed)
+    for at in range(1, len(whole.trace) + 1):
+        file = tmp_path / f"{at}.npz"
+        with pytest.raises(KeyboardInterrupt):
+            search(given, 5, watch=Stop(at, file), **changed)
+        assert_same(search(given, 5, watch=Watch(file), **changed), whole)
 
 
 def assert_same(found: Coreset, expected: Coreset) -> None:

@@ -24,6 +24,7 @@ import goracs
 from goracs.commands import export, recommend, verify
 from goracs.config import build, composed
 from goracs.data.readers import packed, raw
+from goracs.data.readers.delimited import Form, columns
 from goracs.data.readers.lines import json_lines, text_lines
 from goracs.data.readers.raw import head, source, unpacked
 from goracs.finished import Finished
@@ -216,6 +217,25 @@ def test_a_small_table_does_not_have_endless_rows(tmp_path: Path) -> None:
     words = ["dataset=interactions", f"dataset.interactions={file}", "dataset.items=null"]
     with pytest.raises(InvalidInput, match="holds more than"):
         build(composed(words))["dataset"].read()
+
+
+@pytest.mark.usefixtures("small_room")
+def test_a_small_table_does_not_have_endless_texts(tmp_path: Path) -> None:
+    """A text that is the same in every row takes no room in Parquet either."""
+    file, rows = tmp_path / "x.parquet", 300
+    one = {name: pl.repeat(5, rows, eager=True) for name in ("user", "rating", "time")}
+    pl.DataFrame({**one, "item": pl.repeat("x" * 20_000, rows, eager=True)}).write_parquet(file)
+    words = ["dataset=interactions", f"dataset.interactions={file}", "dataset.items=null"]
+    with pytest.raises(InvalidInput, match="holds more than"):
+        build(composed(words))["dataset"].read()
+
+
+def test_a_separator_makes_no_packed_file(tmp_path: Path) -> None:
+    """`::` becomes a unit separator for the engine, which is the first byte of gzip's mark."""
+    file, types = tmp_path / "ratings.dat", {"user": pl.Int64(), "item": pl.Int64()}
+    file.write_bytes(b"::" + gzip.compress(b"1\x1f2\n" * 9)[1:] + b"\n")
+    with pytest.raises(InvalidInput, match=r"ratings\.dat is packed twice"):
+        columns(file, Form("::", ["user", "item"]), types, None, None)
 
 
 @pytest.mark.parametrize("key", ["../../outside", "/etc", "", "p", "A" * 64, "a" * 63])

@@ -14,7 +14,7 @@ from goracs.data.readers.encoding import mended
 from goracs.data.readers.ending import UNKNOWN, fields, open_ended, refuse_cut_time
 from goracs.data.readers.events import refuse, whole_numbers
 from goracs.data.readers.names import columns_of, matched
-from goracs.data.readers.raw import Rows, collected, head, last_line, source, unpacked
+from goracs.data.readers.raw import Rows, collected, head, last_line, refuse_packed, source, unpacked
 from goracs.types import InvalidInput
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -110,11 +110,13 @@ def _first_line(file: Path) -> bytes:
 
 
 def _source(file: Path, form: Form) -> Path | bytes:
-    return source(file) if form.quoted else _in_units(unpacked(file), form)
+    return source(file) if form.quoted else _in_units(file, unpacked(file), form)
 
 
-def _in_units(content: bytes, form: Form) -> bytes:
-    return content if form.quoted else content.replace(form.separator.encode(), UNIT.encode())
+def _in_units(file: Path, content: bytes, form: Form) -> bytes:
+    found = content if form.quoted else content.replace(form.separator.encode(), UNIT.encode())
+    refuse_packed(file, found)  # the unit separator is the first byte of gzip's mark, too
+    return found
 
 
 def _read(
@@ -154,7 +156,7 @@ def _read_again(
     numbers = [name for name, kind in types.items() if kind == pl.Int64]
     texts = {name: pl.String() if name in numbers else kind for name, kind in types.items()}
     try:
-        table = _read(file, _in_units(content, form), form, there, names, texts)
+        table = _read(file, _in_units(file, content, form), form, there, names, texts)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         cut = "" if last_line(file) is None else " Its last line has no line end: is it cut short?"

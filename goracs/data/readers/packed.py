@@ -3,18 +3,21 @@
 Limit     `ROOM` bytes in any case, above that `RATIO` times the file's own size. Text packs to a tenth, a
           table that says the same again and again to a hundredth; a bomb to a thousandth and less.
 Looked    bz2 and xz while they are unpacked (`goracs.data.readers.raw`); zstd by what its blocks can hold at
-          most, Parquet by its rows, neither unpacked; gzip, which cannot say it, by unpacking files up to
-          `SMALL` once in a process: a second or two. A larger one can hold 1,032 times its size.
+          most, Parquet by its rows and the lengths of its texts, neither unpacked; gzip, which cannot say it,
+          by unpacking files up to `SMALL` once in a process: a second or two. A larger one can hold 1,032
+          times its size.
 """
 
 from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO
+
+import polars as pl
 
 from goracs.types import InvalidInput
 
@@ -80,6 +83,13 @@ def refuse_zstd(file: Path) -> None:
 def refuse_rows(file: Path, rows: int, columns: int) -> None:
     """Raise InvalidInput for a table whose rows are too many for its size."""
     refuse_large(file, rows * columns * VALUE)
+
+
+def refuse_texts(file: Path, table: pl.LazyFrame, columns: Sequence[str]) -> None:
+    """Raise InvalidInput for a Parquet file whose texts are too long: one may stand in each row."""
+    if columns and file.stat().st_size <= SMALL:
+        lengths = [pl.col(name).str.len_bytes().cast(pl.Int64).sum() for name in columns]
+        refuse_large(file, sum(table.select(lengths).collect(engine="streaming").row(0)))
 
 
 def _blocks(opened: IO[bytes]) -> Iterator[int]:

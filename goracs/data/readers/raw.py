@@ -149,8 +149,7 @@ def _text(file: Path, start: bytes) -> bytes:
     if start.startswith(UTF16):
         raise InvalidInput(f"{file} is text in UTF-16: save it as UTF-8.")
     text = start.removeprefix(BOM)
-    if packed.by_engine(text):
-        raise _packed_otherwise(file)
+    refuse_packed(file, text)
     return text
 
 
@@ -164,14 +163,22 @@ def _opened(file: Path, size: int | None = None) -> IO[bytes]:
     return opened
 
 
+def refuse_packed(file: Path, content: bytes) -> None:
+    """Raise InvalidInput for what is to be text and the engine would unpack."""
+    if packed.by_engine(content):
+        raise InvalidInput(
+            f"{file} is packed twice, or by zlib: unpack it, or pack it once, by gzip, bz2, xz or zstd."
+        )
+
+
 def _refuse_large(file: Path) -> None:
     """What the engine unpacks by itself, seen before it does."""
     if _is_zstd(file):
         packed.refuse_zstd(file)
     elif _packer(file) is gzip:
         packed.refuse_gzip(file)
-    elif packed.by_engine(_start(file)):
-        raise _packed_otherwise(file)
+    else:
+        refuse_packed(file, _start(file))
 
 
 def _packer(file: Path) -> ModuleType | None:
@@ -221,12 +228,6 @@ def _zstd(file: Path) -> bytes:
 
 def _no_text(file: Path, error: Exception) -> InvalidInput:
     return InvalidInput(f"{file} is not text in UTF-8 ({error}): unpack it first (zstd -d).")
-
-
-def _packed_otherwise(file: Path) -> InvalidInput:
-    return InvalidInput(
-        f"{file} is packed twice, or by zlib: unpack it, or pack it once, by gzip, bz2, xz or zstd."
-    )
 
 
 def _cut_short(file: Path, error: Exception) -> InvalidInput:

@@ -225,6 +225,7 @@ def _parquet(file: Path, types: Mapping[str, pl.DataType], time: str | None) -> 
         schema = there.collect_schema()
         names = columns_of(file, list(types), schema.names())
         packed.refuse_rows(file, there.select(pl.len()).collect().item(), len(types))
+        packed.refuse_texts(file, there, [name for name in names.values() if schema[name] == pl.String])
         read = {name: _read(schema, names[name], kind, name == time) for name, kind in types.items()}
         return collected(file, there.select(**read))
     except pl.exceptions.PolarsError as error:
