@@ -78,7 +78,7 @@ class Search:
         """Search; a KeyboardInterrupt ends it with the best coreset so far, unless a checkpoint is kept."""
         self.low = self.pool.low
         try:
-            state = self.watch.load()
+            state = kept.whole(self.watch.load(), self.watch.checkpoint)
             generated, sweeps = self._begin() if state is None else self._continued(state)
             if self.limits.reach("exchange") and self._go_on():
                 self._exchange(generated, sweeps)
@@ -190,7 +190,8 @@ class Search:
         if sweeps.proven and self.generated < self.pool.size:
             rows, self.generated = generated.rows[sweeps.rows], self.pool.size
             sweeps = self._refine(self._whole(), replace(sweeps, rows=rows, proven=False))
-        sweeps = self._chain(sweeps)
+        if not self.nodes:  # else it goes on from a coreset that branch and bound has found
+            sweeps = self._chain(sweeps)
         if self.limits.reach("optimal"):
             self._branch(sweeps)
 
@@ -228,7 +229,7 @@ class Search:
         return sweeps
 
     def _branch(self, sweeps: Sweeps) -> None:
-        """Branch and bound, and exchanges and chains again from each better coreset that it finds."""
+        """Branch and bound, and exchanges again from each better coreset that it finds."""
         whole = self._whole()
         while sweeps.proven and self._go_on():
             assert self.rows is not None
@@ -240,7 +241,7 @@ class Search:
                 break
             self.sweeps = sweeps = replace(sweeps, rows=found.rows, proven=False)
             self._better("branch", found.rows, found.value)
-            sweeps = self._chain(self._refine(whole, sweeps))
+            sweeps = self._refine(whole, sweeps)
 
     def _rises(self, bound: float) -> bool:
         if bound - self.bound > TOLD * (self.value - self.bound):
@@ -327,9 +328,7 @@ class Search:
             raise self._of_another()
 
     def _of_another(self) -> GoracsError:
-        return GoracsError(
-            f"the checkpoint {self.watch.checkpoint} is of another problem, or of another version: delete it."
-        )
+        return GoracsError(f"the checkpoint {self.watch.checkpoint} is of another problem: delete it.")
 
     def _check(self) -> None:
         """A bound above the value would be a defect of ours; by less than rounding it is the value."""

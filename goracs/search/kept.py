@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ State = Mapping[str, Any]
 COMMON = {"best", "found", "counts", "trace", "generated"}
 OF_ASCENT = {"often", "prices", "ascent", "aims", "begun", "aimed"}
 OF_SWEEPS = {"rows", "sweeps"}
+log = logging.getLogger("goracs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +44,22 @@ class Aims:
         return min(self.held.value, self.best_held.value)
 
 
+def whole(state: State | None, checkpoint: Path | None) -> State | None:
+    """A state that has all that is read of it; of another version's nothing is used, which is told."""
+    if state is None or (state.keys() >= COMMON and (state.keys() >= OF_ASCENT or state.keys() >= OF_SWEEPS)):
+        return state
+    log.warning("  select: what %s keeps is of another version: the search starts anew", checkpoint)
+    return None
+
+
 def fits(state: State, pool: Pool, budget: int) -> bool:
-    """Whether a state has all that is read of it, and may be of this pool and budget."""
-    whole = state.keys() >= COMMON and (state.keys() >= OF_ASCENT or state.keys() >= OF_SWEEPS)
-    if not whole:
-        return False
-    chosen = np.concatenate([state["best"], state["aims"].ravel()] if "aims" in state else [state["best"]])
-    rows = np.concatenate([chosen, state["generated"]])
-    widths = {pool.width, *state["prices"].shape[1:]} if "prices" in state else {pool.width}
-    return len(chosen) % budget == 0 and len(widths) == 1 and bool((rows < pool.size).all())
+    """Whether a state may be of this pool and budget."""
+    rows = [state["generated"], state["best"]]
+    alike = len(state["best"]) in (0, budget)
+    if "ascent" in state:
+        rows.append(state["aims"].ravel())
+        alike &= state["aims"].shape == (2, budget) and state["prices"].shape == (2, pool.width)
+    return alike and bool((np.concatenate(rows) < pool.size).all())
 
 
 def ascent(aims: Aims, at: Ascent) -> State:

@@ -7,14 +7,17 @@ import gzip
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from goracs.data.dataset import Interactions
+from goracs.data.readers.lines import json_lines, json_rows
 from goracs.types import InvalidInput
 from tests.amazon_files import write_2014, write_2018, write_2023
 
@@ -145,6 +148,21 @@ def test_the_last_titled_line_of_an_item_counts(tmp_path: Path) -> None:
     found = read(2018, tmp_path, "\n".join(map(json.dumps, lines)))
     assert found.items.sort("item").rows() == [("A", "Last"), ("B", None)]
     assert found.excluded == {"items: line of an item that has another line": 2}
+
+
+@pytest.mark.parametrize("rows", [json_lines, partial(json_rows, texts=[])])
+def test_half_a_character_is_a_broken_line_and_no_zero_byte(rows: Any, tmp_path: Path) -> None:
+    """The engine takes one for the other: two ids would be one."""
+    file, types = tmp_path / "x.json", {"item": pl.String()}
+    whole = [{"item": "\ud83d\ude00"}, {"item": "a\0"}, {"item": "B", "\ud800": 1}]
+    for half in ("a\ud800", "a\ud801", "\udc00"):
+        file.write_text("\n".join(map(json.dumps, [*whole, {"item": half}])))
+        found = rows(file, types, ["item"], 2)
+        assert found.table["item"].to_list() == ["\U0001f600", "a\0"]
+        assert found.left_out == {"broken line (the first: 3)": 2}
+    file.write_text(json.dumps([{"item": "a\ud800"}]))
+    with pytest.raises(InvalidInput, match="half a character"):
+        json_rows(file, types, ["item"], 2, [])
 
 
 def test_python_literals_are_never_evaluated(tmp_path: Path) -> None:

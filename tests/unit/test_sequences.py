@@ -121,7 +121,11 @@ def test_whole_numbers_written_as_floats_are_the_same_ids(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["(1, 2)", "1|2", "[1, 2", "1, 2]", "[[1], [2]]", "['a', ", "{'a': 1}", "['a', 1.5]", "'a'"]
+    "text",
+    [
+        *("(1, 2)", "1|2", "[1, 2", "1, 2]", "[[1], [2]]", "['a', ", "{'a': 1}", "['a', 1.5]", "'a'"),
+        r"['1', '\ud800']",
+    ],
 )
 def test_what_is_no_list_is_refused_with_its_row(text: str) -> None:
     with pytest.raises(

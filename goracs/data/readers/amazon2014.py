@@ -8,7 +8,6 @@ Source    Ruining He, Julian McAuley: Ups and Downs. WWW 2016; titles as in `gor
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import polars as pl
 from goracs.data.dataset import Dataset, Interactions
 from goracs.data.readers import amazon
 from goracs.data.readers.files import joined, listed
+from goracs.data.readers.kinds import is_text
 from goracs.data.readers.lines import Broken, sifted, text_lines
 from goracs.data.readers.raw import Rows
 
@@ -27,7 +27,6 @@ REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "un
 META = {"item": "asin", "title": "title", "brand": "brand"}
 RELEASED = {name: rf"_{field}_:\s*_(.*?)_" for name, field in META.items()}
 NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
-HALF = re.compile("[\ud800-\udfff]")  # of a character: no text in any encoding, though a literal may spell it
 Row = tuple[str | None, ...]
 
 
@@ -97,8 +96,4 @@ def _row(fields: object) -> Row | None:
     if not isinstance(fields, dict):
         return None
     row = tuple(fields.get(field) for field in META.values())
-    return row if row[0] and all(value is None or _is_text(value) for value in row) else None
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and (value.isascii() or HALF.search(value) is None)
+    return row if row[0] and all(value is None or is_text(value) for value in row) else None

@@ -1,7 +1,8 @@
 """Values of JSON objects that the engine would take as their JSON text where a text is asked for.
 
 Rule      a list or an object is never a text; true, false and a number are none where only texts are meant
-          (a prompt), but may be one elsewhere (an id, a label).
+          (a prompt), but may be one elsewhere (an id, a label). Half a character is none anywhere: the engine
+          would take it for a zero byte, and two ids for one.
 Engine    a pattern passes over the bytes; only the lines where it finds something are parsed.
 """
 
@@ -16,6 +17,24 @@ from pathlib import Path
 import polars as pl
 
 from goracs.data.readers.raw import matches
+
+HALF = re.compile("[\ud800-\udfff]")  # of a character: JSON and Python can spell it, no encoding has it
+SPELT = re.compile(rb"\\u[dD][89a-fA-F]")  # half of one, or one in two halves
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a text of whole characters."""
+    return isinstance(value, str) and (value.isascii() or HALF.search(value) is None)
+
+
+def halved(content: bytes) -> bool:
+    """Whether some text in a JSON value is half a character; False where it is no JSON."""
+    if not SPELT.search(content):
+        return False
+    try:
+        return HALF.search(json.dumps(json.loads(content), ensure_ascii=False)) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 class Kinds:
@@ -42,6 +61,8 @@ class Kinds:
 
     def holds(self, line: bytes) -> bool:
         """Whether all values of a line are of their kind; also where it is no JSON object."""
+        if halved(line):
+            return False
         if self._pattern is None or not self._pattern.search(line):
             return True
         try:

@@ -18,7 +18,7 @@ import polars as pl
 
 from goracs.data.readers import packed
 from goracs.data.readers.encoding import as_windows, mended, noted, shown
-from goracs.data.readers.kinds import Kinds
+from goracs.data.readers.kinds import Kinds, halved
 from goracs.data.readers.names import MissingColumn, did_you_mean
 from goracs.data.readers.raw import Rows, blocks, collected, head, source, unpacked
 from goracs.data.readers.spelling import fields_of_lines, spelt
@@ -120,7 +120,7 @@ def json_lines(
 
 def _json_lines(file: Path, asked: Asked, most_broken: int) -> Rows:
     found = Sifted(_whole(file, asked.fields), {}, {})
-    if not found.kept or _lacking(found.kept[0], asked.needed) or asked.kinds.doubtful(file):
+    if not found.kept or _doubtful(found.kept[0], asked) or asked.kinds.doubtful(file):
         _refuse_missing(file, found.kept, asked.fields, asked.needed)
         parts = (part for lines in _numbered(file) if lines for part in _sifted(lines, asked))
         found = sifted(file, parts, most_broken)
@@ -129,6 +129,12 @@ def _json_lines(file: Path, asked: Asked, most_broken: int) -> Rows:
         needed = ", ".join(asked.needed)
         raise InvalidInput(f"{file} is empty: it must hold a line for each object, with {needed}.")
     return Rows(table, found.left_out, found.noted)
+
+
+def _doubtful(frame: pl.DataFrame, asked: Asked) -> bool:
+    """Whether a line lacks something, or has a zero byte: what the engine makes of half a character."""
+    texts = frame.select(pl.col(pl.String))
+    return _lacking(frame, asked.needed) or any(text.str.contains("\0", literal=True).any() for text in texts)
 
 
 def _whole(file: Path, fields: Mapping[str, pl.DataType]) -> list[pl.DataFrame]:
@@ -192,6 +198,8 @@ def _json_array(file: Path, asked: Asked, most_broken: int) -> Rows:
         content.decode()
     except UnicodeDecodeError:
         content, guessed = mended(file, most_broken)
+    if halved(content):
+        raise _no_array(file, asked.needed, "half a character (\\ud800 to \\udfff alone) is in it")
     objects = _objects(file, content, asked.needed)
     names = spelt(file, asked.fields, [name for one in objects for name in one])
     meant = [{name: one.get(there) for name, there in names.items()} for one in objects]
@@ -309,6 +317,8 @@ def _fault(line: bytes | str, asked: Asked) -> str:
         return f"is not JSON ({error})"
     if not isinstance(found, dict):
         return f"is no JSON object with {', '.join(asked.needed)}"
+    if halved(line if isinstance(line, bytes) else line.encode()):
+        return "has half a character (\\ud800 to \\udfff alone)"
     lacking = [name for name in asked.needed if found.get(name) is None]
     if lacking:
         return f"has no {', '.join(lacking)} among its fields {', '.join(found)}"

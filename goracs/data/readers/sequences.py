@@ -26,6 +26,7 @@ from goracs.data.numbers import check_whole
 from goracs.data.prepare import CHUNK, PARTS, Part, Prepared
 from goracs.data.readers.delimited import TAB, Form, columns, counted, sniffed
 from goracs.data.readers.events import plain_ids, refuse
+from goracs.data.readers.kinds import is_text
 from goracs.data.readers.raw import Rows, digest, found
 from goracs.data.samples import subsample
 from goracs.data.tasks import EXAMPLE, Ctr, Task
@@ -163,7 +164,7 @@ def _literal(text: str) -> list[str] | None:
         values = ast.literal_eval(text) if text.strip() else []
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    if not isinstance(values, list) or not all(isinstance(value, str | int) for value in values):
+    if not isinstance(values, list) or not all(is_text(one) or isinstance(one, int) for one in values):
         return None
     return [str(value) for value in values]
 
