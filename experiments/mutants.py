@@ -6,16 +6,20 @@ and a line of a table; package=ot,search for several. `out` keeps what was tried
 
 Mutant    one change by an operator of cosmic-ray, at a place drawn without replacement from all places of the
           package's `FILES` where one applies (annotations left out), the operator drawn among those there.
-Tests     of a mutant are those of `TESTS` that run its line, the quickest first, up to `MOST` seconds in all;
-          of a line that is run on import those that run anything of its file. One that takes `LONGEST` is
-          left out. Laws have `EXAMPLES` examples, one seed, and no search for a smaller one.
+Tests     of a mutant are those of `TESTS` that run its line, the quickest first, up to `MOST` times the
+          longest in all; of a line that is run on import those that run anything of its file. One that takes
+          `LONGEST` is left out. Laws have `EXAMPLES` examples, one seed, and no search for a smaller one.
 Killed    a test fails; timed out: `SLACK` and `PATIENCE` times the tests' own seconds are over.
+Within    a function that is not called on import, a mutant is its code, exchanged in a process that has all
+          imported: much is tried in little time. A test that fails must pass again once the code is back; one
+          that does not is "unclear".
 Kernels   are a package of their own, run as plain Python: in compiled code a mutant would be the old one.
 """
 
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import json
 import os
@@ -23,60 +27,68 @@ import resource
 import signal
 import sys
 import time
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import hypothesis
 import numba
-import numpy as np
 
-ROOT = Path(__file__).parents[1]
-FILES = {  # of a package, those that are changed: of the large ones a part
-    "ot": "ot/cost.py ot/distance.py ot/exact.py ot/neighbours.py ot/one_point.py",
-    "search": "search/greedy.py search/lazily.py search/starts.py",
-    "selection": "selection/blend.py selection/ccs.py selection/kmm.py selection/ranked.py "
-    "selection/scores.py selection/strata.py selection/tsds.py",
-    "evaluation": "evaluation/*.py",
-    "store": "store.py store_lock.py",
-    "data": "data/candidates.py data/filters.py data/popularity.py data/splits.py",
-    "llm": "llm/adapter.py llm/chances.py llm/losses.py llm/saved_adapter.py",
-    "kernels": "ot/*.py search/*.py",
-}
-TESTS = {  # files below tests/ that are about them
-    "ot": "unit/test_cost unit/test_exact unit/test_neighbours unit/test_one_point",
-    "search": "unit/test_greedy unit/test_starts",
-    "selection": "golden/test_ccs_golden unit/test_by_scores unit/test_kmm unit/test_tsds",
+from experiments.mutant_sample import ROOT, Mutant, below, sample
+
+TESTS = {  # files below tests/ that run them
+    "ot": "laws/test_bound_laws laws/test_odd_problems unit/test_by_class unit/test_cost unit/test_exact "
+    "unit/test_figures unit/test_incremental unit/test_lagrangian unit/test_lots unit/test_neighbours "
+    "unit/test_one_point unit/test_past unit/test_pool unit/test_sums unit/test_trust unit/test_uot",
+    "search": "golden/test_goracs_golden unit/test_alternate unit/test_bounds "
+    "unit/test_branch unit/test_chains unit/test_exchange unit/test_goracs unit/test_goracs_inner "
+    "unit/test_goracs_limits unit/test_greedy unit/test_herding unit/test_lagrangian unit/test_refine "
+    "unit/test_starts unit/test_uniprot",
+    "selection": "golden/test_* laws/test_selection_laws unit/test_alignment unit/test_api unit/test_auto "
+    "unit/test_by_class unit/test_by_scores unit/test_dynamics unit/test_fdmat unit/test_figures "
+    "unit/test_geometry_selectors unit/test_goracs* unit/test_gradient_coresets unit/test_herding "
+    "unit/test_kmedoids unit/test_kmm unit/test_methods unit/test_minirec unit/test_selectors unit/test_spot "
+    "unit/test_tarot unit/test_tsds unit/test_uniprot unit/test_uot",
     "evaluation": "golden/test_eval_golden laws/test_evaluation_laws unit/test_bootstrap "
-    "unit/test_ctr_metrics unit/test_grounding unit/test_head unit/test_ranking unit/test_written",
-    "store": "unit/test_store",
-    "data": "unit/test_candidates unit/test_filters unit/test_popularity unit/test_splits",
-    "llm": "unit/test_adapter unit/test_chances unit/test_losses",
-    "kernels": "unit/test_bounds unit/test_lagrangian unit/test_neighbours unit/test_starts",
+    "unit/test_ctr_metrics unit/test_fuzz_calls unit/test_grounding unit/test_head unit/test_ranking "
+    "unit/test_written",
+    "store": "unit/test_room unit/test_signals unit/test_store",
+    "data": "golden/test_data_golden laws/test_data_laws unit/test_alpaca unit/test_amazon "
+    "unit/test_candidates unit/test_ending unit/test_events unit/test_files "
+    "unit/test_filters unit/test_fits unit/test_movielens unit/test_names unit/test_numbers "
+    "unit/test_parts unit/test_popularity unit/test_prepare unit/test_prompts unit/test_raw unit/test_remote "
+    "unit/test_samples unit/test_sequences unit/test_splits unit/test_statistics unit/test_tables "
+    "unit/test_tasks unit/test_ties unit/test_tokens",
+    "llm": "unit/test_adapter unit/test_blocked unit/test_chances unit/test_finetune unit/test_gradient "
+    "unit/test_losses unit/test_resume unit/test_security unit/test_targets",
+    "stages": "pipeline/test_head_road pipeline/test_influence_road pipeline/test_road "
+    "pipeline/test_scores_road unit/test_assess_stage unit/test_passes unit/test_results unit/test_states",
+    "kernels": "unit/test_bounds unit/test_exact unit/test_exchange unit/test_lagrangian "
+    "unit/test_neighbours unit/test_pool unit/test_starts",
 }
 FIRST = ("numba", "scipy.optimize", "scipy.spatial", "polars", "pytest")  # imported once for all
+LARGE = {"llm": ("torch", "peft", "transformers"), "stages": ("torch",)}  # and for these packages
 HEAD = ("package", "mutants", "killed", "timed out", "survived", "run by no test")
-MOST = 5.0  # seconds of tests a mutant
 SLACK, PATIENCE = 10.0, 4.0
 EXAMPLES = 10  # of a law
-LONGEST = 2  # seconds of one test: a longer one is left out
-COMPILED = {"kernel", "inlined", "njit", "intrinsic"}  # decorators
+UNCLEAR = 33  # exit status
+LONGEST = {"stages": 10}  # seconds of one test, else 1: a longer one is left out
+MOST = 10.0  # times that: of tests a mutant
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """A change: the file and line, the operator and which of its places, and the line before and after."""
+class Asked:
+    """A mutant to be judged: the whole text of its file, the tests that run its line, and their seconds."""
 
-    file: str
-    line: int
-    operator: str
-    occurrence: int
-    before: str
-    after: str
+    mutant: Mutant
+    text: str
+    tests: list[str]
+    usual: float
 
 
 class _Fewer:
@@ -93,11 +105,12 @@ class _Fewer:
 class _Clock:
     """A pytest plugin: says which test runs, and keeps the seconds of each that passes."""
 
-    def __init__(self, begins: Callable[[str], None]) -> None:
-        self.begins, self.seconds, self.failed = begins, dict[str, float](), list[str]()
+    def __init__(self, begins: Callable[[str], None], longest: float) -> None:
+        self.begins, self.longest = begins, longest
+        self.seconds, self.failed = dict[str, float](), list[str]()
 
     def pytest_runtest_setup(self, item: Any) -> None:
-        signal.setitimer(signal.ITIMER_PROF, LONGEST)
+        signal.setitimer(signal.ITIMER_PROF, self.longest)
         self.begins(item.nodeid)
         self.start = time.process_time()
 
@@ -110,7 +123,7 @@ class _Clock:
 
 
 def _too_long(*_: Any) -> None:
-    raise TimeoutError(f"longer than {LONGEST} s")
+    raise TimeoutError("longer than a test may be here")
 
 
 def _pytest(tests: list[str], *plugins: Any) -> int:
@@ -139,7 +152,7 @@ def _forked(work: Callable[[], int], seconds: float, said: Path) -> int:
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
         os.dup2(1, 2)
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
-        signal.alarm(3600)  # and one that sleeps
+        signal.alarm(60 * int(seconds))  # and one that sleeps
         status = work()
     finally:
         sys.stdout.flush()
@@ -155,10 +168,10 @@ def traced(package: str, out: Path) -> tuple[dict[str, float], Any]:
     def work() -> int:
         numba.config.DISABLE_JIT = package == "kernels"
         watch = coverage.Coverage(data_file=str(data), branch=True, source=[str(ROOT / "goracs")])
-        clock = _Clock(watch.switch_context)
+        clock = _Clock(watch.switch_context, LONGEST.get(package, 1))
         signal.signal(signal.SIGPROF, _too_long)
         watch.start()
-        code = _pytest([f"tests/{name}.py" for name in TESTS[package].split()], clock)
+        code = _pytest([str(file) for file in below("tests", TESTS[package], ".py")], clock)
         watch.stop()
         watch.save()
         clocked.write_text(json.dumps({"seconds": clock.seconds, "failed": clock.failed}))
@@ -172,91 +185,6 @@ def traced(package: str, out: Path) -> tuple[dict[str, float], Any]:
     seconds: dict[str, float] = found["seconds"]
     print(f"{package}: {len(seconds)} tests, {sum(seconds.values()):.0f} s; left out: {found['failed']}")
     return seconds, watch
-
-
-def _passed(source: str, kernels: bool) -> set[tuple[int, int]]:
-    """Every place within an annotation or a decorator that compiles, and outside of what is asked for."""
-    nodes = list(ast.walk(ast.parse(source)))
-    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
-    found: list[Any] = [n.annotation for n in nodes if isinstance(n, (ast.arg, ast.AnnAssign))]
-    found += [function.returns for function in functions]
-    found += [way for function in functions for way in function.decorator_list if _compiles(way)]
-    places = {place for node in found if node for place in _within(node)}
-    compiled = {
-        place
-        for function in functions
-        if any(map(_compiles, function.decorator_list))
-        for place in _within(function)
-    }
-    everywhere = {(y + 1, x) for y, line in enumerate(source.splitlines()) for x in range(len(line) + 1)}
-    return places | (everywhere - compiled if kernels else compiled)
-
-
-def _compiles(decorator: ast.expr) -> bool:
-    return any(
-        COMPILED & {getattr(node, "id", None), getattr(node, "attr", None)} for node in ast.walk(decorator)
-    )
-
-
-def _within(node: Any) -> Iterator[tuple[int, int]]:
-    """The places from the first character of a node to its last."""
-    for line in range(node.lineno, node.end_lineno + 1):
-        first = node.col_offset - 1 if line == node.lineno else 0
-        for column in range(first, node.end_col_offset + 1 if line == node.end_lineno else 999):
-            yield line, column
-
-
-def places(file: Path, kernels: bool) -> dict[tuple[int, int], list[tuple[str, int]]]:
-    """The places of a file where operators apply: of each these, and which of an operator's places it is."""
-    from cosmic_ray.ast import ast_nodes, get_ast
-    from cosmic_ray.plugins import get_operator, operator_names
-
-    source = file.read_text()
-    passed, nodes = _passed(source, kernels), list(ast_nodes(get_ast(source)))
-    found: dict[tuple[int, int], list[tuple[str, int]]] = {}
-    for name in sorted(set(operator_names()) - {"core/NoOp"}):
-        if get_operator(name).arguments():
-            continue
-        operator = get_operator(name)()
-        spots = (spot for node in nodes for spot in operator.mutation_positions(node))
-        for occurrence, (start, _) in enumerate(spots):
-            if start not in passed:
-                found.setdefault(start, []).append((name, occurrence))
-    return found
-
-
-def sample(package: str, count: int, seed: int) -> Iterator[tuple[Mutant, str]]:
-    """Mutants of a package, with the whole text of the changed file."""
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator
-
-    draw, kernels, files = np.random.default_rng(seed), package == "kernels", files_of(package)
-    every = [(file, *spot) for file in files for spot in sorted(places(file, kernels).items())]
-    print(f"{package}: {len(every)} places in {len({file for file, *_ in every})} files")
-    for at in draw.permutation(len(every)):
-        file, (line, _), ways = every[at]
-        name, occurrence = ways[int(draw.integers(len(ways)))]
-        source = file.read_text()
-        text = mutate_code(source, get_operator(name)(), occurrence)
-        if not _is_python(text):  # such as another sign for the star among the arguments
-            continue
-        if count == 0:
-            return
-        count -= 1
-        pairs = zip(source.splitlines(), text.splitlines(), strict=False)
-        old, new = next(pair for pair in pairs if pair[0] != pair[1])
-        where = str(file.relative_to(ROOT))
-        yield Mutant(where, line, name.removeprefix("core/"), occurrence, old.strip(), new.strip()), text
-
-
-def _is_python(text: str) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(text, "", "exec")
-        except SyntaxError:
-            return False
-    return True
 
 
 class _Changed(SourceFileLoader):
@@ -276,7 +204,7 @@ class _Changed(SourceFileLoader):
         return compile(self.text, self.path, "exec")
 
 
-def tests_of(mutant: Mutant, seconds: dict[str, float], watch: Any) -> list[str]:
+def tests_of(mutant: Mutant, seconds: dict[str, float], watch: Any, most: float) -> list[str]:
     """The tests that run the mutant's line, the quickest first."""
     by_line = watch.get_data().contexts_by_lineno(str(ROOT / mutant.file))
     names = set(by_line.get(mutant.line, [])) - {""}
@@ -285,46 +213,124 @@ def tests_of(mutant: Mutant, seconds: dict[str, float], watch: Any) -> list[str]
     found, total = list[str](), 0.0
     for name in sorted(names & set(seconds), key=lambda name: (seconds[name], name)):
         total += seconds[name]
-        if total > MOST and found:
+        if total > most and found:
             break
         found.append(name)
     return found
 
 
-def judged(mutant: Mutant, text: str, tests: list[str], usual: float, said: Path, kernels: bool) -> str:
-    """What becomes of a mutant: killed, timed out, survived, or not run where no test runs its line."""
-    if not tests:
-        return "not run"
-
-    def work() -> int:
-        numba.config.DISABLE_JIT = kernels
-        module = mutant.file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        sys.meta_path.insert(0, _Changed(module, str(ROOT / mutant.file), text))
-        return _pytest(tests)
-
+def judged(work: Callable[[], int], usual: float, said: Path) -> str:
+    """What becomes of a mutant whose tests work runs: killed, timed out, or survived."""
     status = _forked(work, SLACK + PATIENCE * usual, said)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL):
         return "timed out"
+    if os.WEXITSTATUS(status) == UNCLEAR:
+        return "unclear"
     return "killed" if status else "survived"
+
+
+def loaded(asked: Asked, kernels: bool) -> int:
+    """Run tests with the module imported from another text."""
+    numba.config.DISABLE_JIT = kernels
+    file = asked.mutant.file
+    module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    sys.meta_path.insert(0, _Changed(module, str(ROOT / file), asked.text))
+    return _pytest(asked.tests)
+
+
+def within(mutant: Mutant, watch: Any) -> bool:
+    """Whether the mutant is in the body of a function that nothing calls on import."""
+    nodes = ast.walk(ast.parse((ROOT / mutant.file).read_text()))
+    bodies = [(n.body[0].lineno, n.end_lineno or 0) for n in nodes if isinstance(n, ast.FunctionDef)]
+    on_import = "" in watch.get_data().contexts_by_lineno(str(ROOT / mutant.file)).get(mutant.line, [])
+    return any(first <= mutant.line <= last for first, last in bodies) and not on_import
+
+
+def change(text: str, path: str) -> None:
+    """Give the functions of an imported module the code that they have in another text of it."""
+    codes, more = dict[tuple[str, int], CodeType](), [compile(text, path, "exec")]
+    while more:
+        inner = [const for const in more.pop().co_consts if isinstance(const, CodeType)]
+        codes |= {(code.co_qualname, code.co_firstlineno): code for code in inner}
+        more += inner
+    for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
+        old = function.__code__
+        if old.co_filename == path:
+            function.__code__ = codes.get((old.co_qualname, old.co_firstlineno), old)
+
+
+class _InTurn:
+    """A pytest plugin: in place of a session's tests, those of one mutant after another, a process each."""
+
+    def __init__(self, asked: list[Asked], ends: Callable[[Asked, str], None], said: Path) -> None:
+        self.asked, self.ends, self.said = asked, ends, said
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        for asked in self.asked:
+            chosen = [items[name] for name in asked.tests]
+            self.ends(asked, judged(lambda: self._run(session, asked, chosen), asked.usual, self.said))  # noqa: B023
+        return True
+
+    def _run(self, session: Any, asked: Asked, items: list[Any]) -> int:
+        change(asked.text, str(ROOT / asked.mutant.file))
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return self._again(session, asked, item)
+        return 0
+
+    def _again(self, session: Any, asked: Asked, item: Any) -> int:
+        """1 if a test that failed passes once the code is as it was, else `UNCLEAR`."""
+        path = ROOT / asked.mutant.file
+        change(path.read_text(), str(path))
+        session.testsfailed = 0
+        item._initrequest()
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        return UNCLEAR if session.testsfailed else 1
+
+
+def known(kept: Path) -> dict[str, str]:
+    """What became of each mutant that was judged before."""
+    lines = map(json.loads, kept.read_text().splitlines() if kept.exists() else [])
+    return {json.dumps(line["mutant"]): line["end"] for line in lines}
+
+
+def keep(kept: Path, asked: Asked, end: str) -> None:
+    """Note what became of a mutant."""
+    with kept.open("a") as file:
+        file.write(json.dumps({"mutant": asdict(asked.mutant), "end": end, "tests": asked.tests}) + "\n")
+
+
+def judge(asked: list[Asked], watch: Any, kept: Path, kernels: bool) -> None:
+    """Judge mutants: those within functions in one session, others by a new import each."""
+    said, inner = kept.with_suffix(".last"), [one for one in asked if one.tests and within(one.mutant, watch)]
+    for one in asked:
+        if not one.tests:
+            keep(kept, one, "not run")
+        elif one not in inner:
+            keep(kept, one, judged(partial(loaded, one, kernels), one.usual, said))
+
+    def work() -> int:
+        numba.config.DISABLE_JIT = kernels
+        files = sorted({name.partition("::")[0] for one in inner for name in one.tests})
+        return _pytest(files, _InTurn(inner, partial(keep, kept), said))
+
+    if inner:
+        _forked(work, 3600, kept.with_suffix(".turns"))
 
 
 def tried(package: str, count: int, seed: int, out: Path) -> list[tuple[Mutant, str]]:
     """Mutants of a package, each with what became of it, found or kept."""
     seconds, watch = traced(package, out)
-    kept = out / f"{package}.jsonl"
-    lines = map(json.loads, kept.read_text().splitlines() if kept.exists() else [])
-    ends = {json.dumps(line["mutant"]): line["end"] for line in lines}
-    found = []
-    for mutant, text in sample(package, count, seed):
-        key = json.dumps(asdict(mutant))
-        if key not in ends:
-            tests = tests_of(mutant, seconds, watch)
-            usual = sum(seconds[name] for name in tests)
-            ends[key] = judged(mutant, text, tests, usual, out / f"{package}.last", package == "kernels")
-            with kept.open("a") as file:
-                file.write(json.dumps({"mutant": asdict(mutant), "end": ends[key], "tests": tests}) + "\n")
-        found.append((mutant, ends[key]))
-    return found
+    kept, found, asked = out / f"{package}.jsonl", list(sample(package, count, seed)), list[Asked]()
+    for mutant, text in found:
+        if json.dumps(asdict(mutant)) not in known(kept):
+            tests = tests_of(mutant, seconds, watch, MOST * LONGEST.get(package, 1))
+            asked.append(Asked(mutant, text, tests, sum(seconds[name] for name in tests)))
+    judge(asked, watch, kept, package == "kernels")
+    ends = known(kept)
+    return [(mutant, ends[json.dumps(asdict(mutant))]) for mutant, _ in found]
 
 
 def main(words: list[str]) -> int:
@@ -334,12 +340,13 @@ def main(words: list[str]) -> int:
     out, table = Path(asked["out"]), ["", f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}"]
     out.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)
-    for name in FIRST:
+    packages = asked["package"].split(",")
+    for name in (*FIRST, *(name for package in packages for name in LARGE.get(package, ()))):
         importlib.import_module(name)
-    for package in asked["package"].split(","):
+    for package in packages:
         found = tried(package, int(asked["mutants"]), int(asked["seed"]), out)
         for mutant, end in found:
-            if end in ("survived", "not run"):
+            if end in ("survived", "not run", "unclear"):
                 change = f"    - {mutant.before}\n    + {mutant.after}"
                 print(f"{mutant.file}:{mutant.line} {end}\n{change}")
         ends = Counter(end for _, end in found)
@@ -347,11 +354,6 @@ def main(words: list[str]) -> int:
         table.append(f"| {package} | {len(found)} | {' | '.join(map(str, counts))} |")
     print("\n".join(table))
     return 0
-
-
-def files_of(package: str) -> list[Path]:
-    """The sources of a package that are changed."""
-    return sorted(file for pattern in FILES[package].split() for file in (ROOT / "goracs").glob(pattern))
 
 
 if __name__ == "__main__":

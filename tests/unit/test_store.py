@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from goracs import memory
 from goracs.store import DamagedArtifact, External, Stage, Store, digest, folder_digest
+from goracs.store_lock import building
 from goracs.types import GoracsError
 
 plain = st.recursive(
@@ -42,6 +44,11 @@ def stage(
 @given(plain)
 def test_digest_equals_itself_after_a_round_trip_through_json(value: object) -> None:
     assert digest(value) == digest(json.loads(json.dumps(value)))
+
+
+def test_digest_refuses_what_json_does_not_have() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        digest({"lr": float("nan")})
 
 
 def test_digest_is_unchanged_by_the_order_of_keys() -> None:
@@ -93,6 +100,31 @@ def test_what_a_store_built_is_told_apart_from_what_it_found(lock_free_store: St
     found.get(stage())
     kept.kept("first", key)
     assert [store.built for store in (lock_free_store, found, kept)] == [{key}, set(), set()]
+
+
+def test_what_another_builds_while_one_waits_is_found(
+    lock_free_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def waited(file: Path, name: str) -> Iterator[None]:
+        monkeypatch.undo()
+        Store(lock_free_store.root).get(stage())
+        with building(file, name):
+            yield
+
+    monkeypatch.setattr("goracs.store.building", waited)
+    assert lock_free_store.get(stage()).cached
+
+
+def test_a_store_is_locked_once_however_much_is_asked_of_it(
+    lock_free_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lock is an open file."""
+    locked: list[Path] = []
+    monkeypatch.setattr("goracs.store.share", lambda root, _: locked.append(root))
+    for version in range(3):
+        lock_free_store.get(stage(version=version))
+    assert locked == [lock_free_store.root]
 
 
 def test_a_store_that_is_moved_away_is_gone_on_with_where_it_was(lock_free_store: Store) -> None:
