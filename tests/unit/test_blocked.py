@@ -72,6 +72,16 @@ def test_losses_and_gradients_equal_those_of_all_logits(rows: int, bias: bool) -
         torch.testing.assert_close(mine, theirs, rtol=SINGLE, atol=SINGLE)
 
 
+def test_a_second_derivative_is_refused() -> None:
+    """It would leave out what the gradient's own chances change."""
+    states, head, tokens = linear(3, 12, 50, False)
+    leaf = states.clone().requires_grad_(True)
+    total = token_losses(leaf, head, tokens).square().sum()
+    (first,) = torch.autograd.grad(total, leaf, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        torch.autograd.backward(first.sum())
+
+
 def test_figures_equal_those_of_all_chances_at_once() -> None:
     states, head, tokens = linear(blocked.BLOCK + 5, 12, 50, True)
     chance = head(states).softmax(1)

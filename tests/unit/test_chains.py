@@ -163,6 +163,8 @@ def test_the_row_that_a_chain_begins_with_stays() -> None:
 
 def test_one_row_and_many_have_no_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     costs, near, _ = next(better())
+    monkeypatch.setattr(chains, "MOST", 4)
+    assert chains.chain(costs, near, np.inf, lambda: True) is not None
     monkeypatch.setattr(chains, "MOST", 3)
     assert chains.chain(costs, near, np.inf, lambda: True) is None
     costs, near = settled(0, (12, 9, 1))

@@ -294,6 +294,16 @@ def test_what_branch_and_bound_has_done_is_not_counted_less_after_a_kill(
         assert_same(search(given, 5, Watch(file), **changed), whole)
 
 
+@pytest.mark.parametrize("up", [1e-14, -1e-14])
+def test_a_checkpoint_of_another_machine_may_differ_by_rounding(tmp_path: Path, up: float) -> None:
+    given, file = problem(60, 13, seed=1), tmp_path / "search.npz"
+    whole = search(given, watch=Watch(file))
+    kept = Watch(file).load()
+    assert kept is not None
+    Watch(file).save({**kept, "found": kept["found"] * [1 + up, 1, 1]})
+    np.testing.assert_array_equal(search(given, watch=Watch(file)).indices, whole.indices)
+
+
 def assert_same(found: Coreset, expected: Coreset) -> None:
     """But for the clock."""
     np.testing.assert_array_equal(found.indices, expected.indices)

@@ -104,12 +104,14 @@ def test_odd_pools_have_a_coreset(features: Any, budget: int) -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"alpha": 1.5}, r"alpha must be a number in 0\.\.1, got 1\.5"),
+    ({"alpha": -0.5}, r"alpha must be a number in 0\.\.1, got -0\.5"),
     ({"alpha": True}, "got True"),
     ({"unit": 0}, "unit must be a number > 0, got 0"),
     ({"sigma": float("nan")}, "sigma must be a finite number, got nan"),
     ({"sigma": float("inf")}, "got inf"),
     ({"neighbours": 0}, "neighbours must be a whole number >= 1, got 0"),
     ({"neighbours": 2.5}, "got 2.5"),
+    ({"neighbours": True}, "got True"),
 ]
 
 
