@@ -187,11 +187,11 @@ def test_seqrec_ranks_against_other_candidates(goracs: Command, candidates: str)
 
 
 @pytest.mark.parametrize("method", ["constrained", "likelihood"])
-@pytest.mark.parametrize("candidates", ["own", "everything"])
+@pytest.mark.parametrize(("candidates", "beams"), [("own", 10), ("everything", 11)])
 def test_seqrec_ranks_titles_alone_by_either_method(
-    goracs: Command, store_root: Path, method: str, candidates: str
+    goracs: Command, store_root: Path, method: str, candidates: str, beams: int
 ) -> None:
-    words = ("split.valid=4", "split.test=4", "dataset.core=50", "selector=random", "evaluate.beams=10")
+    words = ("split.valid=4", "split.test=4", "dataset.core=50", "selector=random", f"evaluate.beams={beams}")
     how = (f"evaluate.method={method}", f"evaluate.candidates={candidates}", "evaluate.negatives=19")
     ended = goracs("task=seqrec", *words, *how)
     assert ended.code == 0, ended.text
@@ -202,7 +202,7 @@ def test_seqrec_ranks_titles_alone_by_either_method(
     assert ("decoding" in result) == (method == "constrained")
     if method == "constrained":
         assert set(answers["written"]) <= {f'"{title}"' for title in catalogue}
-        assert result["decoding"]["num_return_sequences"] == 10
+        assert result["decoding"]["num_return_sequences"] == beams
 
 
 def test_the_method_of_ranking_is_nothing_to_a_task_of_answers(goracs: Command) -> None:
