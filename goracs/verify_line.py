@@ -185,7 +185,7 @@ class Run(Finished):
         yield checked("coreset.budget", coreset["budget"], len(set(self.rows.tolist())))
         if "transport" in (coreset["report"] or {}):
             yield from self._of_report(coreset["report"])
-        if coreset["assessment"]:
+        if coreset.get("assessment"):
             problem = recount.measured(self._problem(assess.NEEDS))
             found = recount.figures(problem, self.rows, assess.lam(self.result["config"]["task"]["lam"]))
             yield from compared("coreset.assessment", coreset["assessment"], found)

@@ -122,7 +122,7 @@ def settled(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
         for (name, *choice), values in told.items():
             if name.endswith(f".{CLASS}") and name.count(".") > 1 and name in have:
                 _set(config, name, None)
-            elif name not in have and len(values) == 1 and choice and choice == _choice(result, name):
+            elif _lacks(have, name) and len(values) == 1 and choice and choice == _choice(result, name):
                 _set(config, name, json.loads(next(iter(values))))
                 filled.add(name)
         found.append({**result, "config": config})
@@ -151,6 +151,12 @@ def _choice(result: Result, name: str) -> list[str]:
     if not isinstance(inner, dict):
         return []
     return [part, str(label_of(result) if part == "selector" else inner.get("name", inner.get(CLASS)))]
+
+
+def _lacks(have: Mapping[str, Any], name: str) -> bool:
+    """Whether neither a setting is there nor a value where its group would be."""
+    parts = name.split(".")
+    return not any(".".join(parts[:count]) in have for count in range(1, len(parts) + 1))
 
 
 def _set(config: dict[str, Any], name: str, value: Any) -> None:

@@ -15,7 +15,7 @@ NUMBER = int | float
 ASKED = int | float | str
 PLAIN = int | float | str | bool
 FIGURE = {"value?": NUMBER, "low?": NUMBER, "high?": NUMBER, "n?": int, "users?": int}
-FIGURES = {"*?": FIGURE}
+FIGURES = {"*": FIGURE}
 JUDGED = {
     **{f"{name}?": NUMBER for name in ("poo", "transport", "mean_gradient", "max_distance", "max_gradient")},
     **{f"{name}?": NUMBER for name in ("lam", "lower_bound", "gap", "gap_absolute")},

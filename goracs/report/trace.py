@@ -73,7 +73,7 @@ def projected(result: Result, folder: Path, store: Path) -> dict[str, FloatArray
     pool, target = map(_features, files)
     if pool.shape[1] != target.shape[1]:
         raise InvalidInput(f"the features in {stored} are of different widths: delete the folder.")
-    chosen = folder / result["coreset"]["indices_file"]
+    chosen = folder / (result["coreset"].get("indices_file") or "indices.json")
     rows = read_left(chosen)
     if rows is None:
         raise InvalidInput(f"{chosen} is missing: run the job again.")

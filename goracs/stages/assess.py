@@ -66,7 +66,7 @@ def completed(results: Sequence[dict[str, Any]], store: Store) -> list[dict[str,
 
 def _unjudged(result: Mapping[str, Any]) -> bool:
     coreset = result["coreset"]
-    return coreset is not None and coreset["assessment"] is None and result["config"]["budget"] != "all"
+    return coreset is not None and coreset.get("assessment") is None and result["config"]["budget"] != "all"
 
 
 def _judged(result: dict[str, Any], results: Sequence[dict[str, Any]], store: Store) -> dict[str, Any]:

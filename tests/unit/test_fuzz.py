@@ -84,6 +84,7 @@ FINDS = [  # what the long form found: reader, file, place in it, value
     ("result.json", "a/result.json", ["command"], None),
     ("job folders", "a/result.json", ["stages", "select", "seconds"], "7"),
     ("job folders", "a/result.json", ["coreset", "report", "classes"], {}),
+    ("job folders", "a/result.json", ["metrics", "tuned", "auc"], None),
     ("job folders", "a/trace.json", [0], 3),
     ("job folders", "a/trace.json", [0, "objective"], None),
     ("job folders", "a/trace.json", [0, "class"], "none such"),
@@ -111,6 +112,27 @@ def test_what_was_found_is_refused_in_words(
     file = name or next(one for one in target.files if one.endswith("manifest.json"))
     files = {**target.files, file: put(target.files[file], place, value)}
     assert fuzz.tried(target, tmp_path, files).kind == "refused"
+
+
+@pytest.mark.parametrize("place", [("coreset", "indices_file"), ("coreset", "assessment"), ("stages",)])
+@pytest.mark.parametrize("null", [True, False])
+def test_what_a_result_may_lack_is_lacking_in_the_report(
+    place: tuple[str, ...], null: bool, tmp_path: Path
+) -> None:
+    target = TARGETS["job folders"]
+    whole = json.loads(target.files["a/result.json"])
+    *above, name = place
+    inner = whole[above[0]] if above else whole
+    inner[name] = None
+    if not null:
+        del inner[name]
+    files = {**target.files, "a/result.json": json.dumps(whole).encode()}
+    assert fuzz.tried(target, tmp_path, files).kind == "read"
+
+
+@pytest.mark.parametrize("number", [183, 9341, 9562])
+def test_a_parquet_file_at_which_the_engine_panics_is_refused(number: int) -> None:
+    assert fuzz.trial(TARGETS["interactions parquet"], 18, number)[1].kind == "refused"
 
 
 def test_objects_within_objects_beyond_measure_are_refused(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def _parquet(file: Path, types: Mapping[str, pl.DataType], time: str | None) -> 
         packed.refuse_texts(file, there, [name for name in names.values() if schema[name] == pl.String])
         read = {name: _read(schema, names[name], kind, name == time) for name, kind in types.items()}
         return collected(file, there.select(**read))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InvalidInput(f"{file} is no Parquet table with {', '.join(types)}: {reason}.") from error
 

@@ -63,7 +63,7 @@ def _frames(found: Gathered) -> tuple[Frames, int]:
     read: dict[Path, tuple[pl.DataFrame, pl.DataFrame]] = {}
     absent = 0
     for job in found.jobs:
-        prepared, rows = found.kept(job, "prepare"), job.left(job.result["coreset"]["indices_file"])
+        prepared, rows = found.kept(job, "prepare"), job.rows()
         if prepared is None or rows is None:
             absent += 1
             continue

@@ -58,7 +58,7 @@ def _stages(found: Gathered) -> dict[str, dict[str, Any]]:
     told: dict[str, dict[str, Any]] = {}
     seen: set[tuple[str, str]] = set()
     for result in found.results:
-        for name, cost in result.get("stages", {}).items():
+        for name, cost in (result.get("stages") or {}).items():
             one = told.setdefault(name, {"made": 0, "found": 0, "seconds": [], "mb": []})
             one["found" if cost.get("cached") else "made"] += 1
             key = name, str(result["digests"].get(name, result["file"]))

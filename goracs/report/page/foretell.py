@@ -45,7 +45,7 @@ def section(found: Gathered) -> Section:
 def _rows(found: Gathered) -> list[dict[str, Any]]:
     rows = []
     for job in found.jobs:
-        told = job.result["coreset"]["assessment"] or {}
+        told = job.result["coreset"].get("assessment") or {}
         values = {
             TITLES[name]: job.result["metrics"]["tuned"].get(name, {}).get("value") for name in found.main[:1]
         }

@@ -41,6 +41,11 @@ class Job:
         """
         return read_left(self.folder / name)
 
+    def rows(self) -> Any:
+        """The rows of its coreset, likewise."""
+        name = self.result["coreset"].get("indices_file")
+        return self.left(name) if name else None
+
 
 @dataclass(frozen=True)
 class Gathered:

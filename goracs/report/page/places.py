@@ -43,7 +43,7 @@ def section(found: Gathered) -> Section:
 
 
 def _chart(found: Gathered, place: int, job: Job) -> Chart | None:
-    rows = job.left(job.result["coreset"]["indices_file"])
+    rows = job.rows()
     if rows is None or found.kept(job, "features") is None:
         return None
     sides = projected(job.result, job.folder, found.store)
