@@ -3,11 +3,11 @@
 `python -m experiments.cluster_kills [workers=50] [commands=20] [rows=100000] [seed=0]` prints a line of a
 table for each. m = 500, n = 100, d = 32; two workers; the cluster is the command's own.
 
-Kill      of a random one of the workers, `GAP` seconds apart on average from the first pass on, `EACH` a
-          selection at most; or of the command alone, within the time that an undisturbed one takes, which is
-          then given again, and finds its checkpoint.
-Same      the coreset and its report are those of a selection without a cluster.
-Again     pricing passes that were begun beyond those of an undisturbed selection, the most of one selection.
+Kill      of a random one of the workers, `GAP` seconds apart on average from the first pricing pass on, `EACH`
+          a selection at most; or of the command alone, at a moment between its first pricing pass and its end,
+          which is then given again, and finds its checkpoint.
+Same      the coreset and its report are those of a selection without a cluster; else the exit code is 1.
+Again     pricing passes that a command begins beyond those of an undisturbed one, the most of one selection.
 Left      processes of a killed command after `ENDED` seconds, but for two idle agents that Ray lets wait.
 """
 
@@ -57,6 +57,7 @@ def main(words: list[str]) -> None:
         lab = Lab(Path(folder), asked["rows"], np.random.default_rng(asked["seed"]))
         for name in ("workers", "commands"):
             print(f"| {' | '.join([name, *map(str, lab.line(name, asked[name]))])} |", flush=True)
+    sys.exit(int(lab.wrong > 0))
 
 
 def select(folder: str) -> None:
@@ -101,13 +102,15 @@ class Lab:
     """
 
     def __init__(self, root: Path, rows: int, draw: np.random.Generator) -> None:
-        self.root, self.draw, self.number, self.again, self.left = root, draw, 0, 0, 0
+        self.root, self.draw, self.number, self.wrong, self.again, self.left = root, draw, 0, 0, 0, 0
         made = planted(rows, TARGET, 0, WIDTH)
         parts = {"pool": made.features, "target": made.target_features, "norms": made.scores["gradient_norm"]}
         for name, part in parts.items():
             np.save(root / f"{name}.npy", part)
         self.whole = json.loads(json.dumps(searched(laid(root), Watch())))
-        folder, began = self.begun(), time.monotonic()
+        folder = self.begun()
+        self._until_passes(folder)
+        began = time.monotonic()
         assert self.ended(folder)
         self.seconds, self.passes = time.monotonic() - began, (folder / "passes").stat().st_size
 
@@ -118,6 +121,7 @@ class Lab:
         while done < kills:
             made, alike = trial(min(EACH, kills - done))
             done, same, selections = done + made, same + alike, selections + 1
+        self.wrong += selections - same
         return [done, selections, same, self.again, self.left]
 
     def lost_workers(self, most: int) -> tuple[int, bool]:
@@ -137,8 +141,9 @@ class Lab:
     def lost_command(self, _most: int) -> tuple[int, bool]:
         """A selection whose command is killed and given again."""
         folder = self.begun()
+        self._until_passes(folder)
         self._wait(self.draw.uniform(0, self.seconds))
-        killed = self.process.poll() is None
+        killed = self.process.poll() is None and not (folder / "found.json").exists()
         self.process.kill()
         self.process.wait()
         self.left += len(self._until(lambda: not self._others()) or [])
@@ -172,6 +177,10 @@ class Lab:
                 [sys.executable, "-c", CHILD, str(folder)],
                 stdout=said, stderr=said, env={**os.environ, **QUIET, MARK: self.mark},
             )  # fmt: skip
+
+    def _until_passes(self, folder: Path) -> None:
+        while not (folder / "passes").exists() and self.process.poll() is None:
+            time.sleep(0.05)
 
     def _wait(self, seconds: float) -> None:
         with suppress(subprocess.TimeoutExpired):

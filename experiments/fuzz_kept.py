@@ -16,11 +16,16 @@ import numpy as np
 
 from experiments.fuzz_target import Target
 from goracs.report import trace
+from goracs.search.kept import whole
 from goracs.search.watch import Watch
 from goracs.store import MANIFEST, Stage, Store
 from goracs.types import GoracsError
 
-ARRAYS = {"rows": np.arange(5), "found": np.array([0.5, 0.25]), "trace": np.array("[]")}
+ARRAYS = {
+    **{name: np.arange(5) for name in ("rows", "best", "generated")},
+    **{"found": np.array([0.5, 0.25, 1.0]), "counts": np.array([3, 0]), "sweeps": np.arange(6)},
+    "trace": np.array("[]"),
+}
 KEY = "e" * 64
 
 
@@ -47,7 +52,7 @@ def checkpoint() -> Target:
         content = file.read_bytes()
 
     def read(folder: Path) -> None:
-        found = Watch(folder / "search.npz").load()
+        found = whole(Watch(folder / "search.npz").load(), None)
         if found is None:
             raise GoracsError("told in the log, and not used")
         _same({name: found[name] for name in sorted(found)}, {name: ARRAYS[name] for name in sorted(ARRAYS)})

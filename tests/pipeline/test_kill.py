@@ -1,4 +1,4 @@
-"""A job killed at any point: nothing half-built counts; finished stages, batches and steps are reused."""
+"""A job killed at any stage: nothing half-built counts; finished stages, batches and steps are reused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIG
 JOBS = {"adapter": "warm up", "embed": "embed pool", "score": "score pool", "finetune": "finetune"}
 
 
-def test_a_job_killed_at_every_point_ends_as_an_undisturbed_one(
+def test_a_job_killed_at_every_stage_ends_as_an_undisturbed_one(
     goracs: Command, tmp_path: Path, store_root: Path
 ) -> None:
     store, folder = tmp_path / "store", tmp_path / "killed"

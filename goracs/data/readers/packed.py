@@ -3,9 +3,8 @@
 Limit     `ROOM` bytes in any case, above that `RATIO` times the file's own size. Text packs to a tenth, a
           table that says the same again and again to a hundredth; a bomb to a thousandth and less.
 Looked    bz2 and xz while they are unpacked (`goracs.data.readers.raw`); zstd by what its blocks can hold at
-          most, Parquet by its rows and the lengths of its texts, neither unpacked; gzip, which cannot say it,
-          by unpacking files up to `SMALL` once in a process: a second or two. A larger one can hold 1,032
-          times its size.
+          most, Parquet by its rows, neither unpacked; gzip and Parquet's texts, which cannot say it, by
+          unpacking files up to `SMALL` once: a second or two. A larger gzip can hold 1,032 times its size.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def refuse_rows(file: Path, rows: int, columns: int) -> None:
 def refuse_texts(file: Path, table: pl.LazyFrame, columns: Sequence[str]) -> None:
     """Raise InvalidInput for a Parquet file whose texts are too long: one may stand in each row."""
     if columns and file.stat().st_size <= SMALL:
-        lengths = [pl.col(name).str.len_bytes().cast(pl.Int64).sum() for name in columns]
+        lengths = [pl.col(name).cast(pl.String).str.len_bytes().cast(pl.Int64).sum() for name in columns]
         refuse_large(file, sum(table.select(lengths).collect(engine="streaming").row(0)))
 
 

@@ -167,7 +167,8 @@ def refuse_packed(file: Path, content: bytes) -> None:
     """Raise InvalidInput for what is to be text and the engine would unpack."""
     if packed.by_engine(content):
         raise InvalidInput(
-            f"{file} is packed twice, or by zlib: unpack it, or pack it once, by gzip, bz2, xz or zstd."
+            f"{file} begins as what zlib or a second packer makes: unpack it, and pack it at most once, "
+            "by gzip, bz2, xz or zstd."
         )
 
 

@@ -32,6 +32,7 @@ from goracs.types import InvalidInput
 TEXT = ("csv", "tsv", "txt", "dat", "inter", "item")
 JSON = ("jsonl", "json", "ndjson")
 PACKED = ("gz", "bz2", "xz", "zst")
+LONG = (pl.String, pl.Binary, pl.Categorical, pl.Enum)  # types whose values may be of any length
 HINT = (
     "dataset.columns says what they are called. A log without ratings (dataset.columns.rating=null) goes "
     "with task=seqrec. A table without a time (dataset.columns.time=null) is in the order of its events, "
@@ -225,7 +226,7 @@ def _parquet(file: Path, types: Mapping[str, pl.DataType], time: str | None) -> 
         schema = there.collect_schema()
         names = columns_of(file, list(types), schema.names())
         packed.refuse_rows(file, there.select(pl.len()).collect().item(), len(types))
-        packed.refuse_texts(file, there, [name for name in names.values() if schema[name] == pl.String])
+        packed.refuse_texts(file, there, [name for name in names.values() if schema[name] in LONG])
         read = {name: _read(schema, names[name], kind, name == time) for name, kind in types.items()}
         return collected(file, there.select(**read))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
