@@ -3,9 +3,9 @@
 `python -m experiments.cluster_kills [workers=50] [commands=20] [rows=100000] [seed=0]` prints a line of a
 table for each. m = 500, n = 100, d = 32; two workers; the cluster is the command's own.
 
-Kill      of a random one of the workers, `GAP` seconds apart on average from the first pricing pass on, `EACH`
-          a selection at most; or of the command alone, at a moment between its first pricing pass and its end,
-          which is then given again, and finds its checkpoint.
+Kill      of a random one of the workers, `GAP` seconds apart on average from the first pricing pass on,
+          `EACH` a selection at most; or of the command alone, at a moment between its first pricing pass and
+          its end, which is then given again, and finds its checkpoint.
 Same      the coreset and its report are those of a selection without a cluster; else the exit code is 1.
 Again     pricing passes that a command begins beyond those of an undisturbed one, the most of one selection.
 Left      processes of a killed command after `ENDED` seconds, but for two idle agents that Ray lets wait.

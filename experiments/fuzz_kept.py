@@ -23,7 +23,9 @@ from goracs.types import GoracsError
 
 ARRAYS = {
     **{name: np.arange(5) for name in ("rows", "best", "generated")},
-    **{"found": np.array([0.5, 0.25, 1.0]), "counts": np.array([3, 0]), "sweeps": np.arange(6)},
+    "found": np.array([0.5, 0.25, 1.0]),
+    "counts": np.array([3, 0]),
+    "sweeps": np.arange(6),
     "trace": np.array("[]"),
 }
 KEY = "e" * 64

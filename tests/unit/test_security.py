@@ -180,7 +180,7 @@ def test_what_is_packed_otherwise_is_not_unpacked_behind_the_limit(
         content = {**PACKERS, "zlib": zlib.compress}[packer](content)
     file.write_bytes(content)
     with pytest.raises(
-        InvalidInput, match="begins as what zlib or a second packer makes|is not text in UTF-8"
+        InvalidInput, match=r"begins as what zlib or a second packer makes|is not text in UTF-8"
     ):
         READERS[reader](file)
 
