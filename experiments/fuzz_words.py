@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.fuzz import NASTY, ODD, Draw, Outcome, asked_for, outcome, table
 from goracs import mistakes
 from goracs.config import build, composed, conf_dir, hashed
-from goracs.types import GoracsError
+from goracs.types import GoracsError, refuse_budget
 
 TINY = ("backbone=tiny", "encoder=tiny")
 CHANGES = 3
@@ -85,7 +85,7 @@ def odd_value(whole: Mapping[str, Any], names: list[str], draw: Draw) -> Any:
 
 def looked_at(config: DictConfig) -> None:
     """What a run does with its configuration before anything is read."""
-    build(config)
+    refuse_budget(build(config)["budget"])
     json.dumps(hashed(config), allow_nan=False)
 
 
