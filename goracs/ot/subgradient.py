@@ -192,7 +192,7 @@ def spread_row(lists, i, prices, rise, whole, weight, rest, picked, values):  # 
 @kernel
 def smallest(found, count):  # type: ignore[no-untyped-def]
     """The `count` rows of smallest value, ties to the smaller index; in the order of indices."""
-    threshold = np.partition(found, count - 1)[count - 1]
+    threshold = kth(found.copy(), count - 1)
     chosen, filled = np.empty(count, np.int64), 0
     ties = count - (found < threshold).sum()
     for i in range(len(found)):
@@ -201,6 +201,30 @@ def smallest(found, count):  # type: ignore[no-untyped-def]
             chosen[filled] = i
             filled += 1
     return chosen
+
+
+@kernel
+def kth(values, k):  # type: ignore[no-untyped-def]
+    """The value that would stand at place k if they were sorted, which moves them (Hoare's selection).
+
+    `np.partition` does the same, but its checks of arguments take ten seconds to compile.
+    """
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot, x, y = values[(low + high) // 2], low, high
+        while x <= y:
+            while values[x] < pivot:
+                x += 1
+            while values[y] > pivot:
+                y -= 1
+            if x <= y:
+                values[x], values[y] = values[y], values[x]
+                x, y = x + 1, y - 1
+        low = low if k < x else x
+        high = high if k > y else y
+        if y < k < x:
+            break
+    return values[k]
 
 
 @kernel

@@ -195,6 +195,13 @@ def test_with_rows_is_a_sorted_union() -> None:
     assert kept.with_rows(Dense(costs), np.array([9, 3])) is kept
 
 
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.data())
+def test_kth_equals_a_sort(values: list[int], data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, len(values) - 1))
+    assert subgradient.kth(np.array(values, np.float64), k) == sorted(values)[k]
+
+
 def test_the_steps_choose_ties_by_index_and_count_what_is_short() -> None:
     found = np.array([2.0, 1.0, 1.0, 0.0, 1.0])
     assert subgradient.smallest(found, 3).tolist() == [1, 2, 3]
