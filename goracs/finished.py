@@ -80,8 +80,8 @@ class Finished:
         """
         from omegaconf import OmegaConf
 
-        told = {name: self.result["config"][name] for name in names}
         try:
+            told = {name: told_by(self.result, name) for name in names}
             refuse_foreign(told)
             today = composed([])
             return build(OmegaConf.create(told | {name: today[name] for name in ("runtime", "cluster")}))
@@ -104,12 +104,7 @@ def opened(folder: Path, root: Path, *, trusted: bool) -> Finished:
         GoracsError: no result, one that ended before finetune, one that fitted a head, or a model with code.
     """
     result = read_result(folder / "result.json")
-    backbone = result["config"].get("backbone")
-    if isinstance(backbone, dict) and backbone.get("trust_remote_code") and not trusted:
-        raise InvalidInput(
-            f"{folder} was made with backbone.trust_remote_code=true: Python code that comes with "
-            f"{backbone.get('model')} would run here. If you trust who wrote it, say so: {TRUST}."
-        )
+    refuse_code(folder, result, trusted=trusted)
     if "finetune" not in result["digests"]:
         raise InvalidInput(
             f"{folder} has no fine-tune: its run ended before it (until={result['config'].get('until')}). "
@@ -124,6 +119,31 @@ def opened(folder: Path, root: Path, *, trusted: bool) -> Finished:
             "tool could load and what recommends."
         )
     return Finished(folder, result, Store(root))
+
+
+def refuse_code(folder: Path, result: Result, *, trusted: bool) -> None:
+    """Refuse a run whose model, or whose proxy's, brings code; arguments as for `opened`.
+
+    Raises:
+        InvalidInput: there is such a model, and nobody says here that its code may run.
+    """
+    for name, told in result["config"].items():
+        if isinstance(told, dict) and told.get("trust_remote_code") and not trusted:
+            raise InvalidInput(
+                f"{folder} was made with {name}.trust_remote_code=true: Python code that comes with "
+                f"{told.get('model')} would run here. If you trust who wrote it, say so: {TRUST}."
+            )
+
+
+def told_by(result: Result, name: str) -> Any:
+    """What a result says of one choice of its configuration.
+
+    Raises:
+        InvalidInput: nothing.
+    """
+    if name not in result["config"]:
+        raise InvalidInput(f"its configuration does not tell its {name}.")
+    return result["config"][name]
 
 
 def _target(settings: Any) -> Any:

@@ -1,6 +1,7 @@
 """What takes room in a store, and what of it no kept result needs.
 
-Needed      an artifact whose key some result names, and what a result itself is in the store.
+Needed      an artifact whose key some result names, and what a result itself is in the store; what an
+            interrupted command goes on from, and all that this was made of.
 Half-built  what an interrupted command goes on from (`.checkpoint`, kept) or has no use for (`.partial`).
 Damaged     by its manifest; no file is read again to know it (the store does when it opens an artifact).
 Not here    whether somebody is at work in the store (`goracs.store_lock.alone`).
@@ -8,13 +9,14 @@ Not here    whether somebody is at work in the store (`goracs.store_lock.alone`)
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goracs.store import CHECKPOINT, PARTIAL, PLACE, read_manifest
+from goracs.store import CHECKPOINT, NEEDS, PARTIAL, PLACE, read_manifest
 from goracs.store_lock import LOCK
 from goracs.types import GoracsError
 
@@ -58,7 +60,7 @@ def _looked_at(path: Path) -> Place:
 
 def _state(path: Path) -> tuple[str, tuple[str, ...]]:
     if path.suffix:
-        return (KEPT if path.suffix == CHECKPOINT else HALF), ()
+        return (KEPT, _needs(path)) if path.suffix == CHECKPOINT else (HALF, ())
     try:
         manifest = read_manifest(path)
     except (GoracsError, OSError):
@@ -66,9 +68,18 @@ def _state(path: Path) -> tuple[str, tuple[str, ...]]:
     return FINISHED, tuple(manifest["inputs"].values())
 
 
+def _needs(checkpoint: Path) -> tuple[str, ...]:
+    """The keys of the inputs of what goes on from a checkpoint; none where the store did not note them."""
+    try:
+        keys = json.loads(checkpoint.with_suffix(NEEDS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
+
+
 def unneeded(found: Sequence[Place], keys: Collection[str]) -> list[Place]:
-    """What no result needs, of those that name these keys."""
-    named = {key[:PLACE] for key in keys}
+    """What no result needs, of those that name these keys, and no interrupted command."""
+    named = {key[:PLACE] for key in keys} | _of_interrupted(found)
 
     def needed(place: Place) -> bool:
         if place.stage == OF_RESULTS and place.state == FINISHED:
@@ -76,6 +87,19 @@ def unneeded(found: Sequence[Place], keys: Collection[str]) -> list[Place]:
         return place.key in named or place.state == KEPT
 
     return [place for place in found if place.state == HALF or not needed(place)]
+
+
+def _of_interrupted(found: Sequence[Place]) -> set[str]:
+    """What interrupted commands begin with, and what that was made of, as far as it is there."""
+    inputs = {place.key: place.inputs for place in found if place.state == FINISHED}
+    ahead = [key[:PLACE] for place in found if place.state == KEPT for key in place.inputs]
+    needed = set[str]()
+    while ahead:
+        key = ahead.pop()
+        if key not in needed:
+            needed.add(key)
+            ahead += [one[:PLACE] for one in inputs.get(key, ())]
+    return needed
 
 
 def remove(some: Sequence[Place]) -> Iterator[Place]:
@@ -87,5 +111,6 @@ def remove(some: Sequence[Place]) -> Iterator[Place]:
             shutil.rmtree(gone, ignore_errors=True)
             place.path.rename(gone)
         shutil.rmtree(gone)
-        place.path.with_suffix(LOCK).unlink(missing_ok=True)
+        for beside in (LOCK, NEEDS):
+            place.path.with_suffix(beside).unlink(missing_ok=True)
         yield place

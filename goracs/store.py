@@ -40,6 +40,7 @@ SCHEMA = 1  # of a manifest; those of the first versions do not name it
 PARTIAL = ".partial"  # beside it, while it is built
 KEY = re.compile("[0-9a-f]{64}")
 CHECKPOINT = ".checkpoint"  # beside an artifact's place: what a long stage keeps until it is there
+NEEDS = ".needs"  # beside a checkpoint: the keys of the inputs of what goes on from it
 log = logging.getLogger("goracs.stages")  # a sweep shows a line a job instead, unless asked
 RECORDED_PACKAGES = ("goracs", "numpy", "polars", "POT", "torch", "transformers", "peft", "pytorch-lightning")
 
@@ -150,8 +151,9 @@ class Store:
             if self.has(stage):  # another process built it while this one waited
                 return self._open(place, stage.key, cached=True)
             log.info("  %-9s ...", stage.name)
-            partial = _emptied(place.with_suffix(PARTIAL))
+            partial, needs = _emptied(place.with_suffix(PARTIAL)), place.with_suffix(NEEDS)
             try:
+                needs.write_text(json.dumps(sorted(stage._identity["inputs"].values())))
                 tells = memory.forget_peak()
                 started = time.perf_counter()
                 stage.build(partial, inputs)
@@ -165,6 +167,8 @@ class Store:
                 raise Interrupted(stage.name) from end
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+                if not place.with_suffix(CHECKPOINT).exists():
+                    needs.unlink(missing_ok=True)
         return self._open(place, stage.key, cached=False)
 
     def _share(self) -> None:
@@ -201,6 +205,7 @@ class Store:
             raise _damage(place, "its manifest is that of another artifact, or was changed")
         with suppress(OSError):  # not ours
             os.utime(place)
+            place.with_suffix(NEEDS).unlink(missing_ok=True)
         found = {str(path.relative_to(place)) for path in _files(place)} - {MANIFEST}
         damaged = sorted(found ^ set(manifest["files"])) or [
             name for name, promised in manifest["files"].items() if file_digest(place / name) != promised

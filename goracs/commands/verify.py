@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from goracs.config import usual_store
+from goracs.finished import TRUST
 from goracs.types import GoracsError
 from goracs.verdict import DIFFERS, OPEN, STATED, Check
 from goracs.verify_line import checks
@@ -26,9 +27,10 @@ def run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="goracs verify", description="A run's figures, worked out anew.")
     parser.add_argument("run", type=Path, metavar="JOB_FOLDER", help="of a run that has a coreset")
     parser.add_argument("--store", type=Path, metavar="FOLDER", help="store.root of the run, if it was given")
+    parser.add_argument(TRUST, action="store_true", help="run Python code that comes with its model")
     asked = parser.parse_args(words)
     try:
-        found = checks(asked.run, asked.store or usual_store())
+        found = checks(asked.run, asked.store or usual_store(), trusted=asked.trust_remote_code)
     except (GoracsError, OSError) as error:  # OSError: a file of the job that is not there
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ FIGURE = {"value?": NUMBER, "low?": NUMBER, "high?": NUMBER, "n?": int, "users?"
 FIGURES = {"*": FIGURE}
 JUDGED = {
     **{f"{name}?": NUMBER for name in ("poo", "transport", "mean_gradient", "max_distance", "max_gradient")},
-    **{f"{name}?": NUMBER for name in ("lam", "lower_bound", "gap", "gap_absolute")},
+    **{f"{name}?": NUMBER for name in ("lam", "lower_bound", "lowest_cost", "gap", "gap_absolute")},
     "warnings?": [str],
 }
 SHAPE = {  # a name with ? may be missing or null, * stands for every other name
@@ -35,7 +35,7 @@ SHAPE = {  # a name with ? may be missing or null, * stands for every other name
         "budget_asked": ASKED,
         "budget": int,
         "indices_file?": str,
-        "report?": {**JUDGED, "status?": str, "classes?": {}, "auto?": {}},
+        "report?": {**JUDGED, "status?": str, "classes?": {"*": {**JUDGED, "budget": int}}, "auto?": {}},
         "assessment?": JUDGED,
     },
     "metrics?": {"*?": FIGURES},

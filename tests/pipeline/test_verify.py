@@ -47,6 +47,7 @@ def test_a_run_verifies(
     found = checks(ended.folder, store_root)
     assert [check for check in found if check.verdict == DIFFERS] == []
     assert {check.name.rpartition(".")[2] for check in found if check.verdict == OPEN} <= {"lower_bound"}
+    assert {"seed", "versions.numpy", "stages.prepare.seconds"} <= {check.name for check in found}
     assert verify.run([str(ended.folder), "--store", str(store_root)]) == 0
     assert "0 DIFFERS" in capfd.readouterr().out
 
@@ -88,6 +89,15 @@ ALTERED: dict[str, Any] = {
     "stages.finetune.seconds": 1e-3,
     "tokens_trained": 5,
     "kept_step": 7,
+    "seed": 7,
+    "coreset.selector": "kcenter",
+    "coreset.budget_asked": 9,
+    "coreset.indices_file": "others.json",
+    "precision.backbone": "bf16",
+    "versions.numpy": "0.1",
+    "status": "failed",
+    "stages.prepare.seconds": 1e-3,
+    "stages.embed.peak_mb": 1e-3,
 }
 
 
@@ -111,6 +121,47 @@ def test_every_altered_figure_of_a_result_is_named(
     assert verify.run([str(whole.folder), "--store", str(store_root)]) == 1
     said = f"DIFFERS: metrics.tuned.auc.value: result.json states 0.99, found anew: {before!r}"
     assert said in capfd.readouterr().out
+
+
+def drop(result: dict[str, Any], name: str) -> None:
+    *path, last = name.split(".")
+    for key in path:
+        result = result[key]
+    del result[last]
+
+
+REMOVED = {  # what is taken away -> what is said to differ
+    ("digests.evaluate",): {"metrics.tuned", "digests.evaluate, of the config", "stages.evaluate"},
+    ("digests.assess", "stages.assess"): {"coreset.assessment", "digests.assess, of the config"},
+    ("metrics.untuned",): {"metrics.untuned"},
+    ("metrics.tuned.auc",): {"metrics.tuned.auc"},
+    ("coreset.report.poo",): {"coreset.report.poo"},
+    ("coreset.report.classes.1",): {"coreset.report.classes", "coreset.report.classes.1"},
+    ("coreset.report.classes.1.lowest_cost",): {"coreset.report.classes.1.lowest_cost"},
+    ("stages", "prompts"): {"stages.finetune.seconds", "prompts.finetune"},
+    ("status", "versions.numpy"): {"status", "versions.numpy"},
+}
+
+
+@pytest.mark.parametrize("names", REMOVED, ids=lambda names: names[0])
+def test_what_a_result_no_longer_states_is_named(
+    whole: Ended, named: Callable[..., set[str]], names: tuple[str, ...]
+) -> None:
+    result = whole.result
+    for name in names:
+        drop(result, name)
+    (whole.folder / "result.json").write_text(json.dumps(result))
+    assert named() >= REMOVED[names]
+
+
+def test_what_no_stage_of_the_run_has_made_is_named(whole: Ended, named: Callable[..., set[str]]) -> None:
+    result = whole.result
+    result["metrics"]["better"] = result["metrics"]["tuned"]
+    result["stages"]["magic"] = {"seconds": 1.0}
+    result["digests"]["proxy_fits"] = "0" * 64
+    result["decoding"] = {"beams": 4}
+    (whole.folder / "result.json").write_text(json.dumps(result))
+    assert named() >= {"metrics.better", "stages.magic", "digests.proxy_fits, of the config", "decoding"}
 
 
 @pytest.mark.parametrize("name", ["finetune.lr", "split.valid", "selector.lam", "evaluate.seed"])
@@ -193,6 +244,7 @@ def test_a_bound_above_what_is_proven_is_open(whole: Ended, store_root: Path) ->
         one.verdict for one in checks(whole.folder, store_root)
         if one.name == "coreset.report.classes.1.lower_bound" and not one.copied
     }  # fmt: skip
+    assert verdicts
     assert verdicts <= {OPEN, STATED}
 
 
@@ -200,10 +252,14 @@ def test_a_run_without_a_coreset_or_without_its_store_is_refused(
     goracs: Command, whole: Ended, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     early = goracs("until=prepare")
-    for folder in (early.folder, whole.folder, tmp_path / "nowhere"):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "result.json").write_text(json.dumps({**whole.result, "coreset": None}))
+    for folder in (early.folder, whole.folder, tmp_path / "nowhere", bare):
         assert verify.run([str(folder), "--store", str(tmp_path / "empty")]) == 1
     said = capfd.readouterr().err
     assert "stopped before select" in said
+    assert "does not tell its coreset" in said
     assert "does not hold the select of this run" in said
     assert "is not the folder of one job" in said
 

@@ -7,6 +7,7 @@ import gc
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from goracs import room, store_lock
 from goracs.commands import store as word
 from goracs.room import DAMAGED, FINISHED, HALF, KEPT
-from goracs.store import Stage, Store
+from goracs.store import CHECKPOINT, Stage, Store
 from goracs.types import GoracsError
 
 STORES = Path(__file__).parents[1] / "stores"  # first: as the first version left it; schema1: as this one
@@ -106,6 +107,52 @@ def test_prune_says_what_it_would_remove_and_removes_that_alone(
     assert Store(root).get(first).cached
     assert (root / "finetune" / INTERRUPTED).exists()
     assert not list(root.rglob("*.partial"))
+
+
+def interrupted(folder: Path, _: Mapping[str, Path]) -> None:
+    folder.with_suffix(CHECKPOINT).mkdir()
+    raise KeyboardInterrupt
+
+
+def test_what_an_interrupted_command_goes_on_from_is_kept_with_all_that_it_was_made_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, pool = tmp_path / "store", stage("prepare", 5)
+    leave(tmp_path / "kept" / "job", jobs(root)[0])
+    scored = stage("score", 5, prepare=pool)
+    chosen = stage("select", 5, score=scored)
+    tuned = Stage("finetune", 1, {}, {"prepare": pool, "select": chosen}, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Store(root).get(tuned)
+    unread = stage("score", 6)
+    Store(root).get(unread)
+    gc.collect()
+    assert word.run(["prune", str(tmp_path / "kept"), "--store", str(root), "yes=true"]) == 0
+    gone = {line.removeprefix("removed ") for line in capsys.readouterr().out.splitlines()}
+    assert str(root / "score" / unread.key[:24]) in gone
+    assert all(Store(root).has(one) for one in (pool, scored, chosen))
+    assert (root / "finetune" / f"{tuned.key[:24]}.checkpoint").exists()
+    Store(root).get(replace(tuned, build=write))
+    assert not list(root.rglob("*.needs"))
+
+
+@pytest.mark.parametrize("told", [None, b"", b"[1, 2]", b"{}", b"\xff", b"[" * 10_000])
+def test_a_checkpoint_that_does_not_say_what_it_needs_is_kept_alone(
+    tmp_path: Path, told: bytes | None
+) -> None:
+    place = tmp_path / "store" / "finetune" / INTERRUPTED
+    place.mkdir(parents=True)
+    if told is not None:
+        place.with_suffix(".needs").write_bytes(told)
+    found = room.places(tmp_path / "store")
+    assert [one.state for one in found] == [KEPT]
+    assert room.unneeded(found, ()) == []
+
+
+def test_a_stage_that_fails_with_nothing_kept_leaves_no_note(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        Store(tmp_path).get(Stage("score", 1, {}, {}, never))
+    assert not list(tmp_path.rglob("*.needs"))
 
 
 def test_nothing_is_removed_while_a_command_is_at_work_or_a_result_cannot_be_read(

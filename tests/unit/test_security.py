@@ -280,14 +280,17 @@ def test_the_configuration_of_ones_own_runs_is_taken(tmp_path: Path) -> None:
     refuse_foreign({name: plain[name] for name in ("task", "evaluate", "selector", "dataset", "split")})
 
 
-@pytest.mark.parametrize("word", [recommend.run, export.run])
+@pytest.mark.parametrize("node", ["backbone", "proxy"])
+@pytest.mark.parametrize("word", [recommend.run, export.run, verify.run])
 def test_a_result_of_somebody_elses_runs_no_code_of_its_model_unasked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: Callable[[list[str]], int]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: Callable[[list[str]], int], node: str
 ) -> None:
-    config = {"backbone": {"model": "/evil", "trust_remote_code": True}}
+    config = {node: {"model": "/evil", "trust_remote_code": True}}
     told = {"schema": 1, "config": config, "command": "", "seed": 0, "coreset": None, "metrics": None}
-    (tmp_path / "result.json").write_text(json.dumps({**told, "digests": {"finetune": "0" * 64}}))
-    given = [str(tmp_path), "history=A" if word is recommend.run else str(tmp_path / "out")]
+    digests = {"finetune": "0" * 64, "select": "0" * 64}
+    (tmp_path / "result.json").write_text(json.dumps({**told, "digests": digests}))
+    more = {recommend: "history=A", export: str(tmp_path / "out")}
+    given = [str(tmp_path), *(given for words, given in more.items() if words.run is word)]
     assert word(given) == 1
     assert "Python code that comes with /evil would run here" in capsys.readouterr().err
     assert word([*given, "--trust-remote-code"]) == 1
