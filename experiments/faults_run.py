@@ -17,19 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from experiments import imported  # noqa: F401  # before the forks, to be paid for once
 from experiments.tiny import WORDS
-from goracs import cli  # this and what follows: imported before the forks, to be paid for once
-from goracs.llm import (  # noqa: F401
-    embedding,
-    evaluation,
-    finetune,
-    gradient,
-    loggers,
-    resume,
-    rows,
-    selection,
-    starter,
-)
+from goracs import cli
 
 DEFECT = ("Traceback", "defect of goracs")
 WAIT = 600.0  # seconds after which a command hangs

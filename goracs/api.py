@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,11 +99,16 @@ def _built(group: str, name: str, overrides: Mapping[str, Any]) -> Any:
 
 
 def _node(group: str, name: str) -> DictConfig:
-    from omegaconf import DictConfig, OmegaConf
-
     known = {path.stem: path for path in sorted((config.conf_dir() / group).glob("*.yaml"))}
     if not isinstance(name, str) or name not in known:
         raise InvalidInput(f"there is no {group} {name!r}; the {group}s: {', '.join(known)}.")
-    node = OmegaConf.load(known[name])
+    return _read(known[name], known[name].stat().st_mtime_ns)
+
+
+@cache  # reading takes longer than a small selection
+def _read(file: Path, changed: int) -> DictConfig:  # noqa: ARG001
+    from omegaconf import DictConfig, OmegaConf
+
+    node = OmegaConf.load(file)
     assert isinstance(node, DictConfig)
     return node

@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from goracs import cli  # this and what follows: imported before the forks, to be paid for once
-from goracs.llm import embedding, evaluation, finetune, gradient, loggers, resume, rows, selection  # noqa: F401
+from experiments import imported  # noqa: F401  # before the forks, to be paid for once
+from goracs import cli
+from goracs.llm import resume, rows
 from goracs.store import Stage, Store
 
 STAGES = (
@@ -39,7 +40,8 @@ STAGES = (
 )
 MOMENTS = ("before", "during", "after")
 LONG = "finetune"  # killed at every moment
-WITHIN = dict.fromkeys(("embed", "score", "adapter", "finetune"), ("stored", "flushed", "noted"))
+NOTE = ("stored", "flushed", "noted")  # of a batch or step; two stages share a way to note it
+WITHIN = {"embed": NOTE, "score": NOTE[1:2], "adapter": NOTE[1:2], "finetune": NOTE}
 KILLED = -signal.SIGKILL
 
 

@@ -147,4 +147,3 @@ def test_parallel_jobs_in_a_used_folder_report_their_own_alone(tmp_path: Path) -
 
     assert len(tables(run("budget=5,6", "seed=0,1"))) == 2
     assert re.findall(r"\| random +\| (\d) ", run("budget=5", "seed=2,3")) == ["5"]
-    assert re.findall(r"\| random +\| (\d) ", run("budget=7", "seed=0")) == ["7"]

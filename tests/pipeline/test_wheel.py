@@ -40,26 +40,8 @@ def test_the_wheel_holds_goracs_and_its_sweeper_with_conf_data_and_terms(wheel: 
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_the_wheel_runs_in_another_folder(wheel: Path, tmp_path: Path) -> None:
-    site, folder = tmp_path / "site", tmp_path / "elsewhere"
-    folder.mkdir()
-    zipfile.ZipFile(wheel).extractall(site)
-    words = ["until=select", "selector=random", "dataset.size=50", "budget=5", "hydra.run.dir=job"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "goracs.cli", *words],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(json.loads((folder / "job" / "coreset.json").read_text())) == 5
-    where = subprocess.run(
-        [sys.executable, "-c", "import goracs.config as c; print(c.conf_dir())"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert where.stdout.strip() == str(site / "goracs" / "conf")
-
-
-def test_the_installed_command_shows_a_table_and_draws_a_search(wheel: Path, tmp_path: Path) -> None:
-    """Far from the checkout `goracs table` and `goracs trace` are all that there is to look at runs."""
+def test_the_installed_command_runs_shows_a_table_and_draws_a_search(wheel: Path, tmp_path: Path) -> None:
+    """Far from the checkout, with the settings in it; `goracs table` and `trace` show what there is."""
     pytest.importorskip("matplotlib", reason="matplotlib comes with the extra 'plots'")
     site, folder = tmp_path / "site", tmp_path / "elsewhere"
     folder.mkdir()
@@ -87,10 +69,16 @@ def test_the_installed_command_shows_a_table_and_draws_a_search(wheel: Path, tmp
     tiny = [word for word in TINY if not word.startswith("evaluate.")]
     search = "selector=goracs_released"  # another has kernels to compile anew here, for a minute
     installed(*tiny, search, "adapter=init", "until=select", "hydra.run.dir=job")
+    assert len(json.loads((folder / "job" / "coreset.json").read_text())) == 8
     assert re.search(r"^\| goracs_released +\| 8 +\| -?0\.\d+ +\|$", installed("table", "job"), re.MULTILINE)
     assert installed("table", "--help").startswith("usage: goracs table")
     installed("trace", "job")
     assert (folder / "job" / "trace.png").read_bytes().startswith(b"\x89PNG")
+    where = subprocess.run(
+        [sys.executable, "-c", "import goracs.config as c; print(c.conf_dir())"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert where.stdout.strip() == str(site / "goracs" / "conf")
 
 
 def test_help_imports_no_framework_and_names_every_choice() -> None:

@@ -13,7 +13,7 @@ from goracs.selection import auto
 from goracs.types import InvalidInput, SelectionProblem
 
 POOL, TARGET, USERS, BUDGET = 300, 200, 40, 24
-SEEDS = range(10)
+SEEDS = range(5)
 
 
 def planted(kind: str, seed: int) -> SelectionProblem:
@@ -47,7 +47,7 @@ def chosen(problem: SelectionProblem, **asked: Any) -> goracs.Coreset:
 @pytest.mark.parametrize(("kind", "right"), [("helps", {0.1, 0.5}), ("hurts", {0.0}), ("noise", {0.0})])
 def test_auto_chooses_what_the_pool_was_built_for(kind: str, right: set[float]) -> None:
     found = [chosen(planted(kind, seed)).report["auto"]["lam"] for seed in SEEDS]
-    assert sum(lam in right for lam in found) >= 9, found
+    assert sum(lam in right for lam in found) >= len(SEEDS) - 1, found
 
 
 def test_auto_equals_a_selection_with_the_chosen_weight() -> None:

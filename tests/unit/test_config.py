@@ -54,7 +54,7 @@ def test_every_file_of_a_group_builds_something_or_is_plain_values() -> None:
 
 @pytest.mark.parametrize("experiment", [None, *EXPERIMENTS])
 def test_every_experiment_composes_and_builds_its_objects(experiment: str | None) -> None:
-    """As the last job of its sweep, where it is one."""
+    """As the last job of its sweep, where it is one; ties go by the file in the runs of the paper alone."""
     chosen = [f"experiment={experiment}"] if experiment else []
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         swept = compose("config", overrides=chosen, return_hydra_config=True).hydra.sweeper.params or {}
@@ -65,6 +65,8 @@ def test_every_experiment_composes_and_builds_its_objects(experiment: str | None
     made = build(config)
     assert made["dataset"].name
     assert hasattr(made["selector"], "needs")
+    papers = (experiment or "").startswith(("paper/", "ablation/"))  # the ablations are of its runs
+    assert made["split"].ties == ("file" if papers else "hash")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -114,11 +116,3 @@ def test_the_searches_of_the_paper_take_its_parameters_from_the_task(name: str) 
         for task, expected in (("ctr", (0.5, 20, 3, True)), ("seqrec", (0.1, 100, 30, False))):
             chosen = compose("config", overrides=[f"task={task}", f"selector={name}"]).selector
             assert (chosen.lam, chosen.max_exchanges, chosen.candidates, chosen.by_class) == expected
-
-
-@pytest.mark.parametrize("experiment", [None, *EXPERIMENTS])
-def test_ties_go_by_the_file_in_the_runs_of_the_paper_alone(experiment: str | None) -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        split = compose("config", overrides=[f"experiment={experiment}"] if experiment else []).split
-    papers = (experiment or "").startswith(("paper/", "ablation/"))  # the ablations are of its runs
-    assert split.ties == ("file" if papers else "hash")
