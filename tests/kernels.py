@@ -1,11 +1,13 @@
 """Has the kernels compiled that most tests use: `script/test` runs it while style and types are looked at."""
 
+from typing import Any
+
 import numpy as np
 
 import goracs
 from goracs import SelectionProblem
 
-SEARCHES = (
+SEARCHES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("goracs", {}),
     ("goracs", {"effort": "optimal"}),
     ("goracs", {"start": "lagrangian", "memory": 1e-4}),
