@@ -13,11 +13,11 @@ from typing import Any
 from goracs.config import build, composed
 from goracs.foreign import refuse_foreign
 from goracs.report.results import Result, read_result
+from goracs.report.shape import has_head
 from goracs.store import Store
 from goracs.types import GoracsError, InvalidInput
 
 TRUST = "--trust-remote-code"  # the flag of a command
-HEAD = "goracs.llm.settings.Head"
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,7 @@ def opened(folder: Path, root: Path, *, trusted: bool) -> Finished:
             f"{folder} has no fine-tune: its run ended before it (until={result['config'].get('until')}). "
             f"Give the command again without until: {result['command']}"
         )
-    absent = [name for name in ("task", "backbone") if not result["config"].get(name)]
-    if absent:
-        raise GoracsError(f"{folder} has a result.json that does not tell its {', '.join(absent)}.")
-    if _target(result["config"].get("finetune")) == HEAD:
+    if has_head(result):
         raise InvalidInput(
             f"{folder} has a head over hidden states (finetune=head) and no adapter, which is what another "
             "tool could load and what recommends."
@@ -144,7 +141,3 @@ def told_by(result: Result, name: str) -> Any:
     if name not in result["config"]:
         raise InvalidInput(f"its configuration does not tell its {name}.")
     return result["config"][name]
-
-
-def _target(settings: Any) -> Any:
-    return settings.get("_target_") if isinstance(settings, dict) else None

@@ -120,7 +120,7 @@ def _reads_prompts(config: Mapping[str, Any]) -> bool:
 
 def _length(result: Result, epochs: str) -> dict[str, Any]:
     """As many epochs as were configured, else the steps that were made."""
-    asked = result["config"]["finetune"]["epochs"]
+    asked = result["config"]["finetune"].get("epochs")
     return {"max_steps": result["steps"]} if asked is None else {epochs: asked}
 
 

@@ -9,20 +9,27 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-GROUPS = ("dataset", "split", "task", "encoder", "backbone", "features", "selector", "finetune", "evaluate")
 DEEPEST = 30  # lists and objects within each other
 NUMBER = int | float
 ASKED = int | float | str
 PLAIN = int | float | str | bool
-FIGURE = {"value?": NUMBER, "low?": NUMBER, "high?": NUMBER, "n?": int, "users?": int}
+FIGURE = {"value?": NUMBER, "low?": NUMBER, "high?": NUMBER, "n": int, "users?": int}
+TOLD = ("value", "low", "high")  # of a figure: null where unknown, but there
 FIGURES = {"*": FIGURE}
 JUDGED = {
     **{f"{name}?": NUMBER for name in ("poo", "transport", "mean_gradient", "max_distance", "max_gradient")},
     **{f"{name}?": NUMBER for name in ("lam", "lower_bound", "lowest_cost", "gap", "gap_absolute")},
     "warnings?": [str],
 }
+CONFIG = {  # of every version
+    "budget": ASKED,
+    **{name: {} for name in ("split", "encoder", "features", "selector", "finetune", "evaluate")},
+    "dataset": {"name": str},
+    "task": {"name": str, "template": str, "lam": ASKED},
+    "backbone": {"name": str, "model": str, "precision": str, "max_length": int, "batch_tokens": int},
+}
 SHAPE = {  # a name with ? may be missing or null, * stands for every other name
-    "config": {f"{name}?": {} for name in GROUPS},
+    "config": CONFIG,
     "command": str,
     "seed": int,
     "status?": str,
@@ -45,6 +52,13 @@ SHAPE = {  # a name with ? may be missing or null, * stands for every other name
     "prompts?": {"*?": {"*?": int}},
     "stages?": {"*?": {"seconds?": NUMBER, "peak_mb?": NUMBER, "cached?": bool}},
 }
+HEAD = "goracs.llm.settings.Head"
+RATES = dict.fromkeys(("lr", "warmup_share", "weight_decay", "max_grad_norm"), NUMBER)
+LORA = {"epochs?": NUMBER, "batch_size": int, **RATES}
+PROMPTS = "goracs.data.readers.alpaca.Prompts"
+SAMPLED = {"config": {"dataset": {"history": int}}}  # any data set but ready prompts
+FITTED: dict[str, Any] = {"coreset": {}}  # a head
+TRAINED = {"config": {"finetune": LORA}, "coreset": {}, "steps": int, "digests": {"weights": str}}
 STEP = {"phase": str, "seconds": NUMBER, "objective": NUMBER, "bound?": NUMBER, "class?": ASKED}
 POINT = {"step": int, "loss?": NUMBER, "valid_loss?": NUMBER, "lr?": NUMBER, "tokens?": int}
 ROW = {"instruction": str, "input": str, "output": str, "system?": str, "history?": [[str, str]]}
@@ -67,11 +81,27 @@ def odd(result: Mapping[str, Any]) -> Iterator[str]:
         yield "depth: lists and objects lie too deep within each other"
         return
     yield from _odd(result, SHAPE, "")
+    if _has(result, "config", "dataset", "_target_") != PROMPTS:
+        yield from _odd(result, SAMPLED, "")
+    if _has(result, "digests", "finetune"):
+        yield from _odd(result, FITTED if has_head(result) else TRAINED, "")
     parts = result.get("metrics")
     for part, figures in parts.items() if isinstance(parts, dict) else ():
         for name, figure in figures.items() if isinstance(figures, dict) else ():
-            if isinstance(figure, dict) and ("value" not in figure or not _both_ends(figure)):
+            if isinstance(figure, dict) and (set(TOLD) - figure.keys() or not _both_ends(figure)):
                 yield f"metrics.{part}.{name}"
+
+
+def has_head(result: Mapping[str, Any]) -> bool:
+    """Whether its fine-tune is a head over hidden states."""
+    return bool(_has(result, "config", "finetune", "_target_") == HEAD)
+
+
+def _has(value: Any, *names: str) -> Any:
+    """What lies there, name within name; None where nothing does."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _odd(value: Any, shape: Any, place: str) -> Iterator[str]:

@@ -12,10 +12,26 @@ import pytest
 
 from goracs.report.markdown import render
 from goracs.report.results import Result, read_results
+from goracs.report.shape import HEAD
 from goracs.report.table import Row, Table, aggregate
 from goracs.types import GoracsError, InvalidInput
 
 REPO = Path(__file__).parents[2]
+FINETUNE = {
+    "lr": 0.001,
+    "epochs": 8,
+    "batch_size": 8,
+    "warmup_share": 0.1,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
+}
+BACKBONE = {
+    "name": "tiny",
+    "model": "tiny",
+    "precision": "float32",
+    "max_length": 512,
+    "batch_tokens": 2048,
+}
 
 
 def figure(
@@ -35,10 +51,12 @@ def result(selector: str = "goracs", seed: int = 0, auc: float = 0.8, **changes:
                 "_target_": f"goracs.selection.{selector}",
                 **({"lam": 0.1} if selector == "goracs" else {}),
             },
-            "dataset": {"name": "movielens_small", "size": 400},
-            "task": {"name": "ctr", "lam": 0.5},
+            "dataset": {"name": "movielens_small", "size": 400, "history": 10},
+            "task": {"name": "ctr", "lam": 0.5, "template": "{instruction} {input}"},
+            "finetune": dict(FINETUNE),
+            **{name: {} for name in ("split", "encoder", "evaluate")},
             "features": {"_target_": "goracs.features.embedding.Embedding", "scale": "none"},
-            "backbone": {"name": "tiny", "precision": "float32", "batch_tokens": 2048},
+            "backbone": dict(BACKBONE),
             "runtime": {"workers": 1},
             "logger": {"name": "csv"},
             "store": {"root": "multirun/store"},
@@ -66,6 +84,22 @@ def result(selector: str = "goracs", seed: int = 0, auc: float = 0.8, **changes:
         for key in path:
             node = node[key]
         node[last] = value
+    return whole
+
+
+def tuned(**changes: Any) -> Result:
+    """A run that trained an adapter."""
+    return result(digests={"weights": "1" * 64, "finetune": "0" * 64}, **changes)
+
+
+def without(name: str) -> Result:
+    """Such a run's result without what has a dotted name."""
+    whole = tuned()
+    *path, last = name.split(".")
+    node: Any = whole
+    for key in path:
+        node = node[key]
+    del node[last]
     return whole
 
 
@@ -366,6 +400,23 @@ def test_read_results_equals_every_result_below_once(tmp_path: Path) -> None:
             r"result.json has no valid command, coreset, metrics, digests",
         ),
         (result(seed=0) | {"seed": "0"}, r"result.json has no valid seed"),
+        (without("config.budget"), r"has no valid config.budget:"),
+        (without("config.task"), r"has no valid config.task:"),
+        (without("config.backbone"), r"has no valid config.backbone:"),
+        (without("config.backbone.precision"), r"has no valid config.backbone.precision:"),
+        (without("config.evaluate"), r"has no valid config.evaluate:"),
+        (without("config.dataset"), r"has no valid config.dataset"),
+        (without("config.dataset.history"), r"has no valid config.dataset.history:"),
+        (without("config.finetune"), r"has no valid config.finetune"),
+        (without("config.finetune.lr"), r"has no valid config.finetune.lr:"),
+        (without("digests.weights"), r"has no valid digests.weights:"),
+        (without("steps"), r"has no valid steps:"),
+        (tuned(coreset=None), r"has no valid coreset:"),
+        (tuned(coreset=None, config__finetune={"_target_": HEAD}), r"has no valid coreset:"),
+        *(
+            (without(f"metrics.tuned.auc.{name}"), r"has no valid metrics.tuned.auc")
+            for name in ("n", "low", "high", "value")
+        ),
     ],
 )
 def test_read_results_refuses_what_is_no_result(tmp_path: Path, content: object, message: str) -> None:
@@ -373,6 +424,15 @@ def test_read_results_refuses_what_is_no_result(tmp_path: Path, content: object,
     with pytest.raises(GoracsError, match=message) as error:
         read_results([tmp_path])
     assert str(tmp_path / "job") in str(error.value)
+
+
+def test_a_run_of_each_kind_is_read(tmp_path: Path) -> None:
+    prompts = {"name": "prompts", "_target_": "goracs.data.readers.alpaca.Prompts"}
+    save(tmp_path / "adapter", tuned())
+    save(tmp_path / "head", tuned(seed=1, config__finetune={"_target_": HEAD}, steps=None))
+    save(tmp_path / "prompts", result(seed=2, config__dataset=prompts))
+    save(tmp_path / "unselected", result(seed=3, coreset=None, metrics=None, steps=None))
+    assert len(read_results([tmp_path])) == 4
 
 
 def test_read_results_refuses_folders_without_results(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from goracs.commands import store as word
 from goracs.room import DAMAGED, FINISHED, HALF, KEPT
 from goracs.store import CHECKPOINT, Stage, Store
 from goracs.types import GoracsError
+from tests.unit.test_results import result as told
+from tests.unit.test_results import save
 
 STORES = Path(__file__).parents[1] / "stores"  # first: as the first version left it; schema1: as this one
 
@@ -72,8 +74,7 @@ def jobs(root: Path) -> list[Stage]:
 def leave(folder: Path, result: Stage) -> None:
     folder.mkdir(parents=True)
     digests = {name: source.key for name, source in result.inputs.items()}
-    told = {"schema": 1, "config": {}, "command": "", "seed": 0, "coreset": None, "metrics": None}
-    (folder / "result.json").write_text(json.dumps({**told, "digests": digests}))
+    save(folder, {**told(), "digests": digests})
 
 
 def lying(root: Path) -> set[Path]:

@@ -39,7 +39,7 @@ from goracs.search.watch import Watch
 from goracs.store import Store
 from goracs.types import GoracsError, InvalidInput
 from tests.unit.test_raw import zstd
-from tests.unit.test_results import result, save
+from tests.unit.test_results import BACKBONE, result, save, tuned
 
 PACKAGE = Path(goracs.__file__).parent
 
@@ -285,10 +285,9 @@ def test_the_configuration_of_ones_own_runs_is_taken(tmp_path: Path) -> None:
 def test_a_result_of_somebody_elses_runs_no_code_of_its_model_unasked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], word: Callable[[list[str]], int], node: str
 ) -> None:
-    config = {node: {"model": "/evil", "trust_remote_code": True}}
-    told = {"schema": 1, "config": config, "command": "", "seed": 0, "coreset": None, "metrics": None}
-    digests = {"finetune": "0" * 64, "select": "0" * 64}
-    (tmp_path / "result.json").write_text(json.dumps({**told, "digests": digests}))
+    foreign = {**BACKBONE, "model": "/evil", "trust_remote_code": True}
+    told = tuned(**{f"config__{node}": foreign})
+    save(tmp_path, {**told, "digests": {**told["digests"], "select": "0" * 64}})
     more = {recommend: "history=A", export: str(tmp_path / "out")}
     given = [str(tmp_path), *(given for words, given in more.items() if words.run is word)]
     assert word(given) == 1
@@ -301,7 +300,7 @@ def test_a_result_of_somebody_elses_runs_no_code_of_its_model_unasked(
 def test_a_result_that_is_no_result_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], word: Callable[[list[str]], int]
 ) -> None:
-    save(tmp_path, {**result(), "digests": {"select": "../../x", "finetune": "../../x"}})
+    save(tmp_path, {**result(), "digests": dict.fromkeys(("select", "finetune", "weights"), "../../x")})
     given = [str(tmp_path)] + (["history=Heat"] if word is recommend.run else [])
     assert word([*given, "--store", str(tmp_path / "store")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
