@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from goracs import progress
+from goracs.llm.model_files import wrong
 from goracs.llm.settings import AUTO, Backbone
 from goracs.types import GoracsError
 
@@ -40,7 +41,7 @@ def load_tokenizer(place: Path, trust: bool = False) -> Any:
         GoracsError: it needs code of its own, and is not trusted.
     """
     gguf = {"gguf_file": place.name} if place.suffix == ".gguf" else {}
-    with explained():
+    with explained(place):
         tokenizer = AutoTokenizer.from_pretrained(
             place.parent if gguf else place, trust_remote_code=trust, **gguf
         )
@@ -57,7 +58,7 @@ def load_model(folder: Path, backbone: Backbone) -> PreTrainedModel:
             would be quantised.
     """
     asked = {} if backbone.attention == AUTO else {"attn_implementation": backbone.attention}
-    with explained(backbone):
+    with explained(folder, backbone):
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[backbone.precision],
@@ -82,31 +83,48 @@ def outline(folder: Path, backbone: Backbone) -> PreTrainedModel:
         GoracsError: it needs code of its own, and is not trusted.
     """
     trust = backbone.trust_remote_code
-    with explained(), torch.device("meta"):
+    with explained(folder), torch.device("meta"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
         return AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
 
 
 @contextmanager
-def explained(backbone: Backbone | None = None) -> Iterator[None]:
-    """Tell what transformers refuses as a user's mistake: code of a model's own, an attention it lacks."""
+def explained(place: Path, backbone: Backbone | None = None) -> Iterator[None]:
+    """Tell what transformers refuses of the model at a place as a user's mistake.
+
+    Its files, code of its own, an attention it lacks. A full memory and a failing disk are told as they are.
+    """
     try:
         yield
-    except (ImportError, ValueError) as error:
-        said = str(error).strip().partition("\n")[0]
-        if "trust_remote_code" in str(error):
-            raise GoracsError(
-                "This model is made by Python code that comes with it, which is not run unasked: if you "
-                "trust who wrote it, set backbone.trust_remote_code=true (an encoder's is never run). "
-                f"transformers says: {said}"
-            ) from error
-        if backbone and backbone.attention != AUTO:
-            raise GoracsError(
-                f"backbone.attention={backbone.attention} does not go with this backbone ({said}): take auto."
-            ) from error
-        if isinstance(error, ImportError):
-            raise GoracsError(f"This model cannot be loaded: {said}") from error
+    except (MemoryError, torch.OutOfMemoryError):
         raise
+    except Exception as error:  # as many kinds as there are damages
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise GoracsError(_said(error, place, backbone)) from error
+
+
+def _said(error: Exception, place: Path, backbone: Backbone | None) -> str:
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    if "trust_remote_code" in str(error):
+        return (
+            "This model is made by Python code that comes with it, which is not run unasked: if you "
+            "trust who wrote it, set backbone.trust_remote_code=true (an encoder's is never run). "
+            f"transformers says: {said}"
+        )
+    if place.is_dir() and (bad := wrong(place)):
+        return (
+            f"The model in {place} cannot be loaded: {bad}. Bring its files back, as by downloading it anew, "
+            "or take another model."
+        )
+    if backbone and backbone.attention != AUTO and isinstance(error, ImportError | ValueError):
+        return f"backbone.attention={backbone.attention} does not go with this backbone ({said}): take auto."
+    if isinstance(error, ImportError):
+        return f"This model cannot be loaded: {said}"
+    return (
+        f"The model in {place} cannot be loaded; transformers says: {said.rstrip('.')}. See that its files are "
+        "whole and of one model, or take another model."
+    )
 
 
 def _quantized(backbone: Backbone) -> dict[str, Any]:
@@ -129,9 +147,10 @@ def convert_gguf(file: Path, folder: Path) -> None:
     """De-quantise a GGUF file into a float32 safetensors folder with its tokenizer."""
     modeling_gguf_pytorch_utils.tqdm = progress.over  # its bar, as lines where nobody watches
     gguf = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
-    loaded = AutoModelForCausalLM.from_pretrained(
-        **gguf, quantization_config=GgufConfig(gguf_file=file.name, dequantize=True), dtype=torch.float32
-    )
+    with explained(file):
+        loaded = AutoModelForCausalLM.from_pretrained(
+            **gguf, quantization_config=GgufConfig(gguf_file=file.name, dequantize=True), dtype=torch.float32
+        )
     if hasattr(loaded.config, "quantization_config"):
         del loaded.config.quantization_config
     # save_pretrained refuses a model loaded from GGUF, so its weights move into one of the same config

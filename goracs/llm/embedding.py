@@ -41,7 +41,7 @@ class EmbeddingModule(pl.LightningModule):
 
 def load(weights: Path) -> Any:
     """The frozen encoder of a transformers folder, float32."""
-    with explained():
+    with explained(weights):
         model = AutoModel.from_pretrained(weights, dtype=torch.float32, trust_remote_code=False)
     return model.requires_grad_(False).eval()
 

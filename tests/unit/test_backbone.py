@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pytorch_lightning.plugins import MixedPrecision
 
 from goracs.llm import adapter, available
 from goracs.llm.available import refuse_unavailable
-from goracs.llm.backbone import load_model, load_tokenizer, outline
+from goracs.llm.backbone import explained, load_model, load_tokenizer, outline
 from goracs.llm.batch import Texts
 from goracs.llm.finetune import refuse_unfaithful
 from goracs.llm.finetune_module import FinetuneModule
@@ -259,5 +260,58 @@ def test_a_quantised_backbone_answers_nearly_as_it_was_and_is_scored_right(
 
 
 def test_a_tokenizer_of_a_gguf_file_is_asked_for_as_such(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"none\.gguf"):
+    with pytest.raises(GoracsError, match=r"none\.gguf"):
         load_tokenizer(tmp_path / "none.gguf")
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def without_tokenizer(folder: Path) -> None:
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no tokenizer": (without_tokenizer, "has no file of a tokenizer"),
+    "weights cut": (lambda folder: cut(folder / "model.safetensors"), "model.safetensors is cut or damaged"),
+    "weights gone": (
+        lambda folder: (folder / "model.safetensors").unlink(),
+        "no file named model.safetensors",
+    ),
+    "tokenizer cut": (lambda folder: cut(folder / "tokenizer.json"), "tokenizer.json is no whole JSON"),
+    "tokenizer odd": (
+        lambda folder: (folder / "tokenizer.json").write_text('{"model": 1}'),
+        "transformers says: ",
+    ),
+    "config empty": (lambda folder: (folder / "config.json").write_text("{}"), "names no model_type"),
+    "config a list": (lambda folder: (folder / "config.json").write_text("[]"), "names no model_type"),
+    "config unknown": (
+        lambda folder: (folder / "config.json").write_text('{"model_type": "nope"}'),
+        "names the model_type 'nope'",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_is_told_in_a_paragraph(tiny_weights: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_weights, folder)
+    done, message = DAMAGES[damage]
+    done(folder)
+    with pytest.raises(GoracsError) as error:  # noqa: PT012  whichever of them reads it
+        load_tokenizer(folder)
+        outline(folder, TINY)
+        load_model(folder, TINY)
+    told = str(error.value)
+    assert told.startswith(f"The model in {folder} cannot be loaded")
+    assert message in told
+    assert "another model" in told
+    assert "\n" not in told
+
+
+def test_a_full_memory_or_disk_is_no_damage(tmp_path: Path) -> None:
+    for error in (MemoryError(), torch.OutOfMemoryError("no"), OSError(28, "No space left on device")):
+        with pytest.raises(type(error)), explained(tmp_path):
+            raise error
