@@ -122,8 +122,8 @@ def _said(error: Exception, place: Path, backbone: Backbone | None) -> str:
     if isinstance(error, ImportError):
         return f"This model cannot be loaded: {said}"
     return (
-        f"The model in {place} cannot be loaded; transformers says: {said.rstrip('.')}. See that its files are "
-        "whole and of one model, or take another model."
+        f"The model in {place} cannot be loaded; transformers says: {said.rstrip('.')}. See that its files "
+        "are whole and of one model, or take another model."
     )
 
 

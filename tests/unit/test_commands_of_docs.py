@@ -9,12 +9,16 @@ import importlib
 import importlib.util
 import re
 import shlex
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from hydra.errors import HydraException
 
 import goracs
 from goracs import cli, config
+from goracs.types import GoracsError
 
 ROOT = Path(goracs.__file__).parents[1]
 TEXTS = [
@@ -25,6 +29,8 @@ START = r"(?:goracs |python -m |torchrun |script/)"
 INDENTED = re.compile(rf"^ {{4}}({START}(?:.*\\\n)*.*)", re.M)
 INLINE = re.compile(rf"`({START}[^`]*)`")
 OVERRIDDEN = ("data", "plan", "lab")  # words behind which a configuration stands
+OUTPUTS = {"output=text", "output=json", "output=card.png"}  # of data
+NOTHING_THERE = "(?:: a finished run| has no plan.json| is not the folder of one job)"  # in an empty folder
 STANDS_FOR = {"NAME": "goracs", "mine": "random", "...": ""}  # what a reader puts in
 
 
@@ -58,17 +64,66 @@ def test_a_command_is_one(command: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
         parses(rest)
 
 
+MISSPELT = (
+    "recommend JOB_FOLDER histroy=x",
+    "recommend JOB_FOLDER history=Heat top=ten",
+    "sweep stat FOLDER",
+    "sweep status FOLDER output=jsn",
+    "sweep statsu",
+    "store prun FOLDER yes=true",
+    "store prune FOLDER yse=true",
+    "store prune FOLDER yes=treu",
+    "store lits",
+    "export JOB_FOLDER FOLDER merged=yes",
+    "table FOLDER --stroe=x",
+    "table docs/results/quikstart",
+    "report FOLDER ot=x",
+    "trace JOB_FOLDER out=x.png",
+    "verify JOB_FOLDER yes=true",
+    "methods goarcs",
+    "methods output=jsn",
+    "reproduce paper/gmes",
+    "data dataset=movielens_small output=jsn",
+    "plan budgte=8",
+    "lab lab.penaltis=[0.03]",
+)
+
+
+@pytest.mark.parametrize("words", MISSPELT)
+def test_a_misspelt_command_is_seen(words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((AssertionError, GoracsError, HydraException, SystemExit)):
+        parses(shlex.split(words))
+
+
 def parses(words: list[str]) -> None:
-    """A configuration is composed; any other word understands what stands behind it: nothing is there."""
+    """A configuration is composed; any other word finds fault with the folders alone, which are empty."""
     word, rest = (words[0], words[1:]) if words[0] in cli.commands() else ("run", words)
     if word in ("run", *OVERRIDDEN):
         lab = ["experiment=lab"] if word == "lab" else []
         composes([] if words[0] == "--help" else [*lab, *rest])
+        assert {one for one in rest if one.startswith("output=")} <= OUTPUTS
     elif word == "reproduce":
         assert (config.conf_dir() / "experiment" / f"{rest[0]}.yaml").is_file()
-    elif rest and any(one.isupper() for one in rest):  # a place of the reader's, which is not there
-        ended = importlib.import_module(f"goracs.commands.{word}").run([*map(filled, rest)])
-        assert ended == int(word != "methods")  # argparse would have exited
+    else:
+        answers(word, rest)
+
+
+def answers(word: str, rest: list[str]) -> None:
+    """Where no folder is named the word ends well, or is named alone in a sentence."""
+    run = importlib.import_module(f"goracs.commands.{word}")
+    places = [one for one in rest if "=" not in one and ("/" in one or one.isupper() or one.endswith("..."))]
+    assert all((ROOT / place).exists() for place in places if place.islower())
+    for place in (*places, "multirun/store"):
+        Path(place).mkdir(parents=True)
+    if word == "methods" or (word == "store" and not rest):
+        assert run.run([*map(filled, rest)]) == 0
+    elif places:
+        with redirect_stderr(StringIO()) as told:
+            assert run.run(rest) == 1
+        assert re.search(rf"^error: (?:no result.json below )?{places[0]}{NOTHING_THERE}", told.getvalue())
+    else:
+        assert f"goracs {shlex.join([word, *rest])}" in run.__doc__
 
 
 def composes(words: list[str]) -> None:
