@@ -123,7 +123,7 @@ def answers(word: str, rest: list[str]) -> None:
             assert run.run(rest) == 1
         assert re.search(rf"^error: (?:no result.json below )?{places[0]}{NOTHING_THERE}", told.getvalue())
     else:
-        assert f"goracs {shlex.join([word, *rest])}" in run.__doc__
+        assert f"goracs {shlex.join([word, *rest])}" in str(run.__doc__)
 
 
 def composes(words: list[str]) -> None:
