@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from goracs.harmless import shown
+
 FloatArray = npt.NDArray[np.floating[Any]]
 IndexArray = npt.NDArray[np.int64]
 ROWS = 1 << 16  # that are looked at together
@@ -23,6 +25,9 @@ ByClass = bool | Literal["pool", "equal"]  # whether a problem is split by label
 
 class GoracsError(Exception):
     """A run that cannot go on for a reason its user can mend; the message says how."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 class InvalidInput(GoracsError, ValueError):

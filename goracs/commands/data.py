@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from goracs import mistakes
 from goracs.config import build, composed, refuse_unreadable, store_root
+from goracs.harmless import shown
 from goracs.report.card import card, render, token_counts
 from goracs.report.card_plot import FORMATS, draw
 from goracs.stages import prepare
@@ -84,7 +85,7 @@ def _tell(output: str, config: DictConfig) -> None:
     if output == "json":
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
-        print("\n".join(filter(None, (render(made["dataset"].name, found), why))))
+        print(shown("\n".join(filter(None, (render(made["dataset"].name, found), why)))))
 
 
 def _tokens(folder: Path, made: dict[str, Any], store: Store) -> tuple[dict[str, Any], str]:

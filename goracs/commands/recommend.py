@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from goracs.config import usual_store
 from goracs.finished import TRUST, Finished, opened
+from goracs.harmless import shown
 from goracs.types import GoracsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run(words: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for place, title in enumerate(titles, 1):
-        print(f"{place:>{len(str(len(titles)))}}. {title}")
+        print(f"{place:>{len(str(len(titles)))}}. {shown(title)}")
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
+from goracs.harmless import in_markdown, shown
 from goracs.report.table import TITLES, Cell, Row, Table
 from goracs.report.varying import DASH
 
@@ -42,8 +43,9 @@ def render(table: Table) -> str:
     notes = [SEVERAL if several else ONE, *_users(table), *_few(table), *_settings(table), *_unjudged(table)]
     pools = "; each drew a pool of its own (dataset.seed)" if table.redrawn else ""
     notes += [f"Seeds: {_listed(table.seeds)}{pools}.", *_missing(table)]
-    commands = ["", "Commands:", "", "```", *table.commands, "```"] if table.commands else []
-    return "\n".join([*padded(lines), "", *(f"- {note}" for note in notes), *commands, ""])
+    commands = ["", "Commands:", "", "```", *map(shown, table.commands), "```"] if table.commands else []
+    rows = padded([[*map(in_markdown, line)] for line in lines])
+    return "\n".join([*rows, "", *(f"- {in_markdown(note)}" for note in notes), *commands, ""])
 
 
 def padded(lines: Sequence[Sequence[str]]) -> list[str]:
@@ -61,14 +63,14 @@ def _figure(row: Row, name: str) -> str:
     if name not in row.cells:
         return DASH
     cell = row.cells[name]
-    shown = f"{mean(cell.values):.3f}"
+    said = f"{mean(cell.values):.3f}"
     if len(cell.values) > 1:
-        shown += f" ± {stdev(cell.values):.3f}"
+        said += f" ± {stdev(cell.values):.3f}"
     if cell.low is not None:
-        shown += f" [{cell.low:.3f}, {cell.high:.3f}]"
+        said += f" [{cell.low:.3f}, {cell.high:.3f}]"
     if len(cell.values) < len(row.seeds):
-        shown += f" ({len(cell.values)} of {len(row.seeds)} seeds)"
-    return shown
+        said += f" ({len(cell.values)} of {len(row.seeds)} seeds)"
+    return said
 
 
 def _users(table: Table) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from goracs.harmless import in_markdown, shown
 from goracs.report.results import Result
 
 PARTS = {
@@ -45,11 +46,11 @@ def model_card(result: Result, lora: Mapping[str, Any], linears: Sequence[str], 
         merged: whether a full model lies beside it.
     """
     config, coreset = result["config"], result["coreset"]
-    rows = f"{coreset['budget']} rows of {config['dataset']['name']}"
+    rows = f"{coreset['budget']} rows of {in_markdown(config['dataset']['name'])}"
     head = f"---\nlibrary_name: {'transformers' if merged else 'peft'}\ntags: [goracs, recommendation]\n---\n"
     parts = [
         head,
-        f"# {config['backbone']['name']}, fine-tuned on {rows}",
+        f"# {in_markdown(config['backbone']['name'])}, fine-tuned on {rows}",
         _facts(result, lora, linears),
         "## What it reached",
         "\n".join(_metrics(result["metrics"])),
@@ -57,7 +58,7 @@ def model_card(result: Result, lora: Mapping[str, Any], linears: Sequence[str], 
         f"```python\n{LOAD[merged].format(base=config['backbone']['model'])}\n```",
         _prompted(config["task"]["template"]),
         "## Terms of the data",
-        config["dataset"].get("notice") or UNKNOWN,
+        in_markdown(config["dataset"].get("notice") or UNKNOWN),
         *_warned(result.get("warnings", [])),
         "## How it was made",
         f"```\n{result['command']}\n```",
@@ -67,7 +68,7 @@ def model_card(result: Result, lora: Mapping[str, Any], linears: Sequence[str], 
             apart=" where ours is over the two answers" if config["task"].get("loss") == "pair" else ""
         ),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return shown("\n\n".join(part for part in parts if part) + "\n")
 
 
 def _facts(result: Result, lora: Mapping[str, Any], linears: Sequence[str]) -> str:
@@ -124,8 +125,8 @@ def _prompted(template: str) -> str:
 
 
 def _warned(warnings: Sequence[str]) -> list[str]:
-    return ["## Warnings", "\n".join(f"- {warning}" for warning in warnings)] if warnings else []
+    return ["## Warnings", "\n".join(f"- {in_markdown(warning)}" for warning in warnings)] if warnings else []
 
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return in_markdown(str(value)).replace("|", "\\|").replace("\n", " ")

@@ -78,7 +78,7 @@ def test_a_page_needs_nothing_from_outside_and_escapes_what_it_shows() -> None:
 
 def test_markdown_latex_and_csv_say_the_same() -> None:
     plain, tex = markdown.text(SMALL), latex.text(SMALL)
-    assert r"a_b & 50% </script> \| <b>" in plain
+    assert r"a_b &amp; 50% &lt;/script> \| &lt;b>" in plain
     assert "**0.5 ± 0.1** (best) [0.4, 0.6]" in plain
     assert "![A point.](figures/one.svg)" in plain
     assert r"a\_b \& 50\% \textless{}/script\textgreater{}" in tex

@@ -21,7 +21,7 @@ import pytest
 import torch
 
 import goracs
-from goracs.commands import export, recommend, verify
+from goracs.commands import export, recommend, report, table, verify
 from goracs.config import build, composed
 from goracs.data.readers import packed, raw
 from goracs.data.readers.delimited import Form, columns
@@ -32,7 +32,9 @@ from goracs.foreign import refuse_foreign
 from goracs.llm import saved_adapter
 from goracs.llm.resume import FILE, _read
 from goracs.llm.rows import _is_whole
-from goracs.report.page import html
+from goracs.report import model_card
+from goracs.report.page import html, latex
+from goracs.report.page import markdown as report_markdown
 from goracs.report.page.document import Document, Grid, Section, Text
 from goracs.report.results import read_results
 from goracs.search.watch import Watch
@@ -333,6 +335,39 @@ def test_a_page_shows_every_title_as_text_and_allows_nothing_from_outside() -> N
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-eval" not in policy
     assert "http" not in policy
+
+
+COMMANDING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+FOREIGN = "\x1b[31mred\x9b2J\r\u202egnp.exe <script>window.ran=1</script> ![x](http://evil) &lt;b>"
+
+
+def test_a_report_and_a_table_command_no_terminal_and_hold_no_html(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (0, 1):
+        changed = result(FOREIGN, seed, command=FOREIGN, warnings=[FOREIGN], config__task__item_word=FOREIGN)
+        save(tmp_path / "runs" / str(seed), changed | {"config": changed["config"] | {FOREIGN: seed}})
+    made = report.made([tmp_path / "runs"], tmp_path / "store")
+    evil = Document(FOREIGN, FOREIGN, [Section("part", FOREIGN, [Text(FOREIGN, "warning")])])
+    assert table.run([str(tmp_path / "runs"), "--store", str(tmp_path / "store")]) == 0
+    printed = capsys.readouterr().out
+    for words in (report_markdown.text(made), report_markdown.text(evil), printed, latex.text(evil)):
+        assert "[U+001B][31mred[U+009B]2J[U+000D][U+202E]gnp.exe" in words
+        assert not COMMANDING.search(words)
+    for words in (report_markdown.text(made), report_markdown.text(evil), printed.partition("Commands:")[0]):
+        assert "&lt;script>" in words
+        assert "&amp;lt;b>" in words
+        assert "<script" not in words
+        assert "](http" not in words
+    assert not COMMANDING.search(str(GoracsError(f"{FOREIGN} is no title")))
+
+
+def test_a_card_commands_no_terminal_and_holds_no_html() -> None:
+    named = {"name": FOREIGN, "notice": FOREIGN}
+    whole = tuned(command=FOREIGN, warnings=[FOREIGN], config__dataset=named)
+    card = model_card.model_card(whole, {"r": 8, "lora_alpha": 16}, ["v_proj"], merged=False)
+    assert not COMMANDING.search(card)
+    assert "<script" not in card.partition("## How it was made")[0]
 
 
 def test_results_of_somebody_elses_are_only_read(tmp_path: Path, mark: Path, bomb: bytes) -> None:

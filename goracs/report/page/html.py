@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from html import escape
 from pathlib import Path
 
+from goracs import harmless
 from goracs.report.page.document import Chart, Document, Grid, Section, Text
 from goracs.report.page.theme import DARK, LIGHT, variables
 
 HERE = Path(__file__).parent
 FILTERED = 6  # a table of so many rows has a filter
-TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 LABELS = {"plain": "", "warning": "Beware. ", "missing": "Not here. "}
 
 
@@ -72,8 +71,8 @@ def _allowed(*scripts: str) -> str:
 
 
 def shown(words: str) -> str:
-    """Words as text of the page; marks that would turn the words behind them around are named instead."""
-    return escape(TURNING.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", words))
+    """Words as text of the page."""
+    return escape(harmless.shown(words))
 
 
 def _inert(value: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from goracs import harmless
 from goracs.report.page.document import Chart, Document, Grid, Part, Text
 
 SPECIAL = {
@@ -43,7 +44,7 @@ def text(document: Document) -> str:
 
 def escaped(words: str) -> str:
     """Words as LaTeX shows them."""
-    shown = "".join(SPECIAL.get(letter, letter) for letter in words)
+    shown = "".join(SPECIAL.get(letter, letter) for letter in harmless.shown(words))
     return JOINED.sub(r"\1{}", shown)
 
 

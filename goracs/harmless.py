@@ -1,0 +1,17 @@
+"""Words of somebody else's files as they may be shown: they command no terminal and turn nothing around."""
+
+from __future__ import annotations
+
+import re
+
+COMMANDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def shown(words: str) -> str:
+    """Words in which control characters, and marks that turn the words behind them, are named instead."""
+    return COMMANDING.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", words)
+
+
+def in_markdown(words: str) -> str:
+    """The same as text of Markdown: no element of HTML, no link."""
+    return shown(words).replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
