@@ -10,17 +10,22 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import select
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from goracs import near, progress, signals
+from goracs import __version__, near, progress, signals
 from goracs.config import conf_dir
 from goracs.llm import launched
 from goracs.types import InvalidInput
 
 COMMANDS = Path(__file__).parent / "commands"
 MISUSED = 2  # argparse's own exit code
+UNREAD = signals.SHELL + signal.SIGPIPE  # what a shell says of who is ended by it
 HELP = """\
 goracs chooses a small coreset of the training data of an LLM recommender, fine-tunes on it and evaluates.
 
@@ -47,7 +52,7 @@ def main() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
     progress.hush_others()
-    with signals.listening():
+    with signals.listening(), _as_long_as_somebody_reads():
         try:
             launch = launched.claim()
         except InvalidInput as error:
@@ -60,10 +65,35 @@ def main() -> None:
             group.take_part(launch, _command)
 
 
+@contextmanager
+def _as_long_as_somebody_reads() -> Iterator[None]:
+    """End without a word where what is printed goes into a pipe whose reader has ended."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _unread():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        sys.exit(UNREAD)
+
+
+def _unread() -> bool:
+    """Whether it is that pipe which is broken, not one of our own."""
+    asked = select.poll()
+    asked.register(sys.stdout.fileno(), 0)
+    return bool(asked.poll(0))
+
+
 def _command() -> None:
     words = sys.argv[1:]
     if words and words[0] in ("-h", "--help", "help"):
         print(help_text())
+        return
+    if words == ["--version"]:
+        print(f"goracs {__version__}")
         return
     word, rest = (words[0], words[1:]) if words and words[0] in commands() else ("run", words)
     if word == "run" and rest and "=" not in rest[0] and not rest[0].startswith(("-", "~")):

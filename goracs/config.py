@@ -158,12 +158,23 @@ def _refuse_misread(override: Override, word: str, folders: Sequence[Path]) -> N
     if name in NODES:
         raise InvalidInput(f"{word}: {name} holds names of its own, as in {name}.{NODES[name]}=VALUE.")
     if (conf_dir() / name).is_dir():
+        if name != "experiment":  # of which several may follow one another
+            _refuse_list(word, name, chosen)
         if any(one is None or isinstance(one, int | float) for one in chosen):
             raise InvalidInput(f"{word} chooses nothing: {name} takes the name of a file of conf/{name}.")
         if not name.startswith("hydra/"):  # there Hydra and its plugins have files of their own
             _refuse_no_file(name, chosen, folders)
     elif override.is_add() and "." not in name:
         raise InvalidInput(f"{word} would change nothing: the configuration has no {name}.")
+
+
+def _refuse_list(word: str, name: str, chosen: Iterable[Any]) -> None:
+    """Refuse several choices at once."""
+    for one in chosen:
+        if isinstance(one, list):
+            several = ",".join(map(str, one))
+            how = f"for a sweep goracs -m {name}={several}" if len(one) > 1 else f"{name}={several}"
+            raise InvalidInput(f"{word}: a run has one {name}: {how}, without brackets.")
 
 
 def _refuse_no_file(group: str, chosen: Iterable[Any], folders: Sequence[Path]) -> None:

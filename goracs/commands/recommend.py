@@ -61,6 +61,11 @@ def _given(words: Sequence[str]) -> tuple[str, int]:
         InvalidInput: another word, no history, or a top that is no whole number >= 1.
     """
     given = dict(word.partition("=")[::2] for word in words)
+    if len(given) < len(words):
+        raise InvalidInput(
+            'history= and top= are given once each: history="A; B; C" holds all titles, the oldest first; '
+            f"got {' '.join(words)}."
+        )
     if set(given) - {"history", "top"} or not given.get("history", "").strip(" ;"):
         raise InvalidInput(
             'goracs recommend takes history="A; B; C", titles of the catalogue, the oldest first, and '

@@ -37,6 +37,8 @@ def run(words: Sequence[str]) -> int:
         if asked.out is None and len(asked.folders) > 1:
             raise InvalidInput("a report of several folders needs a place of its own: add --out FOLDER.")
         out = asked.out or asked.folders[0] / "report"
+        if out.exists() and not out.is_dir():
+            raise InvalidInput(f"{out} is there already, and no folder: name another place by --out FOLDER.")
         print(write(made(asked.folders, asked.store or usual_store()), out))
     except (GoracsError, OSError) as error:  # OSError: a folder in which nothing can be written
         print(f"error: {error}", file=sys.stderr)

@@ -14,12 +14,13 @@ import shlex
 import shutil
 import sys
 import time
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -29,7 +30,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from goracs import mistakes, signals
+from goracs import mistakes, near, signals
 from goracs.cluster.settings import refuse, refuse_no_ray
 from goracs.config import build, conf_dir, hashed, refuse_unreadable, store_root, usual_store
 from goracs.jobs import folder_lock, job_folder, plan, refused, sweep
@@ -60,8 +61,7 @@ def run(words: Sequence[str]) -> int:
     sys.argv[1:] = words or ["experiment=quickstart"]
     finished.clear()
     try:
-        asked, left = get_args_parser().parse_known_args()
-        _refuse_apart(left)
+        asked = _flags()
         refuse_unreadable(asked.overrides, [Path(asked.config_dir)] if asked.config_dir else [])
         with refused.told():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
@@ -73,10 +73,35 @@ def run(words: Sequence[str]) -> int:
     return int(any(outcome["status"] not in ENDED_WELL for outcome in finished))
 
 
-def _refuse_apart(left: Sequence[str]) -> None:
-    """Refuse words that a flag parts from the others, which argparse would not read."""
-    if left and not left[0].startswith("-"):
+def _flags() -> Namespace:
+    """The flags and overrides of this command.
+
+    Raises:
+        InvalidInput: a flag that there is not, or that a run does not take; words that a flag parts from the
+            others, which argparse would not read.
+    """
+    parser = get_args_parser()
+    parser.error = _misused  # type: ignore[method-assign]  # its own prints a page of usage
+    asked, left = parser.parse_known_args()
+    if left and left[0].startswith("-"):
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        name, _, value = left[0].partition("=")
+        plain = f"{name.lstrip('-')}={value or 'VALUE'}"
+        raise InvalidInput(
+            f"there is no flag {left[0]}.{near.meant(name, flags)} A value has no dashes before it: {plain}."
+        )
+    if left:
         raise InvalidInput(f"{shlex.join(left)}: flags stand before all words, as in goracs -m seed=0,1.")
+    if asked.config_name or asked.config_path:
+        raise InvalidInput(
+            "goracs has one configuration, conf/config.yaml: choose within it, as by experiment=NAME; "
+            "--config-dir=FOLDER adds a folder of choices of your own."
+        )
+    return asked
+
+
+def _misused(message: str) -> NoReturn:
+    raise InvalidInput(f"{message}. goracs --help shows the forms of the command.")
 
 
 class SweepReport(Callback):

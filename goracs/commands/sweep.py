@@ -48,6 +48,8 @@ def _asked(words: Sequence[str]) -> tuple[Path, str]:
         raise InvalidInput(
             f"goracs sweep takes: status FOLDER, and output=text or output=json; got {' '.join(words)!r}."
         )
+    if Path(rest[1]).is_file():
+        raise InvalidInput(f"{rest[1]} is a file: name the folder of the sweep, which holds its plan.json.")
     return Path(rest[1]), [OUTPUTS[0], *outputs][-1]
 
 

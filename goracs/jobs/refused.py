@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal import utils
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from goracs import mistakes
@@ -36,7 +36,7 @@ def _reported(func: Callable[[], Any]) -> Any:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         refusal = error if isinstance(error, OSError) else error.__cause__  # of a log file
-        if isinstance(refusal, OSError):
+        if isinstance(refusal, OSError) and not isinstance(error, MissingConfigException):  # which is both
             raise InvalidInput(
                 f"the command could not be set up, or noted ({refusal}): see that there is room, and that "
                 "its folder (hydra.run.dir, of a sweep hydra.sweep.dir) can be written; then give it again."

@@ -52,7 +52,7 @@ def read_result(file: Path) -> Result:
     """
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise GoracsError(
             f"{file.parent} is not the folder of one job: give the one that holds its {file.name}."
         ) from error

@@ -111,6 +111,15 @@ def test_wrong_prompts_are_refused(tmp_path: Path, content: Any, match: str) -> 
         prepare(prompts(tmp_path, content), task("ctr"))
 
 
+def test_a_table_of_something_else_is_refused_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = "user,item,rating\n" + "1,2,3\n" * 20
+    with pytest.raises(InvalidInput, match="neither JSON nor a table with the columns"):
+        prepare(prompts(tmp_path, content), task("ctr"))
+    assert not caplog.records
+
+
 def test_labels_in_one_file_only_are_refused(tmp_path: Path) -> None:
     made = prompts(tmp_path, [YES])
     (tmp_path / "test").write_text(json.dumps([YES | {"label": 1}]))

@@ -15,6 +15,15 @@ from tests.unit.test_results import result, save
 
 MISTAKES = [
     ("budget=8 -m seed=0,1", r"seed=0,1: flags stand before all words, as in goracs -m seed=0,1\."),
+    ("--budget=8", r"there is no flag --budget=8\. A value has no dashes before it: budget=8\."),
+    ("--mutlirun seed=0,1", r"Did you mean --multirun\?"),
+    ("--cfg jobb", r"choose from '?job'?, '?hydra'?, '?all'?.*goracs --help"),
+    ("--config-name=foo", r"one configuration, conf/config\.yaml: .* experiment=NAME"),
+    ("--config-path=foo", r"--config-dir=FOLDER adds"),
+    ("hydra/launcher=nope", r"there is no hydra/launcher=nope\. There are basic, joblib"),
+    ("-m hydra/launcher=job_lib", r"Did you mean hydra/launcher=joblib\?"),
+    ("-m selector=[goracs,random]", r"a run has one selector: for a sweep goracs -m selector=goracs,random"),
+    ("selector=[goracs]", r"a run has one selector: selector=goracs, without brackets"),
     ("tabel multirun", r"'tabel' is neither .*\. Did you mean goracs table\?"),
     ("budget 8", r"'budget' is neither an override \(name=value\)"),
     ("quickstart", r"'quickstart' is neither an override"),
@@ -23,6 +32,7 @@ MISTAKES = [
     ("table .", r"no result\.json below \.: a finished run leaves one"),
     ("table --stor x .", r"error"),
     ("report /nowhere", r"/nowhere is not a folder"),
+    ("report run --out afile", r"afile is there already, and no folder: name another place by --out"),
     ("report .", r"no result\.json below"),
     ("trace /nowhere", r"/nowhere is not a folder"),
     ("export run", r"the following arguments are required: FOLDER"),
@@ -31,12 +41,16 @@ MISTAKES = [
     ("export run out", r"run has no fine-tune: its run ended before it"),
     ("recommend run", r"history="),
     ("recommend /nowhere history=Heat", r"/nowhere is not the folder of one job"),
+    ("recommend run history=Heat history=Alien", r"history= and top= are given once each"),
+    ("recommend run/result.json history=A", r"run/result\.json is not the folder of one job: give the one"),
     ("recommend run history=Heat", r"run has no fine-tune"),
     ("verify", r"the following arguments are required: JOB_FOLDER"),
+    ("verify run/result.json", r"run/result\.json is not the folder of one job: give the one"),
     ("verify run", r"stopped before select"),
     ("sweep", r"status FOLDER|required"),
     ("sweep stop .", r"status"),
     ("sweep status /nowhere", r"/nowhere"),
+    ("sweep status afile", r"afile is a file: name the folder of the sweep"),
     ("methods gorac", r"gorac"),
     ("methods output=xml", r"output="),
     ("plan budgt=3", r"has no budgt\. Did you mean budget\?"),
@@ -54,6 +68,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bare.Said]:
     """What is said of each mistake, by its command: in a folder with a run, or where "." is one without."""
     places = {name: tmp_path_factory.mktemp(name) for name in ("ran", "bare")}
     save(places["ran"] / "run", result())
+    (places["ran"] / "afile").touch()
     commands = [shlex.split(command) for command, _ in MISTAKES]
     said = bare.run(
         [(places["bare" if "." in words else "ran"], words) for words in commands],

@@ -22,6 +22,7 @@ import polars as pl
 from goracs.data.numbers import check_whole
 from goracs.data.prepare import PARTS, Prepared
 from goracs.data.readers.delimited import Form, columns, header, sniffed
+from goracs.data.readers.encoding import shown
 from goracs.data.readers.events import refuse
 from goracs.data.readers.lines import json_rows
 from goracs.data.readers.names import matched
@@ -125,12 +126,24 @@ def prepare(prompts: Prompts, task: Task) -> Prepared:
 def _rows(file: Path, broken_lines: int) -> Rows:
     form = None if head(file).lstrip().startswith((b"[", b"{")) else _form(file)
     if form is None:
+        _refuse_other(file)
         return json_rows(file, FIELDS, NEEDED, broken_lines, PLAIN)
     there = [name for name in FIELDS if name in matched(FIELDS, header(file, form))]
     rows = columns(file, form, dict.fromkeys(there, pl.String()), broken_lines, None)
     missing = [pl.lit(None, pl.String()).alias(name) for name in FIELDS if name not in there]
     table = rows.table.with_columns(missing)
     return rows._replace(table=table.with_columns(history=_decoded(file, table["history"])))
+
+
+def _refuse_other(file: Path) -> None:
+    """Refuse what holds no object of JSON, before each of its lines is told as a broken one."""
+    start = head(file).strip()
+    if start and not start.startswith(b"[") and b"{" not in start:
+        first = start.partition(b"\n")[0].decode(errors="replace")
+        raise InvalidInput(
+            f"{file} is neither JSON nor a table with the columns {' and '.join(NEEDED)}: its first line is "
+            f"{shown(first)}. Name its columns so; for a log of ratings take dataset=interactions."
+        )
 
 
 def _form(file: Path) -> Form | None:
