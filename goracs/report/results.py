@@ -60,7 +60,7 @@ def read_result(file: Path) -> Result:
         raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise GoracsError(f"{file} is not a result of schema {SCHEMA}: run its job again, or remove it.")
-    bad = [key for key in FIELDS if key not in result] or sorted(odd(result))
+    bad = [key for key in FIELDS if key not in result] or sorted({*odd(result)})
     if bad:
         shown = ", ".join(bad[:SHOWN]) + (", ..." if len(bad) > SHOWN else "")
         raise GoracsError(f"{file} has no valid {shown}: run its job again, or remove it.")
