@@ -28,13 +28,14 @@ from typing import Any
 
 import numpy as np
 
+from experiments import fuzz_jobs, fuzz_kept
 from experiments.fuzz_files import TARGETS
-from experiments.fuzz_kept import LATE
 from experiments.fuzz_target import Target
 from goracs.types import GoracsError
 
 LIMIT, IDLE = 20, 900  # seconds of work, and in all, after which an input hangs
 MOST = 4  # changes of an input
+LATE = {**fuzz_kept.LATE, **fuzz_jobs.LATE}
 WELL = ("read", "refused")
 WHOLE = 0.6  # of the JSON inputs are still JSON
 NASTY = (

@@ -52,7 +52,7 @@ def formed(value: Any, draw: Draw) -> Any:
         lambda: tuple(value.tolist()),
         lambda: value.astype(value.dtype.newbyteorder()) if value.dtype.kind in "if" else value,
         lambda: value.astype(np.longdouble) if value.dtype.kind == "f" else value,
-        lambda: value.astype(np.uint8) if value.dtype.kind == "i" and value.min() >= 0 else value,
+        lambda: value.astype(np.uint8) if value.dtype.kind == "i" and (value >= 0).all() else value,
         lambda: _locked(value),
     )
     return ways[int(draw.integers(len(ways)))]()
@@ -101,7 +101,7 @@ def distorted(value: Any, draw: Draw) -> Any:
 
 
 def _put(value: Any, cell: tuple[int, ...], wild: Any) -> Any:
-    held = np.array(value, np.float64) if value.dtype.kind in "if" else value.copy()
+    held = np.array(value, np.float64) if value.dtype.kind in "iuf" else value.copy()
     held[cell] = wild
     return held
 
@@ -126,6 +126,8 @@ def plain(value: Any) -> Any:
         array = np.asarray(value)
     except ValueError:
         return NO_NUMBER
+    if array.dtype.kind == "O" and all(isinstance(one, str) for one in array.flat):
+        array = array.astype(str)
     if array.dtype.kind not in "biufU" or isinstance(value, np.ma.MaskedArray):
         return NO_NUMBER
     kind = {"f": np.dtype(np.float64), "U": array.dtype}.get(array.dtype.kind, np.dtype(np.int64))
@@ -312,7 +314,7 @@ def trial(name: str, seed: int, number: int) -> tuple[Given, Outcome]:
     places = list(given)
     for _ in range(int(draw.integers(1, 3))):
         place = places[int(draw.integers(len(places)))]
-        right = isinstance(given[place], np.ndarray) and draw.random() < SAME
+        right = isinstance(given[place], np.ndarray) and given[place].ndim and draw.random() < SAME
         given[place] = formed(given[place], draw) if right else odd(given[place], draw)
     return given, tried(call, given)
 
@@ -321,6 +323,8 @@ def main(words: list[str]) -> int:
     """Try the inputs and print the table; 1 where one ended otherwise."""
     asked = asked_for(words, "call")
     names = list(CALLS) if asked["call"] == "all" else asked["call"].split(",")
+    for call in (CALLS[name] for name in names):
+        call.ask(**call.made(np.random.default_rng(0)))  # kernels may have to be compiled first
     return table(asked, names, lambda name, number: trial(name, int(asked["seed"]), number)[1])
 
 

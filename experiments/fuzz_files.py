@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from experiments import fuzz_kept
+from experiments import fuzz_jobs, fuzz_kept
 from experiments.fuzz_target import Target
 from goracs.commands import report
 from goracs.config import build, composed
@@ -266,4 +266,5 @@ TARGETS: dict[str, Target] = {
     "adapter": _adapter(),
     "trace.json": _trace(),
     **fuzz_kept.TARGETS,
+    **fuzz_jobs.TARGETS,
 }

@@ -5,13 +5,12 @@
 
 values   a file of conf/ is chosen, one to three keys of the whole configuration get a value of
          `fuzz.ODD` or another key's, some are taken away; then the settings objects are made, and
-         what may change a result is written as JSON, as for the keys of stages.
+         what may change a result gets a key, as stages do.
 words    the same asked for by words of the command line, with texts of `fuzz.NASTY`: slower.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -25,8 +24,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.fuzz import NASTY, ODD, Draw, Outcome, asked_for, outcome, table
 from goracs import mistakes
-from goracs.config import build, composed, conf_dir, hashed
-from goracs.types import GoracsError, refuse_budget
+from goracs.config import build, composed, conf_dir, hashed, store_root
+from goracs.pipeline import Job, Line
+from goracs.store import Store, digest
+from goracs.types import GoracsError
 
 TINY = ("backbone=tiny", "encoder=tiny")
 CHANGES = 3
@@ -85,8 +86,9 @@ def odd_value(whole: Mapping[str, Any], names: list[str], draw: Draw) -> Any:
 
 def looked_at(config: DictConfig) -> None:
     """What a run does with its configuration before anything is read."""
-    refuse_budget(build(config)["budget"])
-    json.dumps(hashed(config), allow_nan=False)
+    made, settings = build(config), hashed(config)
+    line = Line(Job(made, settings, "", ""), Store(store_root(config)))
+    _ = line.last, config.logger.kind, config.sweep.stop_at_first_failure, digest(settings)
 
 
 def asked(words: list[str]) -> None:

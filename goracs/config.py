@@ -153,7 +153,7 @@ def _refuse_misread(override: Override, word: str, folders: Sequence[Path]) -> N
     name = override.key_or_group
     value: Any = override.value()
     chosen = value.list if override.is_choice_sweep() else [value]
-    if override.is_delete() and "." not in name:
+    if override.is_delete() and ("." not in name or name.partition(".")[0] in (*NODES, "logger")):
         raise InvalidInput(f"{word}: a run does not go without {name}.")
     if name in NODES:
         raise InvalidInput(f"{word}: {name} holds names of its own, as in {name}.{NODES[name]}=VALUE.")

@@ -28,6 +28,8 @@ def told(error: Exception) -> str:
     if found := AMBIGUOUS.match(said):
         word, (name, _, value) = found[1], found[1].partition("=")
         return f"{word} has several values: for a sweep goracs -m {word}; for a list {name}=[{value}]."
+    if said.startswith("Error merging override") and error.__cause__:
+        said += f": {error.__cause__}"
     return " ".join(line.strip() for line in said.splitlines() if line.strip())
 
 

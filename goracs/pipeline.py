@@ -79,8 +79,7 @@ class Line:
         self.unranked: tuple[str, ...] = ()
         if not _is_whole(self.made["seed"]):
             raise InvalidInput(f"seed must be a whole number >= 0, got {self.made['seed']!r}.")
-        if not isinstance(self.made["selector"], Full):
-            refuse_budget(self.made["budget"])
+        refuse_budget(self.made["budget"])
         if not isinstance(self.made["assess"], bool):
             raise InvalidInput(f"assess must be true or false, got {self.made['assess']!r}.")
         if self.headed and not isinstance(self.task, Ctr):
@@ -373,7 +372,7 @@ class Line:
         Raises:
             InvalidInput: an `until` that is no stage.
         """
-        last: str = self.made["until"] or LINE[-1]
+        last: str = LINE[-1] if self.made["until"] is None else self.made["until"]
         if last not in LINE:
             raise InvalidInput(f"until must be one of {', '.join(LINE)}, or null for all; got {last!r}.")
         return last

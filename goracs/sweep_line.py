@@ -120,8 +120,8 @@ def _key_as(config: DictConfig, own: DictConfig, number: int) -> str:
 def _key(config: DictConfig) -> str:
     try:
         return digest(hashed(config))
-    except OmegaConfBaseException:  # the job will tell
-        return digest(OmegaConf.to_container(config, resolve=False))
+    except (OmegaConfBaseException, ValueError, TypeError):  # no such name, a NaN, ...: the job will tell
+        return digest(repr(OmegaConf.to_container(config, resolve=False)))
 
 
 def _is_there(config: DictConfig, selector: str, store: Store) -> bool:

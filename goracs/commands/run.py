@@ -153,8 +153,8 @@ def _begin(folder: Path, config: DictConfig, hold: Callable[[Path], None]) -> No
         folder.mkdir(parents=True, exist_ok=True)
         store_root(config)
         hold(folder)
-    except InvalidInput as error:  # which Hydra would swallow
-        sys.exit(f"error: {error}")
+    except (InvalidInput, OmegaConfBaseException) as error:  # which Hydra would swallow
+        sys.exit(f"error: {mistakes.told(error)}")
     except OSError as error:
         sys.exit(
             f"error: the job folder {folder} cannot be made ({error.strerror}): choose another by "

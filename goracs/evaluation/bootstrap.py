@@ -123,7 +123,7 @@ def owners(users: Users) -> IndexArray:
 
 
 def are_names(users: Users) -> bool:
-    """Whether these are texts or whole numbers, in a list or an array of whatever library."""
+    """Whether these are all texts or all whole numbers, in a list or an array of whatever library."""
     if isinstance(users, str | bytes | Mapping | np.ma.MaskedArray):
         return False
     try:
@@ -132,8 +132,11 @@ def are_names(users: Users) -> bool:
         return False
     if array.ndim != 1:
         return False
-    plain = array.dtype.kind in "Uiu" or array.size == 0
-    return plain or all(isinstance(one, str | int | np.integer) for one in array.tolist())
+    given = isinstance(users, list | tuple)
+    if array.dtype.kind in "Uiu" and not given:
+        return True
+    each = users if given else array.tolist()
+    return any(all(isinstance(one, kind) for one in each) for kind in (str, int | np.integer))
 
 
 def checked_draws(users: Users, draws: int, seed: int) -> None:

@@ -83,7 +83,7 @@ def recorded(folder: Path) -> dict[str, Any]:
     file = folder / OUTCOME
     try:
         found = json.loads(file.read_text()) if file.exists() else {"left": []}
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("left"), list):
         raise GoracsError(
@@ -140,7 +140,8 @@ def _place(partial: Path, folder: Path) -> None:
 
 def _is_name(value: object) -> bool:
     """Whether it names something in a folder, and nothing above or below it: a record may be anybody's."""
-    return isinstance(value, str) and value not in ("", "..") and Path(value).name == value
+    known = isinstance(value, str) and value.isprintable() and value not in ("", "..")
+    return known and Path(str(value)).name == value
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 import time
 from collections.abc import Mapping
@@ -98,8 +99,8 @@ class Place:
     def _seconds(self, status: str) -> float | None:
         """What the job took; of one that was there already, what it had taken."""
         if status == "skipped":
-            seconds: float | None = self.before.get("seconds") if self.before.get("key") == self.key else None
-            return seconds
+            took = self.before.get("seconds") if self.before.get("key") == self.key else None
+            return took if isinstance(took, int | float) and 0 <= took < math.inf else None
         return round(time.time() - self.since, 1) if status == "done" else None
 
     def say(self, text: str) -> None:

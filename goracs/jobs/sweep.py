@@ -24,10 +24,11 @@ from goracs.jobs import folder_lock, plan
 from goracs.jobs.folder_lock import LOOKED
 from goracs.jobs.job_folder import OUTCOME
 from goracs.jobs.plan import Plan
+from goracs.report.shape import odd_left
 from goracs.types import InvalidInput
 
 NOTES = ".goracs"
-FAILED = ("failed", "lost")
+STATUSES = ("started", "done", "skipped", "failed", "stopped", "interrupted")
 log = logging.getLogger("goracs")
 
 
@@ -106,11 +107,28 @@ def note(folder: Path, outcome: Mapping[str, Any]) -> None:
 
 
 def outcomes(folder: Path) -> list[dict[str, Any]]:
-    """How the jobs of this command stand, in their order; not what a process of an earlier one says."""
+    """How the jobs of this command stand, in their order; not what a process of an earlier one says.
+
+    Raises:
+        InvalidInput: a note that cannot be read.
+    """
     keys = dict(enumerate(job.key for job in planned(folder).jobs or []))
-    found = [json.loads(file.read_text()) for file in (folder / NOTES).glob("job*.json")]
+    found = [_noted(file) for file in sorted((folder / NOTES).glob("job*.json"))]
     ours = (one for one in found if not keys or keys.get(one["job"]) == one["key"])
     return sorted(ours, key=lambda outcome: int(outcome["job"]))
+
+
+def _noted(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        found = {}
+    if odd_left("job*.json", found) or found["status"] not in STATUSES:
+        raise InvalidInput(
+            f"{file} is no note of a job by this version of goracs: remove it, and the sweep's command, "
+            "given again, writes it anew. Results lie in the store and are not lost with it."
+        )
+    return {"key": None, "seconds": None, **found}
 
 
 def states(folder: Path) -> list[dict[str, Any]]:

@@ -99,7 +99,7 @@ def _noted(place: Place) -> tuple[Note | None, str]:
         whole = ours and promised == place.digest(note)
     except FileNotFoundError:
         return None, "have lost a file" if place.note.exists() else ""
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return None, f"cannot be read ({type(error).__name__}: {error})"
     if not ours:
         return None, "are of other texts"

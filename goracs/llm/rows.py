@@ -236,7 +236,7 @@ def _noted(note: Path, job: str) -> dict[str, Any] | None:
     try:
         noted: dict[str, Any] = json.loads(note.read_text())
         ours = noted["job"] == job and int(noted["batches"]) >= 0
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         _tell_anew(note, f"cannot be read ({type(error).__name__}: {error})")
         return None
     return noted if ours else None

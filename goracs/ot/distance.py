@@ -41,7 +41,8 @@ def distances(pool: FloatArray, target: FloatArray) -> FloatArray:
     refuse_no_columns(pool)
     from scipy.spatial.distance import cdist
 
-    found: FloatArray = cdist(pool, target)
+    with np.errstate(over="ignore"):  # long doubles beyond float64: told below
+        found: FloatArray = cdist(*(np.asarray(side, np.float64) for side in (pool, target)))
     if not np.isfinite(found).all():
         raise InvalidInput("embeddings lie too far apart for float64: rescale them.")
     return found

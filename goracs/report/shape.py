@@ -62,11 +62,19 @@ TRAINED = {"config": {"finetune": LORA}, "coreset": {}, "steps": int, "digests":
 STEP = {"phase": str, "seconds": NUMBER, "objective": NUMBER, "bound?": NUMBER, "class?": ASKED}
 POINT = {"step": int, "loss?": NUMBER, "valid_loss?": NUMBER, "lr?": NUMBER, "tokens?": int}
 ROW = {"instruction": str, "input": str, "output": str, "system?": str, "history?": [[str, str]]}
+NOTE = {  # of a job among those of its sweep
+    "job": int,
+    **dict.fromkeys(("folder", "words", "status", "message"), str),
+    "key?": str,
+    "since": NUMBER,
+    "seconds?": NUMBER,
+}
 LEFT: dict[str, Any] = {  # others that are read are lists of rows
     "trace.json": [STEP],
     "curve.json": [POINT],
     "coreset.json": [ROW],
     "dataset_info.json": {},
+    "job*.json": NOTE,
 }
 
 

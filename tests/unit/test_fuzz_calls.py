@@ -88,9 +88,12 @@ FINDS = [  # what the long form found: they crashed, or were taken for numbers
     (lambda: select(memory="1"), "selector.memory must be|memory must be"),
     (lambda: exact.solve([["a"]]), "a cost matrix must be an array of real numbers"),  # type: ignore[arg-type]
     (lambda: distance.distances(X, X[:, :1]), "two matrices of one width, got shapes .4, 2. and .4, 1."),
+    (lambda: distance.distances(X.astype(np.longdouble) * 1e160, X), "too far apart for float64"),
     (lambda: metrics(scores=["0.1", "0.2"]), "scores must be an array of real numbers"),
     (lambda: metrics(users=[["a"], "b"]), "users must be a list of names"),
     (lambda: metrics(users=[0.5, float("nan")]), "users must be a list of names"),
+    (lambda: metrics(users=np.array(["a", 1], object)), "users must be a list of names"),
+    (lambda: metrics(users=["1", 1]), "users must be a list of names"),
     (lambda: metrics(seed=None), "the bootstrap's seed must be a whole number >= 0, got None"),
     (lambda: metrics(draws=2.5), "the bootstrap's draws must be a whole number >= 0, got 2.5"),
     (lambda: metrics(draws=10**9), "at most 1,000,000 draws"),

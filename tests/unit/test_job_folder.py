@@ -68,7 +68,7 @@ def test_a_file_of_somebody_else_is_never_overwritten(tmp_path: Path) -> None:
     assert names(tmp_path) == {"coreset.json", "outcome.json"}
 
 
-@pytest.mark.parametrize("text", ["not JSON", "[]", '{"status": "done"}'])
+@pytest.mark.parametrize("text", ["no", "[]", pytest.param("[" * 5000, id="deep"), '{"status": "done"}'])
 def test_an_outcome_of_somebody_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "outcome.json").write_text(text)
     with pytest.raises(GoracsError, match="is no record of this version of goracs"):
@@ -92,7 +92,9 @@ def test_a_record_never_removes_what_lies_outside_its_folder(tmp_path: Path) -> 
     outside, folder = tmp_path / "outside", tmp_path / "job"
     outside.mkdir()
     folder.mkdir()
-    (folder / "outcome.json").write_text('{"status": "done", "left": ["../outside", ".", "", "..", 3]}')
+    (folder / "outcome.json").write_text(
+        '{"status": "done", "left": ["../outside", ".", "", "..", 3, "a\\u0000", "\\ud800"]}'
+    )
     job_folder.claim(folder, {})
     assert outside.is_dir()
     assert names(folder) == {"outcome.json"}

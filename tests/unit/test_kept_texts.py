@@ -60,7 +60,7 @@ def test_texts_without_a_folder_are_in_memory() -> None:
 
 
 @pytest.mark.parametrize("name", ["train.ids", "train.rows", "train.texts"])
-@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "gone"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "deep", "gone"])
 def test_what_is_not_as_it_was_written_is_told_and_made_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
 ) -> None:
@@ -71,7 +71,9 @@ def test_what_is_not_as_it_was_written_is_told_and_made_anew(
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     file.unlink()  # those of `old` are not these
     if damage != "gone":
-        file.write_bytes({"flipped": flipped, "cut": content[:middle], "emptied": b""}[damage])
+        file.write_bytes(
+            {"flipped": flipped, "cut": content[:middle], "emptied": b"", "deep": b"[" * 5000}[damage]
+        )
     for texts in (parts(), nothing()):
         same(once(tmp_path, "train", OF, texts), Texts.joined(parts()))
     same(old, Texts.joined(parts()))

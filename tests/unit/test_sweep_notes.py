@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
+from goracs import sweep_line
 from goracs.commands import sweep as word
 from goracs.jobs import folder_lock, plan, sweep
 from goracs.jobs.plan import Plan, Planned
@@ -52,6 +55,9 @@ def test_the_code_has_one_digest_that_a_changed_file_changes(monkeypatch: pytest
     assert plan.code() != before
 
 
+NOTE = {"job": 0, "key": "a", "status": "done", "folder": "0", "words": "", "message": "", "since": 0.0}
+
+
 def noted(folder: Path, number: int, key: str, status: str) -> None:
     told = {"job": number, "key": key, "status": status, "folder": str(folder / str(number)), "since": 0.0}
     sweep.note(folder, {**told, "overrides": "", "words": "", "message": "", "seconds": 8.0})
@@ -70,6 +76,30 @@ def test_a_job_nobody_holds_was_interrupted_and_a_process_of_another_plan_says_n
     assert states == ["interrupted", "running", "waiting", "waiting"]
     assert sweep.number(tmp_path, (tmp_path / "3").resolve(), 0) == 3
     assert sweep.number(tmp_path, (tmp_path / "7").resolve(), 5) == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        pytest.param("[" * 5000, id="deep"),
+        '{"status": "done"}',
+        json.dumps({**NOTE, "job": "0"}),
+        json.dumps({**NOTE, "status": "x"}),
+    ],
+)
+def test_a_note_that_no_job_wrote_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / sweep.NOTES).mkdir()
+    plan.write(tmp_path, planned("a"))
+    (tmp_path / sweep.NOTES / "job0.json").write_text(text)
+    with pytest.raises(InvalidInput, match=r"job0\.json is no note of a job .* remove it"):
+        sweep.states(tmp_path)
+
+
+def test_a_job_that_will_be_refused_has_a_key_of_its_own_in_the_plan() -> None:
+    odd = [{"budget": math.nan}, {"grid": {1: 2, "a": 3}}, {"seed": "${nowhere}"}]
+    assert len({sweep_line._key(DictConfig(one)) for one in odd}) == len(odd)
 
 
 def test_a_job_waits_for_the_process_that_an_earlier_command_left(

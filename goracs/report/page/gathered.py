@@ -148,7 +148,7 @@ def _unfinished(folder: Path) -> Iterator[dict[str, str]]:
     for file in sorted(folder.rglob("outcome.json")):
         try:
             told = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             told = {"status": "unknown", "message": "its outcome.json cannot be read"}
         if isinstance(told, dict) and told.get("status") not in ENDED_WELL:
             what = str(told.get("words", file.parent.name))
