@@ -156,7 +156,7 @@ def _result() -> Target:
     found = (ROOT / "docs/results/quickstart/goracs-seed0/result.json").read_bytes()
 
     def read(folder: Path) -> object:
-        return markdown.render(aggregate(read_results([folder])))
+        return markdown.render(aggregate(read_results([folder]))).encode()
 
     return Target({"a/result.json": found, "b/result.json": found}, read, ("a/result.json",))
 
@@ -178,7 +178,7 @@ def _page() -> Target:
     files |= {f"a/{name}": json.dumps(told).encode() for name, told in left.items()}
 
     def read(folder: Path) -> object:
-        return page.text(report.made([folder], folder / "store"))
+        return page.text(report.made([folder], folder / "store")).encode()
 
     return Target(files, read)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import os
 import select
 import shlex
@@ -51,6 +52,9 @@ def main() -> None:
     Of several processes that torchrun has started only rank 0 does: the others serve it (`goracs.llm.group`).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of one library slow the other's down
+    for mouth in (sys.stdout, sys.stderr):
+        if isinstance(mouth, io.TextIOWrapper):  # what a file holds may be no text, or none of this terminal
+            mouth.reconfigure(errors="backslashreplace")
     progress.hush_others()
     with signals.listening(), _as_long_as_somebody_reads():
         try:

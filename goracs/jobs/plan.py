@@ -12,6 +12,7 @@ Key        a digest of all that may change the job's result, as configured. What
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -84,6 +85,8 @@ def _plan(found: dict[str, Any]) -> Plan:
         texts += [*job["overrides"], job["key"], job["folder"]]
     if any(not isinstance(text, str) for text in texts):
         raise TypeError("it holds something else than words where words belong")
+    if any("\0" in os.fsdecode(os.fsencode(job["folder"])) for job in jobs or []):
+        raise ValueError("it names a folder by what is no name")
     planned = None if jobs is None else [Planned(job["overrides"], job["key"], job["folder"]) for job in jobs]
     return Plan(found["command"], found["code"], found["swept"], planned)
 

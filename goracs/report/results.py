@@ -51,7 +51,7 @@ def read_result(file: Path) -> Result:
         GoracsError: it cannot be read, or is not of schema 1.
     """
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = loaded(file)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise GoracsError(
             f"{file.parent} is not the folder of one job: give the one that holds its {file.name}."
@@ -67,6 +67,13 @@ def read_result(file: Path) -> Result:
     return {**result, "file": str(file)}
 
 
+def loaded(file: Path) -> Any:
+    """A file's JSON; ValueError where it is none, or holds half a character, which no file could take."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
 def read_left(file: Path) -> Any:
     """What a JSON file that a job left beside its result says, checked; None where it is not there.
 
@@ -76,7 +83,7 @@ def read_left(file: Path) -> Any:
     if not file.exists():
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = loaded(file)
     except (OSError, ValueError, RecursionError) as error:
         raise GoracsError(f"{file} cannot be read as JSON ({error}): run its job again.") from error
     if bad := odd_left(file.name, found):

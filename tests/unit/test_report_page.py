@@ -156,7 +156,8 @@ def test_a_seed_without_a_figure_is_told_and_its_pairs_are_of_the_others(tmp_pat
 
 def test_jobs_without_a_result_are_told_with_the_reason(tmp_path: Path) -> None:
     study(tmp_path, coreset__indices_file="indices.json")
-    for number, text in enumerate(('{"status": "failed", "words": "seed=7", "message": "no disk"}', "{")):
+    failed = {"status": "failed", "words": "seed=7", "message": "no disk"}
+    for number, text in enumerate((json.dumps(failed), r'{"status": "\ud800"}')):
         (tmp_path / f"{number}").mkdir()
         (tmp_path / f"{number}" / "outcome.json").write_text(text)
     (grid,) = [grid for grid in read(tmp_path).grids if grid.name == "unfinished"]

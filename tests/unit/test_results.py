@@ -392,6 +392,7 @@ def test_read_results_equals_every_result_below_once(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", r"result.json cannot be read as JSON"),
+        (r'"\ud800"', r"result.json cannot be read as JSON .*surrogates"),
         ("[]", r"result.json is not a result of schema 1"),
         ({"schema": 2}, r"result.json is not a result of schema 1"),
         ({"config": {}}, r"result.json is not a result of schema 1"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import threading
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
 
-from goracs import sweep_line
+from goracs import cli, sweep_line
 from goracs.commands import sweep as word
 from goracs.jobs import folder_lock, plan, sweep
 from goracs.jobs.plan import Plan, Planned
@@ -95,6 +98,30 @@ def test_a_note_that_no_job_wrote_is_refused_by_its_name(tmp_path: Path, text: s
     (tmp_path / sweep.NOTES / "job0.json").write_text(text)
     with pytest.raises(InvalidInput, match=r"job0\.json is no note of a job .* remove it"):
         sweep.states(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0"])
+def test_a_plan_whose_folder_has_no_name_is_refused(tmp_path: Path, name: str) -> None:
+    plan.write(tmp_path, planned("a"))
+    file = tmp_path / plan.PLAN
+    told = json.loads(file.read_text())
+    told["jobs"][0]["folder"] = name
+    file.write_text(json.dumps(told))
+    with pytest.raises(InvalidInput, match="cannot be read as a plan"):
+        sweep.states(tmp_path)
+
+
+def test_what_a_terminal_cannot_show_is_shown_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan.write(tmp_path, replace(planned("a"), command="goracs caf\u00e9"))
+    monkeypatch.setattr("sys.argv", ["goracs", "sweep", "status", str(tmp_path)])
+    terminal = io.TextIOWrapper(said := io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", terminal)
+    with suppress(SystemExit):
+        cli.main()
+    terminal.flush()
+    assert said.getvalue().startswith(rb"goracs caf\xe9")
 
 
 def test_a_job_that_will_be_refused_has_a_key_of_its_own_in_the_plan() -> None:

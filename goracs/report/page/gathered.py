@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from goracs.report.blocks import Block, Entry, blocks, settled
-from goracs.report.results import Result, read_left
+from goracs.report.results import Result, loaded, read_left
 from goracs.report.table import REFERENCES, Table, aggregate
 from goracs.types import GoracsError
 
@@ -147,7 +146,7 @@ def _sound(value: Any) -> bool:
 def _unfinished(folder: Path) -> Iterator[dict[str, str]]:
     for file in sorted(folder.rglob("outcome.json")):
         try:
-            told = json.loads(file.read_text(encoding="utf-8"))
+            told = loaded(file)
         except (OSError, ValueError, RecursionError):
             told = {"status": "unknown", "message": "its outcome.json cannot be read"}
         if isinstance(told, dict) and told.get("status") not in ENDED_WELL:
