@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-FILES = {  # of a package, those that are changed: all but of selection and llm
+FILES = {  # of a package, those that are changed: all but of llm, where it is adapters, losses and gradients
     "ot": "ot/*.py",
     "search": "search/*.py",
-    "selection": "selection/blend.py selection/ccs.py selection/kmm.py selection/ranked.py "
-    "selection/scores.py selection/strata.py selection/tsds.py",
+    "selection": "selection/*.py",
     "evaluation": "evaluation/*.py",
     "store": "store.py store_lock.py",
     "data": "data/*.py data/readers/*.py",
-    "llm": "llm/adapter.py llm/blocked.py llm/chances.py llm/losses.py llm/saved_adapter.py llm/targets.py",
+    "llm": "llm/adam.py llm/adapter.py llm/blocked.py llm/chances.py llm/course.py llm/diverged.py "
+    "llm/early_stop.py llm/finetune.py llm/finetune_module.py llm/gradient.py llm/losses.py llm/merge.py "
+    "llm/output_layer.py llm/saved_adapter.py llm/schedule.py llm/targets.py",
     "stages": "stages/*.py",
     "kernels": "ot/*.py search/*.py",
 }

@@ -14,6 +14,7 @@ Within    a function that is not called on import, a mutant is its code, exchang
           imported: much is tried in little time. A test that fails must pass again once the code is back; one
           that does not is "unclear".
 Kernels   are a package of their own, run as plain Python: in compiled code a mutant would be the old one.
+          That is slow, so of a test's parameters `CASES` are tried, evenly from the first to the last.
 """
 
 from __future__ import annotations
@@ -49,7 +50,16 @@ TESTS = {  # files below tests/ that run them
     "unit/test_branch unit/test_chains unit/test_exchange unit/test_goracs unit/test_goracs_inner "
     "unit/test_goracs_limits unit/test_greedy unit/test_herding unit/test_lagrangian unit/test_refine "
     "unit/test_starts unit/test_uniprot",
-    "selection": "golden/test_ccs_golden unit/test_by_scores unit/test_kmm unit/test_tsds",
+    "selection": "golden/test_ccs_golden golden/test_coresets golden/test_dealrec_golden "
+    "golden/test_dynamics_golden golden/test_fdmat_golden golden/test_geometry_golden "
+    "golden/test_goracs_golden golden/test_gradients_golden golden/test_kcenter_golden "
+    "golden/test_less_golden golden/test_minirec_golden golden/test_tarot_golden laws/test_selection_laws "
+    "unit/test_alignment unit/test_api unit/test_auto unit/test_by_class unit/test_by_scores "
+    "unit/test_dynamics unit/test_exchange unit/test_fdmat unit/test_figures unit/test_geometry_selectors "
+    "unit/test_goracs_inner unit/test_goracs_input unit/test_goracs_limits unit/test_goracs_released "
+    "unit/test_gradient_coresets unit/test_herding unit/test_kmedoids unit/test_kmm unit/test_minirec "
+    "unit/test_passes unit/test_selectors unit/test_spot unit/test_tarot unit/test_trust unit/test_tsds "
+    "unit/test_uniprot unit/test_uot",
     "evaluation": "golden/test_eval_golden laws/test_evaluation_laws unit/test_bootstrap "
     "unit/test_ctr_metrics unit/test_fuzz_calls unit/test_grounding unit/test_head unit/test_ranking "
     "unit/test_written",
@@ -60,19 +70,22 @@ TESTS = {  # files below tests/ that run them
     "unit/test_parts unit/test_popularity unit/test_prepare unit/test_prompts unit/test_raw unit/test_remote "
     "unit/test_samples unit/test_sequences unit/test_splits unit/test_statistics unit/test_tables "
     "unit/test_tasks unit/test_ties unit/test_tokens",
-    "llm": "unit/test_adapter unit/test_blocked unit/test_chances unit/test_finetune unit/test_gradient "
-    "unit/test_losses unit/test_resume unit/test_security unit/test_targets",
+    "llm": "golden/test_less_golden unit/test_adam unit/test_adapter unit/test_answer_ids unit/test_blocked "
+    "unit/test_chances unit/test_early_stop unit/test_finetune unit/test_gradient unit/test_losses "
+    "unit/test_ranks unit/test_resume unit/test_security unit/test_targets",
     "stages": "pipeline/test_influence_road unit/test_assess_stage unit/test_passes unit/test_states",
-    "kernels": "unit/test_bounds unit/test_exact unit/test_exchange unit/test_lagrangian "
-    "unit/test_neighbours unit/test_pool unit/test_starts",
+    "kernels": "unit/test_alternate unit/test_bounds unit/test_branch unit/test_cost unit/test_exact "
+    "unit/test_exchange unit/test_greedy unit/test_incremental unit/test_lagrangian unit/test_neighbours "
+    "unit/test_pool unit/test_refine unit/test_starts unit/test_sums",
 }
 FIRST = ("numba", "scipy.optimize", "scipy.spatial", "polars", "pytest")  # imported once for all
 LARGE = {"llm": ("torch", "peft", "transformers"), "stages": ("torch",)}  # and for these packages
 HEAD = ("package", "mutants", "killed", "timed out", "survived", "run by no test")
 SLACK, PATIENCE = 10.0, 4.0
 EXAMPLES = 10  # of a law
+CASES = 8  # of a test of kernels with parameters
 UNCLEAR = 33  # exit status
-LONGEST = {"stages": 30}  # seconds of one test, else 1: a longer one is left out
+LONGEST = {"stages": 30, "kernels": 2, "llm": 5, "selection": 2}  # seconds of a test that is tried, else 1
 MOST = 10.0  # times that: of tests a mutant
 
 
@@ -87,14 +100,19 @@ class Asked:
 
 
 class _Fewer:
-    """A pytest plugin: laws with fewer examples."""
+    """A pytest plugin: laws with fewer examples; of kernels, at most `CASES` of a test's parameters."""
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        tests = dict[str, list[Any]]()
         for item in items:
+            tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
             law = getattr(item.function, "_hypothesis_internal_use_settings", None)
             if law is not None:
                 fewer = hypothesis.settings(law, max_examples=min(law.max_examples, EXAMPLES))
                 item.function._hypothesis_internal_use_settings = fewer
+        if numba.config.DISABLE_JIT:
+            kept = {id(cases[len(cases) * x // CASES]) for cases in tests.values() for x in range(CASES)}
+            items[:] = [item for item in items if id(item) in kept]
 
 
 class _Clock:
@@ -108,6 +126,9 @@ class _Clock:
         signal.setitimer(signal.ITIMER_PROF, self.longest)
         self.begins(item.nodeid)
         self.start = time.process_time()
+
+    def pytest_runtest_call(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, self.longest)  # the report of the setup has stopped it
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -224,12 +245,16 @@ def judged(work: Callable[[], int], usual: float, said: Path) -> str:
     return "killed" if status else "survived"
 
 
+def module_of(file: str) -> str:
+    """The name of the module in a file of the repository."""
+    return file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
 def loaded(asked: Asked, kernels: bool) -> int:
     """Run tests with the module imported from another text."""
     numba.config.DISABLE_JIT = kernels
     file = asked.mutant.file
-    module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-    sys.meta_path.insert(0, _Changed(module, str(ROOT / file), asked.text))
+    sys.meta_path.insert(0, _Changed(module_of(file), str(ROOT / file), asked.text))
     return _pytest(asked.tests)
 
 
@@ -241,8 +266,10 @@ def within(mutant: Mutant, watch: Any) -> bool:
     return any(first <= mutant.line <= last for first, last in bodies) and not on_import
 
 
-def change(text: str, path: str) -> None:
-    """Give the functions of an imported module the code that they have in another text of it."""
+def change(text: str, file: str) -> None:
+    """Give the functions of a module the code that they have in another text of it."""
+    importlib.import_module(module_of(file))  # perhaps some function would import it only now
+    path = str(ROOT / file)
     codes, more = dict[tuple[str, int], CodeType](), [compile(text, path, "exec")]
     while more:
         inner = [const for const in more.pop().co_consts if isinstance(const, CodeType)]
@@ -268,7 +295,7 @@ class _InTurn:
         return True
 
     def _run(self, session: Any, asked: Asked, items: list[Any]) -> int:
-        change(asked.text, str(ROOT / asked.mutant.file))
+        change(asked.text, asked.mutant.file)
         for item, following in zip(items, [*items[1:], None], strict=True):
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
@@ -277,8 +304,7 @@ class _InTurn:
 
     def _again(self, session: Any, asked: Asked, item: Any) -> int:
         """1 if a test that failed passes once the code is as it was, else `UNCLEAR`."""
-        path = ROOT / asked.mutant.file
-        change(path.read_text(), str(path))
+        change((ROOT / asked.mutant.file).read_text(), asked.mutant.file)
         session.testsfailed = 0
         item._initrequest()
         session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)

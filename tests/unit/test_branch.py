@@ -115,6 +115,17 @@ def test_a_node_is_bounded_and_its_rows_are_fixed_as_all_that_is_better_has_them
     assert fixed > 0 or kind in ("ties", "equal")
 
 
+def test_the_bound_of_a_node_climbs_to_the_linear_program_from_anywhere() -> None:
+    for seed, (pool, m, n) in enumerate([(12, 7, 3), (15, 6, 5), (10, 4, 8), (14, 3, 6)]):
+        rng = np.random.default_rng(seed)
+        costs, prices = KINDS["plain"](rng, pool, m), rng.normal(size=m)
+        highest, limit = relaxed(costs, n, whole=False), relaxed(costs, n, whole=True)
+        state, share, rho = np.full(pool, FREE, np.int8), np.empty(pool), np.empty(pool)
+        spread = shape(n, m)
+        bound, _, _ = climb(costs, state, prices, n, *spread, costs.min(), limit, 200, 1.0, share, rho)
+        assert highest - 1e-3 < bound <= highest + ROUNDING
+
+
 def agrees(rows: frozenset[int], state: Any) -> bool:
     return set(np.flatnonzero(state == IN)) <= rows and not rows & set(np.flatnonzero(state == OUT))
 

@@ -175,6 +175,26 @@ def test_certify_refuses(changed: dict[str, Any], message: str) -> None:
         exact.certify(costs(4, 6), spoilt(**changed))
 
 
+LIMITS = [  # the size at stake, a gap and the largest dual: what is rounding, and what is just beyond
+    ((1.0, 1e-11, 0.0), (1.0, 1.01e-11, 0.0)),
+    ((2.23e-5, 0.0, 1.0), (2.21e-5, 0.0, 1.0)),  # a dual of 1 hides 2^-52
+    ((5e-324, 8 * 5e-324, 0.0), (5e-324, 9 * 5e-324, 0.0)),  # some last digits of the smallest numbers
+]
+
+
+@pytest.mark.parametrize(("rounding", "beyond"), LIMITS)
+def test_certify_takes_for_rounding_what_can_be_and_no_more(
+    rounding: tuple[float, float, float], beyond: tuple[float, float, float]
+) -> None:
+    def certify(size: float, gap: float, dual: float) -> None:
+        found = exact.Transport(0.0, np.ones((1, 1)), np.array([-dual]), np.array([dual]), gap, size)
+        exact.certify(np.zeros((1, 1)), found)
+
+    certify(*rounding)
+    with pytest.raises(GoracsError, match="a duality gap"):
+        certify(*beyond)
+
+
 def test_solve_refuses_a_plan_that_is_not_optimal(monkeypatch: pytest.MonkeyPatch) -> None:
     import ot
 

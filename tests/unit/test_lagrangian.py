@@ -171,6 +171,23 @@ def test_ascend_generates_rows_of_the_pool_and_favours_some_of_them() -> None:
     assert set(cheapest.tolist()) <= set(generated.rows.tolist())  # the pass that gave the bound
 
 
+def test_ascend_goes_on_while_passes_find_many_new_rows() -> None:
+    """However little the bound rises: what it looks at is not yet what counts."""
+    for seed in range(2, 5):
+        costs, passes = table(400, 30, seed, ties=False), list[lagrangian.Ascent]()
+        pool, first = Dense(costs), lagrangian.sample(Dense(costs), 20)
+        held = exact.solve(costs[first.rows])
+        begun = lagrangian.begin(held.v, first)
+        dual = lagrangian.ascend(pool, 20, begun, held.value, lambda _: True, passes.append)
+        assert passes[-1].turn < lagrangian.PASSES
+        assert len(dual.generated.rows) - len(passes[-1].generated.rows) < 20 / 20
+
+
+def test_the_bound_is_less_by_no_more_than_rounding_can_add() -> None:
+    """One price, one share, terms that add up to 1: ten operations, each off by half of a last digit."""
+    assert lagrangian.proven(np.zeros(1), np.ones(1), 0.0) == 1 - 10 * 2.0**-53
+
+
 def test_ascend_ends_when_told_to_with_a_valid_bound() -> None:
     costs = table(50, 12, seed=2, ties=False)
     held, first = exact.solve(costs[:5]), lagrangian.sample(Dense(costs), 5)
