@@ -54,7 +54,7 @@ TESTS = {  # files below tests/ that run them
     "golden/test_dynamics_golden golden/test_fdmat_golden golden/test_geometry_golden "
     "golden/test_goracs_golden golden/test_gradients_golden golden/test_kcenter_golden "
     "golden/test_less_golden golden/test_minirec_golden golden/test_tarot_golden unit/test_alignment "
-    "unit/test_by_class unit/test_by_scores unit/test_dynamics unit/test_exchange "
+    "unit/test_auto unit/test_by_class unit/test_by_scores unit/test_dynamics unit/test_exchange "
     "unit/test_fdmat unit/test_figures unit/test_geometry_selectors unit/test_goracs_inner "
     "unit/test_goracs_released unit/test_gradient_coresets unit/test_herding unit/test_kmedoids "
     "unit/test_kmm unit/test_minirec unit/test_spot unit/test_tarot unit/test_tsds unit/test_uniprot "
