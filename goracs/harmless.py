@@ -12,6 +12,12 @@ def shown(words: str) -> str:
     return COMMANDING.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", words)
 
 
+def fenced(words: str, language: str = "") -> str:
+    """The same as a block of code of Markdown, which nothing within it ends."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", words)), default=0))
+    return f"{fence}{language}\n{shown(words)}\n{fence}"
+
+
 def in_markdown(words: str) -> str:
     """The same as text of Markdown: no element of HTML, no link."""
     return shown(words).replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")

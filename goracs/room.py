@@ -111,6 +111,7 @@ def remove(some: Sequence[Place]) -> Iterator[Place]:
             shutil.rmtree(gone, ignore_errors=True)
             place.path.rename(gone)
         shutil.rmtree(gone)
-        for beside in (LOCK, NEEDS):
-            place.path.with_suffix(beside).unlink(missing_ok=True)
+        place.path.with_suffix(LOCK).unlink(missing_ok=True)
+        if not place.path.with_suffix(CHECKPOINT).exists():
+            place.path.with_suffix(NEEDS).unlink(missing_ok=True)
         yield place

@@ -153,7 +153,8 @@ class Store:
             log.info("  %-9s ...", stage.name)
             partial, needs = _emptied(place.with_suffix(PARTIAL)), place.with_suffix(NEEDS)
             try:
-                needs.write_text(json.dumps(sorted(stage._identity["inputs"].values())))
+                (partial / NEEDS).write_text(json.dumps(sorted(stage._identity["inputs"].values())))
+                (partial / NEEDS).replace(needs)
                 tells = memory.forget_peak()
                 started = time.perf_counter()
                 stage.build(partial, inputs)

@@ -166,9 +166,9 @@ class Stated(Run):
     def _choice(self) -> Check:
         """Whether the selector is of the class that the file of its name has."""
         name, used = self.result["coreset"]["selector"], self.result["config"]["selector"].get("_target_")
-        if not (conf_dir() / "selector" / f"{Path(name).name}.yaml").is_file():
+        if Path(name).name != name or not (conf_dir() / "selector" / f"{name}.yaml").is_file():
             return Check("coreset.selector", "result.json", name, "no file of conf/selector", OPEN)
-        named = composed([f"selector={Path(name).name}"])["selector"]["_target_"]
+        named = composed([f"selector={name}"])["selector"]["_target_"]
         return Check("coreset.selector", "result.json", name, used, STATED if used == named else DIFFERS)
 
     def _rest(self, stage: Stage) -> Iterator[Check]:

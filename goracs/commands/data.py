@@ -83,7 +83,7 @@ def _tell(output: str, config: DictConfig) -> None:
     for part, counts in tokens.items():
         found[part]["tokens"] = counts
     if output == "json":
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json.dumps(found, indent=1))
     else:
         print(shown("\n".join(filter(None, (render(made["dataset"].name, found), why)))))
 

@@ -17,6 +17,7 @@ from statistics import median
 from time import time
 from typing import Any
 
+from goracs.harmless import shown
 from goracs.jobs import sweep
 from goracs.types import GoracsError, InvalidInput
 
@@ -37,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     except (GoracsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(found, indent=1, ensure_ascii=False) if output == "output=json" else _text(found))
+    print(json.dumps(found, indent=1) if output == "output=json" else shown(_text(found)))
     return 0
 
 

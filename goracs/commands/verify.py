@@ -17,6 +17,7 @@ from typing import Any
 
 from goracs.config import usual_store
 from goracs.finished import TRUST
+from goracs.harmless import shown
 from goracs.types import GoracsError
 from goracs.verdict import DIFFERS, OPEN, STATED, Check
 from goracs.verify_line import checks
@@ -47,7 +48,7 @@ def _counted(found: Sequence[Check]) -> str:
 
 
 def _line(check: Check) -> str:
-    said = f"{check.verdict}: {check.name}"
+    said = f"{check.verdict}: {shown(check.name)}"
     if check.verdict == STATED:
         return f"{said} {_short(check.stated)}"
     return f"{said}: {check.file} states {_short(check.stated)}, found anew: {_short(check.found)}"
@@ -55,4 +56,4 @@ def _line(check: Check) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return shown(text if len(text) <= 100 else f"{text[:97]}...")

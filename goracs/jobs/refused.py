@@ -33,7 +33,7 @@ def _reported(func: Callable[[], Any]) -> Any:
     try:
         return func()
     except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or isinstance(error, BrokenPipeError):
             raise
         refusal = error if isinstance(error, OSError) else error.__cause__  # of a log file
         if isinstance(refusal, OSError) and not isinstance(error, MissingConfigException):  # which is both

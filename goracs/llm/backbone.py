@@ -96,10 +96,11 @@ def explained(place: Path, backbone: Backbone | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError, GoracsError):
         raise
     except Exception as error:  # as many kinds as there are damages
-        if isinstance(error, OSError) and error.errno is not None:
+        full = isinstance(error, RuntimeError) and "memory" in str(error)  # torch's word for it on a CPU
+        if full or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise GoracsError(_said(error, place, backbone)) from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
-from goracs.harmless import in_markdown, shown
+from goracs.harmless import fenced, in_markdown
 from goracs.report.table import TITLES, Cell, Row, Table
 from goracs.report.varying import DASH
 
@@ -43,7 +43,7 @@ def render(table: Table) -> str:
     notes = [SEVERAL if several else ONE, *_users(table), *_few(table), *_settings(table), *_unjudged(table)]
     pools = "; each drew a pool of its own (dataset.seed)" if table.redrawn else ""
     notes += [f"Seeds: {_listed(table.seeds)}{pools}.", *_missing(table)]
-    commands = ["", "Commands:", "", "```", *map(shown, table.commands), "```"] if table.commands else []
+    commands = ["", "Commands:", "", fenced("\n".join(table.commands))] if table.commands else []
     rows = padded([[*map(in_markdown, line)] for line in lines])
     return "\n".join([*rows, "", *(f"- {in_markdown(note)}" for note in notes), *commands, ""])
 

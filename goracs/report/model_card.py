@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from goracs.harmless import in_markdown, shown
+from goracs.harmless import fenced, in_markdown, shown
 from goracs.report.results import Result
 
 PARTS = {
@@ -24,7 +25,7 @@ tokenizer = AutoTokenizer.from_pretrained("model")""",
     False: """from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "adapter")""",
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained({base}), "adapter")""",
 }
 UNKNOWN = "The data set was configured without a notice: its terms are not known here."
 OTHERS = """coreset.json and indices.json are the coreset as the run left it; dataset_info.json names two
@@ -55,14 +56,16 @@ def model_card(result: Result, lora: Mapping[str, Any], linears: Sequence[str], 
         "## What it reached",
         "\n".join(_metrics(result["metrics"])),
         "## How to load it",
-        f"```python\n{LOAD[merged].format(base=config['backbone']['model'])}\n```",
+        fenced(LOAD[merged].format(base=json.dumps(config["backbone"]["model"])), "python"),
         _prompted(config["task"]["template"]),
         "## Terms of the data",
         in_markdown(config["dataset"].get("notice") or UNKNOWN),
         *_warned(result.get("warnings", [])),
         "## How it was made",
-        f"```\n{result['command']}\n```",
-        "\n".join(f"- {name} {version}" for name, version in result.get("versions", {}).items()),
+        fenced(result["command"]),
+        "\n".join(
+            f"- {in_markdown(f'{name} {version}')}" for name, version in result.get("versions", {}).items()
+        ),
         "## Beside it",
         OTHERS.format(
             apart=" where ours is over the two answers" if config["task"].get("loss") == "pair" else ""
@@ -103,7 +106,7 @@ def _metrics(metrics: Mapping[str, Any] | None) -> Iterator[str]:
         yield "The run ended before it was judged: no figure is known."
         return
     names = list(dict.fromkeys(name for found in judged.values() for name in found))
-    yield f"| | {' | '.join(names)} |"
+    yield f"| | {' | '.join(map(_cell, names))} |"
     yield f"| --- |{' --- |' * len(names)}"
     for part, found in judged.items():
         yield f"| {PARTS[part]} | {' | '.join(_figure(found.get(name)) for name in names)} |"
@@ -121,7 +124,7 @@ def _figure(figure: Mapping[str, Any] | None) -> str:
 def _prompted(template: str) -> str:
     if template == "chat":
         return "A prompt is the backbone's chat template, with instruction and input as the user's message."
-    return f"A prompt is this, filled; the answer follows directly:\n\n```\n{template}\n```"
+    return f"A prompt is this, filled; the answer follows directly:\n\n{fenced(template)}"
 
 
 def _warned(warnings: Sequence[str]) -> list[str]:

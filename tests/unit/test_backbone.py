@@ -312,6 +312,7 @@ def test_a_damaged_model_is_told_in_a_paragraph(tiny_weights: Path, tmp_path: Pa
 
 
 def test_a_full_memory_or_disk_is_no_damage(tmp_path: Path) -> None:
-    for error in (MemoryError(), torch.OutOfMemoryError("no"), OSError(28, "No space left on device")):
+    on_a_cpu = RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    for error in (MemoryError(), torch.OutOfMemoryError("no"), on_a_cpu, OSError(28, "No space left")):
         with pytest.raises(type(error)), explained(tmp_path):
             raise error

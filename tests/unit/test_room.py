@@ -137,6 +137,31 @@ def test_what_an_interrupted_command_goes_on_from_is_kept_with_all_that_it_was_m
     assert not list(root.rglob("*.needs"))
 
 
+def test_what_a_checkpoint_needs_is_known_after_prune_and_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = stage("select", 5)
+    tuned = Stage("finetune", 1, {}, {"select": chosen}, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).get(tuned)
+    place = tmp_path / "finetune" / tuned.key[:24]
+    place.with_suffix(".partial").mkdir()  # as kill -9 leaves it
+    list(room.remove(room.unneeded(room.places(tmp_path), ())))
+    assert not place.with_suffix(".partial").exists()
+
+    def full(self: Path, _: str) -> None:
+        self.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            Store(tmp_path).get(tuned)
+    (found,) = (one for one in room.places(tmp_path) if one.state == KEPT)
+    assert found.inputs == (chosen.key,)
+    assert room.unneeded(room.places(tmp_path), ()) == []
+
+
 @pytest.mark.parametrize("told", [None, b"", b"[1, 2]", b"{}", b"\xff", b"[" * 10_000])
 def test_a_checkpoint_that_does_not_say_what_it_needs_is_kept_alone(
     tmp_path: Path, told: bytes | None
