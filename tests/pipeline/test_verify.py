@@ -268,7 +268,7 @@ def test_a_run_without_a_coreset_or_without_its_store_is_refused(
         assert verify.run([str(folder), "--store", str(tmp_path / "empty")]) == 1
     said = capfd.readouterr().err
     assert "stopped before select" in said
-    assert "does not tell its coreset" in said
+    assert "has no valid coreset" in said
     assert "does not hold the select of this run" in said
     assert "is not the folder of one job" in said
 

@@ -105,7 +105,8 @@ def same(found: Path, one: Path) -> None:
 
 def test_two_processes_of_torchrun_do_what_one_does(tiny_weights: Path, tmp_path: Path, by_one: Path) -> None:
     """And in a stage that ends badly leave nothing, but a message that names the rank."""
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    late = "--monitor-interval=3"  # seconds until it ends the others too: before that, rank 0 has its say
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", late)
     words = [*torchrun, "-m", "tests.group_road", str(tiny_weights), str(tmp_path)]
     ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=20 * SOON)
     same(tmp_path / "group.partial", by_one)
