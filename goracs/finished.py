@@ -80,8 +80,8 @@ class Finished:
         """
         from omegaconf import OmegaConf
 
+        told = {name: self.result["config"][name] for name in names}
         try:
-            told = {name: told_by(self.result, name) for name in names}
             refuse_foreign(told)
             today = composed([])
             return build(OmegaConf.create(told | {name: today[name] for name in ("runtime", "cluster")}))
@@ -130,14 +130,3 @@ def refuse_code(folder: Path, result: Result, *, trusted: bool) -> None:
                 f"{folder} was made with {name}.trust_remote_code=true: Python code that comes with "
                 f"{told.get('model')} would run here. If you trust who wrote it, say so: {TRUST}."
             )
-
-
-def told_by(result: Result, name: str) -> Any:
-    """What a result says of one choice of its configuration.
-
-    Raises:
-        InvalidInput: nothing.
-    """
-    if name not in result["config"]:
-        raise InvalidInput(f"its configuration does not tell its {name}.")
-    return result["config"][name]

@@ -19,5 +19,5 @@ def fenced(words: str, language: str = "") -> str:
 
 
 def in_markdown(words: str) -> str:
-    """The same as text of Markdown: no element of HTML, no link."""
+    """The same as text of Markdown: no element of HTML, no link in its place."""
     return shown(words).replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")

@@ -50,8 +50,8 @@ def checks(folder: Path, root: Path, *, trusted: bool = False) -> list[Check]:
     if "select" not in run.result["digests"]:
         raise InvalidInput(f"{folder} has no coreset and no metrics: its run stopped before select.")
     refuse_code(folder, run.result, trusted=trusted)
-    if not run.result["coreset"] or "lam" not in run.result["config"].get("task", {}):
-        raise InvalidInput(f"{folder} has a result.json that does not tell its coreset, or its task.lam.")
+    if not run.result["coreset"]:
+        raise InvalidInput(f"{folder} has a result.json that does not tell its coreset.")
     copied = [check._replace(copied=True) for check in run.copied()]
     return [*copied, *run.described(), *run.recounted(), *run.remeasured()]
 
